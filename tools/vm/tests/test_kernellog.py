@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Tests of vmlib.kernellog."""
+
+import unittest
+
+from vmlib import kernellog
+
+WARNING = """\
+[    5.1] Run /init as init process
+[    6.100000][   T88] ------------[ cut here ]------------
+[    6.100001][   T88] WARNING: drivers/foo/bar.c:12 at bar_init+0x5/0x10 [bar], CPU#0: insmod/88
+[    6.100002][   T88] Modules linked in: bar(OE+)
+[    6.100003][   T88] CPU: 0 UID: 0 PID: 88 Comm: insmod
+[    6.100004][   T88] Call Trace:
+[    6.100005][   T88]  <TASK>
+[    6.100006][   T88]  do_one_initcall+0x5b/0x310
+[    6.100007][   T88]  </TASK>
+[    6.100008][   T88] ---[ end trace 0000000000000000 ]---
+[    7.0] bar: loaded
+"""
+
+LOCKDEP = """\
+[    3.0] ============================================
+[    3.0] WARNING: possible recursive locking detected
+[    3.0] 7.3.4 #1 Not tainted
+[    3.0] --------------------------------------------
+[    3.0] insmod/88 is trying to acquire lock:
+[    3.0]  stack backtrace:
+[    3.0] Call Trace:
+[    3.0]  </TASK>
+"""
+
+SINGLE = [
+    "BUG: unable to handle page fault for address: 0000000000001000",
+    "kernel BUG at lib/list_debug.c:65!",
+    "Oops: general protection fault, probably for non-canonical address 0xdead000000000100: 0000 [#1] SMP",
+    "Kernel panic - not syncing: Fatal exception",
+    "BUG: KASAN: slab-use-after-free in foo+0x1/0x2",
+    "UBSAN: array-index-out-of-bounds in drivers/foo.c:1:2",
+    "DMA-API: faux foo: device driver has pending DMA allocations while released from device [count=1]",
+    "kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
+    "refcount_t: underflow; use-after-free.",
+    "list_del corruption. next->prev should be 1, but was 2",
+    "BUG: scheduling while atomic: foo/12/0x00000002",
+    "BUG: sleeping function called from invalid context at foo.c:1",
+    "BUG: Bad page state in process foo  pfn:1234",
+    "watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [foo:12]",
+    "rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:",
+    "rcu: INFO: rcu_preempt self-detected stall on CPU",
+    "INFO: task foo:12 blocked for more than 120 seconds.",
+    "WARNING: suspicious RCU usage",
+    "INFO: trying to register non-static key.",
+    "WARNING: possible circular locking dependency detected",
+    "rust_kernel: panicked at foo.rs:12:1:",
+]
+
+HARMLESS = [
+    "Spectre V2 : WARNING: Unprivileged eBPF is enabled",
+    "traps: foo[12] general protection fault ip:1 sp:2 error:0 in foo",
+    "foo[12]: segfault at 0 ip 1 sp 2 error 4",
+    "udmabuf_rs: loading out-of-tree module taints kernel.",
+    "udmabuf_rs: module verification failed: signature and/or required key missing - tainting kernel",
+    "DMA-API: preallocated 65536 debug entries",
+    "DMA-API: debugging enabled by kernel config",
+    "clocksource: timekeeping watchdog on CPU0: Marking clocksource 'tsc' as unstable",
+    "rcu: Hierarchical RCU implementation.",
+    "DEBUG: WARNING is only a word here",
+    "kmemleak: Kernel memory leak detector initialized (mem pool available: 1)",
+]
+
+
+def log_of(*messages):
+    """A kernel log with these messages among others."""
+    return "".join(f"[   {second}.000001][    T1] {text}\n" for second, text in enumerate(["Linux", *messages, "done"]))
+
+
+class FindReports(unittest.TestCase):
+    """What is a report, and where it ends."""
+
+    def test_warning_with_all_its_lines(self):
+        reports = kernellog.find_reports(WARNING)
+        self.assertEqual(len(reports), 1)
+        self.assertEqual(len(reports[0].lines), 9)
+        self.assertIn("bar_init", reports[0].title)
+        self.assertIn("end trace", reports[0].lines[-1])
+
+    def test_lockdep_with_its_frame(self):
+        reports = kernellog.find_reports(LOCKDEP)
+        self.assertEqual(len(reports), 1)
+        self.assertIn("recursive locking", reports[0].title)
+        self.assertIn("====", reports[0].lines[0])
+        self.assertIn("backtrace", reports[0].text)
+
+    def test_each_kind(self):
+        for text in SINGLE:
+            with self.subTest(text):
+                self.assertEqual([text], [report.title for report in kernellog.find_reports(log_of(text))])
+
+    def test_without_prefix(self):
+        self.assertEqual(len(kernellog.find_reports("\n".join(SINGLE[:1]))), 1)
+
+    def test_harmless(self):
+        self.assertEqual([], kernellog.find_reports(log_of(*HARMLESS)))
+
+    def test_two_in_a_row(self):
+        self.assertEqual(len(kernellog.find_reports(WARNING + WARNING)), 2)
+
+    def test_one_line_leaves_the_next_alone(self):
+        reports = kernellog.find_reports(log_of("kmemleak: 3 new suspected memory leaks", "foo: bar"))
+        self.assertEqual(len(reports[0].lines), 1)
+
+    def test_carriage_returns_of_a_serial_line(self):
+        self.assertEqual(len(kernellog.find_reports(WARNING.replace("\n", "\r\n"))), 1)
+
+    def test_cut_off_log(self):
+        self.assertEqual(len(kernellog.find_reports("[ 1.0] BUG: unable to handle")), 1)
+
+
+class SplitExpected(unittest.TestCase):
+    """What --expect-log does."""
+
+    def test_expected_and_not(self):
+        reports = kernellog.find_reports(WARNING + LOCKDEP)
+        expected, surprising, unmet = kernellog.split_expected(reports, ["bar_init", "never there"])
+        self.assertEqual([1, 1, ["never there"]], [len(expected), len(surprising), unmet])
+
+    def test_nothing_expected(self):
+        reports = kernellog.find_reports(WARNING)
+        self.assertEqual(([], reports, []), kernellog.split_expected(reports, []))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Tests of vmlib.kernels: the choice of a version."""
+
+import unittest
+
+from vmlib import kernels
+from vmlib.errors import Failure
+
+
+def published(abi, version, arch="amd64", but=()):
+    """What the archive has for one kernel, except the packages in `but`."""
+    names = [name for name in kernels.needed(f"{abi}-{arch}", abi) if name not in but]
+    return {name: {version} for name in names}
+
+
+def together(*archives):
+    """Several of them in one archive."""
+    merged = {}
+    for archive in archives:
+        for name, versions in archive.items():
+            merged.setdefault(name, set()).update(versions)
+    return merged
+
+
+class Choose(unittest.TestCase):
+    """The newest version for which all packages agree."""
+
+    def test_newest_by_number(self):
+        available = together(published("7.3.4+deb13", "7.3.4-1~bpo13+1"), published("7.3.10+deb13", "7.3.10-1~bpo13+1"))
+        self.assertEqual("7.3.10+deb13-amd64", kernels.choose(available, "amd64").release)
+
+    def test_source_is_ahead(self):
+        available = together(published("7.3.4+deb13", "7.3.4-1~bpo13+1"),
+                             {"linux-source-7.3": {"7.3.5-1~bpo13+1"}})
+        self.assertEqual("7.3.4-1~bpo13+1", kernels.choose(available, "amd64").debian)
+
+    def test_modules_are_late(self):
+        new = published("7.3.5+deb13", "7.3.5-1~bpo13+1", but=["linux-modules-7.3.5+deb13-amd64"])
+        available = together(published("7.3.4+deb13", "7.3.4-1~bpo13+1"), new)
+        self.assertEqual("7.3.4+deb13-amd64", kernels.choose(available, "amd64").release)
+
+    def test_none(self):
+        new = published("7.3.5+deb13", "7.3.5-1~bpo13+1", but=["linux-source-7.3"])
+        self.assertIsNone(kernels.choose(new, "amd64"))
+        self.assertIsNone(kernels.choose({}, "amd64"))
+
+    def test_other_flavours_and_series(self):
+        available = together(published("7.3.4+deb13", "7.3.4-1~bpo13+1", arch="rt-amd64"),
+                             published("7.30.4+deb13", "7.30.4-1~bpo13+1"))
+        self.assertIsNone(kernels.choose(available, "amd64"))
+
+    def test_second_upload_of_one_version(self):
+        available = together(published("7.3.4+deb13", "7.3.4-1~bpo13+1"), published("7.3.4+deb13", "7.3.4-2~bpo13+1"))
+        self.assertEqual("7.3.4-2~bpo13+1", kernels.choose(available, "amd64").debian)
+
+    def test_packages_are_pinned(self):
+        choice = kernels.choose(published("7.3.4+deb13", "7.3.4-1~bpo13+1"), "amd64")
+        self.assertIn("linux-headers-7.3.4+deb13-common=7.3.4-1~bpo13+1", choice.packages())
+        self.assertEqual(5, len(choice.packages()))
+
+
+class Madison(unittest.TestCase):
+    """Reading apt-cache madison."""
+
+    def test_binary_packages_only(self):
+        text = (" linux-source-7.3 | 7.3.4-1~bpo13+1 | http://mirror/debian trixie-backports/main amd64 Packages\n"
+                " linux | 7.3.4-1~bpo13+1 | http://mirror/debian trixie-backports/main Sources\n")
+        self.assertEqual({"linux-source-7.3": {"7.3.4-1~bpo13+1"}}, kernels.parse_madison(text))
+
+
+class Check(unittest.TestCase):
+    """Names of kernels."""
+
+    def test_unknown(self):
+        with self.assertRaisesRegex(Failure, "no kernel 'foo'; known are: .*stock"):
+            kernels.check("foo")
+
+
+if __name__ == "__main__":
+    unittest.main()

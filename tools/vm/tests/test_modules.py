@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Tests of vmlib.modules: order of loading."""
+
+import unittest
+
+from vmlib import modules
+
+TABLE = modules.parse_dependencies("""\
+kernel/drm/drm.ko.xz:
+kernel/drm/drm_kms_helper.ko.xz: kernel/drm/drm.ko.xz
+kernel/drm/bochs.ko.xz: kernel/drm/drm-shmem.ko.xz kernel/drm/drm_kms_helper.ko.xz kernel/drm/drm.ko.xz
+kernel/drm/drm-shmem.ko.xz: kernel/drm/drm_kms_helper.ko.xz kernel/drm/drm.ko.xz
+""")
+
+
+class Resolve(unittest.TestCase):
+    """Dependencies come first."""
+
+    def names(self, *wanted):
+        """The modules to load, by name."""
+        return [modules.plain_name(path) for path in modules.resolve(TABLE, wanted)]
+
+    def test_alone(self):
+        self.assertEqual(["drm"], self.names("drm"))
+
+    def test_chain(self):
+        self.assertEqual(["drm", "drm_kms_helper", "drm_shmem", "bochs"], self.names("bochs"))
+
+    def test_each_once_and_either_dash(self):
+        self.assertEqual(["drm", "drm_kms_helper", "drm_shmem", "bochs"], self.names("drm", "drm-shmem", "bochs"))
+
+    def test_unknown(self):
+        with self.assertRaises(KeyError):
+            self.names("foo")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Tests of the command line of tools/vm/run."""
+
+import unittest
+
+from vmlib.commands import run
+
+
+def parse(*argv):
+    """The options on this command line."""
+    return run.parser().parse_args(run.bind_values(argv))
+
+
+class CommandLine(unittest.TestCase):
+    """What belongs to us, and what to COMMAND."""
+
+    def test_command_is_left_alone(self):
+        options = parse("--smp", "4", "--", "test", "--smp", "9", "--", "--qemu", "-x")
+        self.assertEqual(["test", "--smp", "9", "--", "--qemu", "-x"], options.command)
+        self.assertEqual(4, options.smp)
+
+    def test_values_with_dashes(self):
+        self.assertEqual("-nographic", parse("--qemu", "-nographic", "--", "true").qemu)
+        self.assertEqual("-vga std", parse("--qemu=-vga std", "--", "true").qemu)
+
+    def test_many(self):
+        options = parse("--add", "a", "--add", "b=c", "--kmod", "bochs", "--", "true")
+        self.assertEqual((["a", "b=c"], ["bochs"]), (options.add, options.kmod))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The rooms behind tools/vm: build root, kernel, modules, initramfs, QEMU.
+
+cache       entries on disk which are either complete or made again
+privilege   root rights: ours, or by sudo
+process     starting commands such that they can be ended
+host        what the machine we run on must offer: a few packages
+progress    long steps that say what they do and how far they are
+buildroot   the pinned Debian system in which everything is built and run
+kernels     the kernels to choose from, and how each is made
+modules     building out-of-tree modules against one of them
+initramfs   the file system of the VM, packed anew for every run
+kernellog   finding warnings, oopses and other reports in a kernel log
+qemu        one run of the VM: channels, time limit
+accelerator KVM where it works, emulation elsewhere
+qmp         what QEMU itself can be asked to do
+verdict     what a run amounts to: exit status, and the lines that say why
+commands    the command lines of tools/vm/{run,module,root,kernel}
+"""

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The pinned Debian system in which everything is built and run.
+
+A directory made by mmdebstrap. Commands in it run as the calling user, with
+the checkout, the cache and /tmp of the host visible at their own paths.
+"""
+
+import os
+import subprocess
+from pathlib import Path
+
+from . import host, process
+from .errors import Failure
+from .privilege import as_root
+from .progress import count_lines, run_step
+
+SUITE = "trixie"
+BACKPORTS = "/etc/apt/sources.list.d/backports.list"
+RECIPE = 1  # raise it when the steps below change
+
+# Add here whatever should be at hand in the root; it is then made anew.
+PACKAGES = """
+    make gcc clang lld llvm libclang-dev gcc-multilib libc6-dev
+    rustc rust-src bindgen rustfmt rust-clippy
+    flex bison bc libelf-dev libssl-dev kmod cpio xz-utils zstd rsync dwarves patch
+    python3 python3-pil git perl ca-certificates file
+    libpng-dev libjpeg-dev zlib1g-dev libdrm-dev
+    qemu-system-x86 busybox-static
+""".split()
+
+# The packages whose versions decide what a kernel build looks like.
+TOOLCHAIN = ["gcc", "clang", "rustc", "bindgen", "dwarves"]
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+ENTER = Path(__file__).resolve().parent / "enter"
+
+# Environment that commands in the root may see; the rest stays outside.
+PASSED_ON = ["HOME", "USER", "LOGNAME", "TERM", "COLORTERM", "NO_COLOR", "XDG_CACHE_HOME",
+             "http_proxy", "https_proxy", "no_proxy", "SOURCE_DATE_EPOCH", "UDMABUF_RS_MIRROR"]
+
+# Directories of the root's own that the host's must not cover, and places
+# in them that are the user's all the same.
+OWN = {"bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "run", "sbin", "sys", "usr", "var"}
+BUT_NOT = ("/usr/src/", "/usr/local/src/", "/var/tmp/", "/run/user/")
+
+
+class Buildroot:
+    """A complete build root."""
+
+    def __init__(self, cache, entry):
+        self.cache = cache
+        self.path = entry.path / "root"
+        self.toolchain = entry.info["toolchain"]
+
+    def command(self, argv, cwd="/", paths=(), env=None):
+        """The command line that runs `argv` in the root.
+
+        `paths` are further directories or files of the host that are to be
+        visible, `env` further variables.
+        """
+        shown = ["/dev", "/proc", "/sys", "/tmp", self.cache.top, CHECKOUT, *paths]
+        if may_show(str(cwd)):
+            shown.append(cwd)
+        variables = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        variables.update(PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL="C")
+        variables.update(env or {})
+        groups = ",".join(str(group) for group in os.getgroups()) or str(os.getgid())
+        enter = ["unshare", "--mount", "--propagation", "private", str(ENTER), str(self.path),
+                 str(os.getuid()), str(os.getgid()), groups, *_in_order(shown), "--"]
+        assignments = [f"{name}={value}" for name, value in variables.items()]
+        return as_root(enter) + ["env", "-i", "-C", str(cwd), *assignments, *map(str, argv)]
+
+    def run(self, argv, locks=(), **where):
+        """Run a short command in the root, and return what it printed."""
+        child = process.start(self.command(argv, **where), locks=locks, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            output, errors = child.communicate()
+        except BaseException:
+            process.stop(child)
+            raise
+        if child.returncode:
+            text = errors.decode(errors="replace").strip()
+            raise Failure(f"{argv[0]} failed in the build root (status {child.returncode}): {text}")
+        return output.decode(errors="replace")
+
+
+def may_show(path):
+    """Whether a directory of the host may stand at its place in the root."""
+    top = path.split("/")[1]
+    return path.startswith(BUT_NOT) or (top != "" and top not in OWN)
+
+
+def _in_order(paths):
+    """Each path once, and parents before what lies under them."""
+    return sorted({os.path.realpath(path) for path in paths})
+
+
+def obtain(cache):
+    """The build root, made first where there is none."""
+    mirror = os.environ.get("UDMABUF_RS_MIRROR", "")
+    inputs = {"suite": SUITE, "packages": sorted(PACKAGES), "mirror": mirror, "recipe": RECIPE}
+    essential = ["root/usr/bin/rustc", "root/usr/bin/qemu-system-x86_64", "root/usr/bin/busybox", "root" + BACKPORTS]
+    entry = cache.obtain("root", inputs, lambda path, lock: _make(cache, path, lock, mirror), essential)
+    return Buildroot(cache, entry)
+
+
+def _make(cache, path, lock, mirror):
+    log = cache.log("root")
+    host.require_tools(log)
+    # Backports come from the mirror that mmdebstrap chose.
+    hook = (f"chroot \"$1\" apt-get indextargets --format 'deb $(REPO_URI) {SUITE}-backports main' "
+            f"'Identifier: Packages' 'Release: {SUITE}' | head -n 1 > \"$1{BACKPORTS}\"; test -s \"$1{BACKPORTS}\"")
+    # The cache may lie where apt's own user cannot look, hence its sandbox is off.
+    argv = ["mmdebstrap", "--verbose", "--mode=root", "--variant=apt", "--architectures=amd64",
+            "--include=" + ",".join(PACKAGES), "--aptopt=APT::Sandbox::User \"root\"",
+            "--aptopt=Acquire::Retries \"5\"", "--customize-hook=" + hook, SUITE, str(path / "root")]
+    # Whatever gets mounted on the way is gone with the command.
+    environment = ["unshare", "--mount", "--propagation", "private",
+                   "env", "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive"]
+    run_step(f"build root: {len(PACKAGES)} Debian packages and what they need",
+             as_root(environment + argv + ([mirror] if mirror else [])),
+             log, "1 to 3 min", count_lines(2230), locks=[lock])
+    return {"toolchain": _versions(path / "root", TOOLCHAIN), "suite": SUITE}
+
+
+def _versions(root, packages):
+    """The installed versions of some packages, from dpkg's own list."""
+    versions, name = {}, None
+    with open(root / "var/lib/dpkg/status", encoding="utf-8") as status:
+        for line in status:
+            if line.startswith("Package: "):
+                name = line.split()[1]
+            elif line.startswith("Version: ") and name in packages:
+                versions[name] = line.split()[1]
+    return versions

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0
+"""tools/vm/run: a command in the VM."""
+
+import argparse
+import os
+import re
+import shlex
+import sys
+
+from . import CACHE_NOTE, add_kernel, prepare
+from .. import buildroot, initramfs, modules, qemu, verdict
+
+REPLACE_C = "initcall_blacklist=udmabuf_dev_init"
+
+STATUSES = """
+exit status: that of COMMAND, or
+   99  the kernel log has a WARN, BUG, Oops, panic, lockdep, KASAN, UBSAN,
+       DMA-API or leak report that --expect-log did not announce
+  124  COMMAND did not end in time
+  125  the tool failed: nothing could be built, booted or loaded
+"""
+
+
+def parser():
+    """The command line."""
+    parse = argparse.ArgumentParser(
+        prog="tools/vm/run", usage="%(prog)s [OPTION]... -- COMMAND...",
+        formatter_class=argparse.RawDescriptionHelpFormatter, epilog=STATUSES + "\n" + CACHE_NOTE,
+        description="Boots a VM, loads udmabuf_rs.ko, runs COMMAND in it, and passes its output and exit status on.")
+    add_kernel(parse)
+    parse.add_argument("--append", default="", metavar="ARGS",
+                       help="more kernel arguments; those that begin with udmabuf_rs. are parameters of the module")
+    parse.add_argument("--mem", default="3G", metavar="SIZE", help="memory of the VM (default: %(default)s)")
+    parse.add_argument("--smp", default=2, type=int, metavar="N", help="its processors (default: %(default)s)")
+    parse.add_argument("--qemu", default="", metavar="ARGS", help="more QEMU arguments")
+    parse.add_argument("--replace-c", action="store_true",
+                       help="keep the C driver from starting, so that the node is /dev/udmabuf")
+    parse.add_argument("--no-module", action="store_true", help="neither build nor load udmabuf_rs.ko")
+    parse.add_argument("--add", action="append", default=[], metavar="FILE",
+                       help="put a file, or a directory with all in it, into /; SRC=DEST puts it elsewhere")
+    parse.add_argument("--kmod", action="append", default=[], metavar="NAME",
+                       help="load a module of the distribution first, with all that it needs")
+    parse.add_argument("--expect-log", action="append", default=[], metavar="REGEX", type=_regex,
+                       help="a report in the kernel log that matches is no failure")
+    parse.add_argument("--timeout", default=600.0, type=float, metavar="SECONDS",
+                       help="end the VM after this time (default: %(default).0f)")
+    parse.add_argument("--log", metavar="FILE", help="keep the kernel log in FILE")
+    parse.add_argument("--screendump", metavar="FILE",
+                       help="where COMMAND prints a line '@@vm:screendump', save the screen as PNG in FILE, and answer "
+                            "with a line 'ok' or 'error: ...' on its stdin; needs a display, as by --qemu '-vga std'")
+    parse.add_argument("command", nargs="+", metavar="COMMAND", help="what to run, and its arguments")
+    return parse
+
+
+def _regex(text):
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}")
+    return text
+
+
+def bind_values(argv):
+    """Have `--qemu -nographic` mean --qemu=-nographic: the values of these options begin with dashes."""
+    bound, rest = [], list(argv)
+    while rest and rest[0] != "--":
+        word = rest.pop(0)
+        bound.append(f"{word}={rest.pop(0)}" if word in ("--qemu", "--append") and rest else word)
+    return bound + rest
+
+
+def main():
+    """Build what is needed, boot it, and judge how it went."""
+    options = parser().parse_args(bind_values(sys.argv[1:]))
+    added = [initramfs.parse_added(word) for word in options.add]
+    cache, root, kernel = prepare(options.kernel)
+    module = None
+    if not options.no_module:
+        module = modules.build(cache, root, kernel, buildroot.CHECKOUT)[0]
+    with qemu.run_folder() as folder:
+        archive = folder / "initramfs"
+        handlers = _handlers(options)
+        initramfs.write(archive, root, kernel, options.command, added, options.kmod, module, bool(handlers))
+        append = f"{REPLACE_C} {options.append}" if options.replace_c else options.append
+        machine = qemu.Machine(kernel, archive, options.mem, options.smp, append, shlex.split(options.qemu))
+        outcome = qemu.run_vm(root, machine, folder, options.timeout, handlers)
+    log = os.path.abspath(options.log) if options.log else cache.run_log()
+    with open(log, "w") as stream:
+        stream.write(outcome.log)
+    return verdict.judge(outcome, options.expect_log, log)
+
+
+def _handlers(options):
+    if not options.screendump:
+        return {}
+    target = os.path.abspath(options.screendump)
+    return {"screendump": lambda vm, _argument: vm.screendump(target)}

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The kernels to choose from, and how each is made.
+
+A flavour is a function that returns a complete Kernel. All start from the
+files that Debian publishes for one version; to add a flavour, write such a
+function and register it in FLAVOURS.
+"""
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional, Tuple
+
+from .errors import Failure
+from .progress import apt_status, checkpoints, count_lines, marks, run_step
+
+SERIES = "7.3"
+# There is no vmlinux to make BTF from, and each module would say so.
+NO_BTF = "CONFIG_DEBUG_INFO_BTF_MODULES="
+
+FILES_RECIPE = 1  # raise it when _make_files changes
+STOCK_RECIPE = 1  # raise it when _make_stock changes
+
+
+@dataclass(frozen=True)
+class Arch:
+    """What differs between the architectures that Debian builds for."""
+
+    debian: str            # as in package names
+    make: Tuple[str, ...]  # arguments that make(1) needs in the kernel tree
+
+
+AMD64 = Arch(debian="amd64", make=())
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel that can be booted, and built against."""
+
+    flavour: str
+    arch: Arch
+    version: str              # of the sources, as in 7.3.4
+    localversion: str         # what the release adds to it, as in +deb13-amd64
+    source: Path              # the source tree
+    build: Path               # the build tree, with the Rust artefacts
+    image: Path               # what the boot loader loads
+    modules: Optional[Path]   # the directory of modules.dep, where there is one
+    make: Tuple[str, ...]     # arguments for make(1) to build against it
+
+    @property
+    def release(self):
+        """What uname -r says."""
+        return self.version + self.localversion
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One version for which Debian has everything that is needed."""
+
+    debian: str   # the version of the packages, as in 7.3.4-1~bpo13+1
+    release: str  # as in 7.3.4+deb13-amd64
+    abi: str      # the release without the architecture
+
+    def packages(self):
+        """What to download, as apt wants it named."""
+        return [f"{name}={self.debian}" for name in needed(self.release, self.abi)]
+
+
+def needed(release, abi):
+    """The packages that make up one kernel."""
+    return [f"linux-source-{SERIES}", f"linux-headers-{release}", f"linux-headers-{abi}-common",
+            f"linux-binary-unsigned-{release}", f"linux-modules-{release}"]
+
+
+def choose(available, arch, series=SERIES):
+    """The newest version for which all packages agree.
+
+    `available` maps names of packages to the set of their versions. Returns
+    None where there is no such version.
+    """
+    pattern = re.compile(rf"linux-headers-({re.escape(series)}\.\d+[^-]*)-{re.escape(arch)}")
+    choices = []
+    for name, versions in available.items():
+        match = pattern.fullmatch(name)
+        if not match:
+            continue
+        release = f"{match[1]}-{arch}"
+        for version in versions:
+            if all(version in available.get(other, ()) for other in needed(release, match[1])):
+                choices.append(Choice(version, release, match[1]))
+    return max(choices, key=lambda choice: _numbers(choice.debian), default=None)
+
+
+def _numbers(version):
+    return [int(number) for number in re.findall(r"\d+", version)]
+
+
+def parse_madison(text):
+    """Names and versions from the output of apt-cache madison."""
+    available = {}
+    for line in text.splitlines():
+        fields = [field.strip() for field in line.split("|")]
+        if len(fields) == 3 and fields[2].endswith("Packages"):
+            available.setdefault(fields[0], set()).add(fields[1])
+    return available
+
+
+# What Debian publishes
+
+def _files(cache, root, arch):
+    """The entry with Debian's files: sources, headers, image and modules."""
+    inputs = {"series": SERIES, "arch": arch.debian, "recipe": FILES_RECIPE, "place": str(cache.top)}
+    essential = ["source/Makefile", "headers/.config", "headers/Module.symvers", "image/vmlinuz", "image/modules.dep"]
+    return cache.obtain(f"debian-linux-{SERIES}-{arch.debian}", inputs,
+                        lambda path, lock: _make_files(cache, root, arch, path, lock), essential)
+
+
+def _make_files(cache, root, arch, path, lock):
+    log = cache.log(f"debian-linux-{SERIES}")
+    apt = _private_apt(path / "apt")
+    where = {"cwd": path}
+
+    def step(title, argv, usual, gauge):
+        run_step(title, root.command(argv, **where), log, usual, gauge, locks=[lock])
+
+    step("kernel: package lists", ["apt-get", *apt, "-q", "update"], "10 s", count_lines(30))
+    choice = _newest(root, apt, arch, where)
+    (path / "debs").mkdir()
+    where["cwd"] = path / "debs"
+    step(f"kernel: downloading Linux {choice.release} (300 MB)",
+         ["apt-get", *apt, "-q", "-o", "APT::Status-Fd=1", "download", *choice.packages()], "10 s to 2 min", apt_status)
+    where["cwd"] = path
+    step("kernel: unpacking the packages",
+         ["sh", "-ec", 'for deb in debs/*.deb; do echo "$deb"; dpkg-deb -x "$deb" unpacked; done'],
+         "15 s", count_lines(5))
+    step("kernel: unpacking the sources",
+         ["tar", "-xf", f"unpacked/usr/src/linux-source-{SERIES}.tar.xz",
+          "--checkpoint=2000", "--checkpoint-action=echo=%u"], "20 s", checkpoints(168000))
+    _arrange(path, choice)
+    root.run(["sh", "-ec", f"ln -s usr/lib unpacked/lib; depmod -b unpacked {choice.release}"], cwd=path, locks=[lock])
+    return {"debian": choice.debian, "release": choice.release, "version": choice.abi.split("+")[0]}
+
+
+def _private_apt(folder):
+    """Options that let apt work on lists of its own, without root rights."""
+    for sub in ("lists/partial", "cache/archives/partial", "log"):
+        (folder / sub).mkdir(parents=True)
+    settings = {"Dir::State::Lists": folder / "lists", "Dir::Cache": folder / "cache", "Dir::Log": folder / "log",
+                "APT::Sandbox::User": "root" if os.getuid() == 0 else "", "Acquire::Retries": "5",
+                "Debug::NoLocking": "true"}
+    return [word for name, value in settings.items() if value for word in ("-o", f"{name}={value}")]
+
+
+def _newest(root, apt, arch, where):
+    names = [name for name in root.run(["apt-cache", *apt, "pkgnames", "linux-"], **where).split()
+             if name.startswith((f"linux-source-{SERIES}", f"linux-headers-{SERIES}.",
+                                 f"linux-binary-unsigned-{SERIES}.", f"linux-modules-{SERIES}."))]
+    text = root.run(["apt-cache", *apt, "madison", *names], **where) if names else ""
+    choice = choose(parse_madison(text), arch.debian)
+    if not choice:
+        raise Failure(f"Debian's backports have no Linux {SERIES}.x for {arch.debian} whose source, headers, image "
+                      "and modules are of one version just now; try again in a few hours")
+    return choice
+
+
+def _arrange(path, choice):
+    """Short names for the parts, and away with what is no longer needed."""
+    modules = f"unpacked/usr/lib/modules/{choice.release}"
+    (path / "source").symlink_to(f"linux-source-{SERIES}")
+    (path / "headers").symlink_to(f"unpacked/usr/src/linux-headers-{choice.release}")
+    (path / "image").symlink_to(modules)
+    (path / modules / "vmlinuz").symlink_to("vmlinuz.unsigned")
+    (path / f"unpacked/usr/src/linux-source-{SERIES}.tar.xz").unlink()
+    shutil.rmtree(path / "debs")
+    shutil.rmtree(path / "apt")
+
+
+# The flavours
+
+def _stock(cache, root, arch=AMD64):
+    """Debian's own kernel, unmodified, with the Rust artefacts made again."""
+    files = _files(cache, root, arch)
+    inputs = {"files": files.path.name, "debian": files.info["debian"], "toolchain": root.toolchain,
+              "recipe": STOCK_RECIPE}
+    essential = ["build/Module.symvers", "build/include/generated/rustc_cfg", "build/scripts/target.json",
+                 "build/rust/libkernel.rmeta", "build/rust/libmacros.so"]
+    entry = cache.obtain(f"kernel-stock-{arch.debian}", inputs,
+                         lambda path, lock: _make_stock(cache, root, arch, files, path, lock), essential)
+    version, release = files.info["version"], files.info["release"]
+    localversion = release[len(version):]
+    return Kernel(flavour="stock", arch=arch, version=version, localversion=localversion,
+                  source=files.path / f"linux-source-{SERIES}", build=entry.path / "build",
+                  image=files.path / "image" / "vmlinuz", modules=files.path / "image",
+                  make=(*arch.make, f"LOCALVERSION={localversion}", NO_BTF))
+
+
+def _make_stock(cache, root, arch, files, path, lock):
+    build = path / "build"
+    build.mkdir()
+    for name in (".config", "Module.symvers"):
+        shutil.copy(files.path / "headers" / name, build)
+    release = files.info["release"]
+    make = ["make", "-C", files.path / f"linux-source-{SERIES}", f"O={build}", *arch.make,
+            f"LOCALVERSION={release[len(files.info['version']):]}"]
+    root.run([*make, "olddefconfig"], cwd=path, locks=[lock])
+    run_step(f"kernel: Rust artefacts of Linux {release}",
+             root.command([*make, f"-j{os.cpu_count()}", "modules_prepare"], cwd=path),
+             cache.log("kernel-stock"), "2 to 4 min on two cores", marks(MILESTONES), locks=[lock])
+    return {"release": release, "debian": files.info["debian"]}
+
+
+# Where modules_prepare is, in percent of its time, when it says this.
+MILESTONES = {"HOSTCC": 2, "rust/core.o": 15, "bindings_generated.rs": 17, "host/libsyn.rlib": 35,
+              "rust/zerocopy.o": 50, "rust/libmacros.so": 55, "rust/bindings.o": 65, "rust/kernel.o": 80,
+              "exports_kernel_generated.h": 98}
+
+FLAVOURS = {
+    "stock": _stock,
+}
+
+
+def obtain(cache, root, name="stock"):
+    """The kernel of that name, made first where there is none."""
+    check(name)
+    return FLAVOURS[name](cache, root)
+
+
+def check(name):
+    """Refuse the name of a kernel that is not there."""
+    if name not in FLAVOURS:
+        raise Failure(f"there is no kernel '{name}'; known are: {', '.join(sorted(FLAVOURS))}")

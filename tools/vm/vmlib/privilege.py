@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Root rights: ours, or by sudo."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+from .errors import Failure
+
+
+def as_root(argv):
+    """The command line that runs `argv` as root."""
+    if os.geteuid() == 0:
+        return list(argv)
+    _need_sudo()
+    return ["sudo", "--", *argv]
+
+
+def _need_sudo():
+    if not shutil.which("sudo"):
+        raise Failure("this needs root rights: run it as root, or install sudo")
+    if subprocess.run(["sudo", "-n", "true"], stderr=subprocess.DEVNULL).returncode == 0:
+        return
+    print("root rights are needed for chroot and mount; sudo asks:", file=sys.stderr)
+    if subprocess.run(["sudo", "-v"]).returncode != 0:
+        raise Failure("this needs root rights, and sudo refused them")
+
+
+def remove_tree(path):
+    """Remove a directory, whoever owns what is in it."""
+    command = ["rm", "-rf", "--one-file-system", "--", str(path)]
+    if subprocess.run(command, stderr=subprocess.DEVNULL).returncode == 0:
+        return
+    done = subprocess.run(as_root(command), stderr=subprocess.PIPE)
+    if done.returncode:
+        raise Failure(f"cannot remove {path}: {done.stderr.decode(errors='replace').strip()}")

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Starting commands such that they can be ended, with all they started."""
+
+import os
+import signal
+import subprocess
+
+
+def start(argv, locks=(), **options):
+    """Start a command in a process group of its own, so that stop() gets all of it.
+
+    The descriptors in `locks` stay open in it: a lock taken for the command is
+    held for as long as any part of it lives, even if we are killed.
+    """
+    options.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.Popen(argv, preexec_fn=os.setpgrp, pass_fds=tuple(locks), **options)
+
+
+def stop(child, patience=5):
+    """End a command started by start(), and everything it started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if child.poll() is not None and not _group_alive(child.pid):
+            break
+        _signal_group(child.pid, number)
+        try:
+            child.wait(patience)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _group_alive(group):
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _signal_group(group, number):
+    if os.geteuid() == 0:
+        try:
+            os.killpg(group, number)
+        except ProcessLookupError:
+            pass
+    else:
+        subprocess.run(["sudo", "-n", "kill", f"-{int(number)}", "--", f"-{group}"], stderr=subprocess.DEVNULL)

@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: GPL-2.0
+"""One run of the VM: channels, time limit, exit status.
+
+The guest's half of the protocol is tools/vm/init. A program that wants more
+than tools/vm/run offers calls run_vm() with handlers: where the command in the
+VM writes a line "@@vm:NAME ARGUMENT" to its stdout, the handler of that NAME is
+called, and the line it returns is written to the command's stdin.
+"""
+
+import contextlib
+import os
+import selectors
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable, Dict, List, Optional
+
+from . import accelerator, process
+from .errors import Failure
+from .progress import say
+from .qmp import QMP
+
+CALL = b"@@vm:"
+FOLDER = "udmabuf_rs-"   # in /tmp, followed by our process id
+POLL = 0.2           # seconds between two looks at QEMU and the clock
+LAST_WORDS = 5       # seconds for a VM to say what it hangs in
+POWER_OFF = 30       # seconds for it to shut down
+
+# Every message reaches the log, and a kernel that is broken ends the run.
+# A busy host starves the VM at times; that is no stall and no lockup of its own.
+KERNEL_ARGUMENTS = ("console=ttyS0 ignore_loglevel printk.devkmsg=on log_buf_len=4M panic=-1 oops=panic "
+                    "rcupdate.rcu_cpu_stall_timeout=60 watchdog_thresh=30")
+
+
+@dataclass
+class Machine:
+    """What to boot, and on what."""
+
+    kernel: object                      # a kernels.Kernel
+    initramfs: Path
+    memory: str = "3G"
+    processors: int = 2
+    append: str = ""                    # more kernel arguments
+    arguments: List[str] = field(default_factory=list)  # more QEMU arguments
+
+    def command(self, acceleration, folder):
+        """QEMU's command line; its sockets lie in `folder`."""
+        argv = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+                *acceleration, "-m", self.memory, "-smp", str(self.processors),
+                "-kernel", self.kernel.image, "-initrd", self.initramfs,
+                "-append", f"{KERNEL_ARGUMENTS} {self.append}".strip(),
+                "-serial", f"file:{folder}/kernel.log", "-device", "virtio-serial-pci"]
+        for name in PORTS:
+            argv += ["-chardev", f"socket,id={name},path={folder}/{name}",
+                     "-device", f"virtserialport,chardev={name},name=vm.{name}"]
+        return argv + ["-chardev", f"socket,id=qmp,path={folder}/qmp", "-mon", "chardev=qmp,mode=control",
+                       *self.arguments]
+
+
+PORTS = ["control", "stdin", "stdout", "stderr"]
+
+
+@dataclass
+class Outcome:
+    """How a run went."""
+
+    status: Optional[int] = None     # of the command, if it came that far
+    error: str = ""                  # what kept it from coming that far
+    running: bool = False            # whether init had begun its work
+    timed_out: bool = False
+    log: str = ""                    # the kernel log
+
+
+class VM:
+    """A running VM, and the channels to it."""
+
+    def __init__(self, folder, handlers):
+        self.folder = folder
+        self.handlers = handlers
+        self.outcome = Outcome()
+        self.ending = None        # when we stop waiting for a VM that has nothing left to do
+        self.expected = None      # bytes that the guest says it sent, per channel
+        self.received = {"stdout": 0, "stderr": 0}
+        self.pending = b""        # of a line on stdout that may be a call
+        self.control = b""        # of a line on the control port
+        self.selector = selectors.DefaultSelector()
+        self.connections = {}
+        self.child = None
+        self.qmp = None
+
+    def start(self, root, machine):
+        """Start QEMU, and take up its end of all channels."""
+        listeners = {name: _listen(self.folder / name) for name in [*PORTS, "qmp"]}
+        try:
+            argv = machine.command(accelerator.arguments(root, machine.kernel), self.folder)
+            with open(self.folder / "qemu.err", "wb") as errors:
+                self.child = process.start(root.command(argv, paths=[self.folder]), stdout=errors, stderr=errors)
+            for name, listener in listeners.items():
+                self.connections[name] = self._accept(listener)
+        finally:
+            for listener in listeners.values():
+                listener.close()
+        self.qmp = QMP(self.connections["qmp"])
+        for name in ("control", "stdout", "stderr"):
+            self.selector.register(self.connections[name], selectors.EVENT_READ, name)
+
+    def _accept(self, listener):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                return listener.accept()[0]
+            except socket.timeout:
+                if self.child.poll() is not None:
+                    break
+        raise Failure("QEMU did not start: " + self._complaint())
+
+    def _complaint(self):
+        text = (self.folder / "qemu.err").read_text(errors="replace").strip()
+        return text or "it said nothing"
+
+    def run(self, seconds):
+        """Pass everything through until the VM ends, or the time does."""
+        deadline = time.monotonic() + seconds
+        while self.selector.get_map() or self.child.poll() is None:
+            for key, _ in self.selector.select(POLL):
+                self._read(key.data, key.fileobj)
+            now = time.monotonic()
+            if now > deadline and not self.ending:
+                self.outcome.timed_out = True
+                self._send("control", b"blocked\n")
+                self.ending = now + LAST_WORDS
+            if self.ending and now > self.ending:
+                break
+        self.stop()
+        self._flush_pending()
+        self.outcome.log = self._kernel_log()
+        if self.outcome.status is None and not self.outcome.error and not self.outcome.timed_out:
+            self.outcome.error = "the VM ended before the command did; QEMU: " + self._complaint()
+        return self.outcome
+
+    def stop(self):
+        """End QEMU if it has not ended by itself."""
+        if self.child:
+            process.stop(self.child)
+            self.child = None
+        for connection in self.connections.values():
+            connection.close()
+
+    def _kernel_log(self):
+        log = self.folder / "kernel.log"
+        return log.read_text(errors="replace") if log.exists() else ""
+
+    def _read(self, name, connection):
+        try:
+            data = connection.recv(1 << 16)
+        except ConnectionError:
+            data = b""
+        if not data:
+            self.selector.unregister(connection)
+        elif name == "control":
+            self._read_control(data)
+        else:
+            self.received[name] += len(data)
+            self._pass_on(name, data)
+        self._say_bye()
+
+    def _read_control(self, data):
+        *lines, self.control = (self.control + data).split(b"\n")
+        for line in lines:
+            word, _, rest = line.decode(errors="replace").partition(" ")
+            if word == "running":
+                self.outcome.running = True
+            elif word == "error":
+                self.outcome.error = rest
+                self.expected = {}
+            elif word == "status":
+                status, out, err = map(int, rest.split())
+                self.outcome.status = status
+                self.expected = {"stdout": out, "stderr": err}
+
+    def _say_bye(self):
+        """Let the guest power off once everything it sent is here."""
+        if self.expected is None or self.ending:
+            return
+        if all(self.received[name] >= count for name, count in self.expected.items()):
+            self.ending = time.monotonic() + POWER_OFF
+            self._send("control", b"bye\n")
+
+    def _send(self, name, data):
+        with contextlib.suppress(OSError):
+            self.connections[name].sendall(data)
+
+    def _pass_on(self, name, data):
+        if name == "stdout" and self.handlers:
+            data = self._take_calls(data)
+        stream = getattr(sys, name).buffer
+        stream.write(data)
+        stream.flush()
+
+    def _take_calls(self, data):
+        """What is left of the data after calls to the handlers were answered."""
+        lines = (self.pending + data).splitlines(keepends=True)
+        self.pending = b""
+        if lines and not lines[-1].endswith(b"\n") and _may_be_call(lines[-1]):
+            self.pending = lines.pop()
+        kept = []
+        for line in lines:
+            if line.startswith(CALL):
+                self._send("stdin", self._answer(line).encode() + b"\n")
+            else:
+                kept.append(line)
+        return b"".join(kept)
+
+    def _answer(self, line):
+        name, _, argument = line[len(CALL):].decode(errors="replace").strip().partition(" ")
+        handler = self.handlers.get(name)
+        if not handler:
+            return f"error: there is no {name} here"
+        try:
+            return handler(self, argument) or "ok"
+        except (Failure, OSError) as error:
+            return f"error: {error}"
+
+    def _flush_pending(self):
+        if self.pending:
+            sys.stdout.buffer.write(self.pending)
+            sys.stdout.buffer.flush()
+
+    def screendump(self, path):
+        """Save what the first display shows as a PNG file on the host."""
+        picture = self.folder / "screen.png"
+        self.qmp.command("screendump", filename=str(picture), format="png")
+        shutil.move(str(picture), path)
+
+
+def _may_be_call(text):
+    return text.startswith(CALL) or CALL.startswith(text)
+
+
+def _listen(path):
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen(1)
+    listener.settimeout(POLL)
+    return listener
+
+
+Handler = Callable[[VM, str], Optional[str]]
+
+
+@contextlib.contextmanager
+def run_folder():
+    """A directory for the sockets and files of one run; their paths must be short."""
+    for left in Path("/tmp").glob(FOLDER + "*"):
+        if not os.path.exists(f"/proc/{left.name.split('-')[1]}"):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"{FOLDER}{os.getpid()}-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def run_vm(root, machine, folder, seconds, handlers: Optional[Dict[str, Handler]] = None):
+    """Boot the machine, run its command to the end, and tell how it went."""
+    started = time.monotonic()
+    vm = VM(folder, handlers or {})
+    try:
+        vm.start(root, machine)
+        return vm.run(seconds)
+    finally:
+        vm.stop()
+        if os.environ.get("UDMABUF_RS_TIMES"):
+            say(f"the VM ran for {time.monotonic() - started:.1f} s")
