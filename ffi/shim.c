@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/cc_platform.h>
+#include <linux/device.h>
+#include <linux/dma-map-ops.h>
+#include <linux/dma-mapping.h>
+#include <linux/dma-resv.h>
+#include <linux/fs.h>
+#include <linux/highmem.h>
+#include <linux/hugetlb.h>
+#include <linux/kernfs.h>
+#include <linux/kobject.h>
+#include <linux/memfd.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/scatterlist.h>
+#include <linux/sched/signal.h>
+#include <linux/shmem_fs.h>
+#include <linux/vmalloc.h>
+#include <uapi/linux/fcntl.h>
+
+#include "shim.h"
+
+bool rs_shmem_file(struct file *file)
+{
+	return shmem_file(file);
+}
+
+bool rs_is_file_hugepages(struct file *file)
+{
+	return is_file_hugepages(file);
+}
+
+bool rs_file_readable(struct file *file)
+{
+	return file->f_mode & FMODE_READ;
+}
+
+bool rs_file_writable(struct file *file)
+{
+	return file->f_mode & FMODE_WRITE;
+}
+
+u64 rs_file_size(struct file *file)
+{
+	return i_size_read(file_inode(file));
+}
+
+/*
+ * memfd_get_seals() and memfd_fcntl() are not exported, so this reads what they
+ * read. Bits are only ever added, under the inode lock: a reader who holds that
+ * lock shared sees them stand still.
+ */
+int rs_memfd_get_seals(struct file *file)
+{
+	if (shmem_file(file))
+		return READ_ONCE(SHMEM_I(file_inode(file))->seals);
+#ifdef CONFIG_HUGETLBFS
+	if (is_file_hugepages(file))
+		return READ_ONCE(HUGETLBFS_I(file_inode(file))->seals);
+#endif
+	return F_SEAL_SEAL;
+}
+
+int rs_inode_lock_shared_killable(struct file *file)
+{
+	return inode_lock_shared_killable(file_inode(file));
+}
+
+void rs_inode_unlock_shared(struct file *file)
+{
+	inode_unlock_shared(file_inode(file));
+}
+
+size_t rs_folio_size(struct folio *folio)
+{
+	return folio_size(folio);
+}
+
+struct page *rs_folio_page(struct folio *folio, size_t index)
+{
+	return folio_page(folio, index);
+}
+
+int rs_folio_ref_count(struct folio *folio)
+{
+	return folio_ref_count(folio);
+}
+
+bool rs_folio_test_uptodate(struct folio *folio)
+{
+	return folio_test_uptodate(folio);
+}
+
+int rs_folio_lock_killable(struct folio *folio)
+{
+	return folio_lock_killable(folio);
+}
+
+void rs_folio_zero(struct folio *folio)
+{
+	folio_zero_range(folio, 0, folio_size(folio));
+	flush_dcache_folio(folio);
+}
+
+void rs_folio_mark_uptodate(struct folio *folio)
+{
+	folio_mark_uptodate(folio);
+}
+
+unsigned long rs_page_to_pfn(struct page *page)
+{
+	return page_to_pfn(page);
+}
+
+struct page *rs_pfn_to_page(unsigned long pfn)
+{
+	return pfn_to_page(pfn);
+}
+
+/*
+ * A hugetlb folio carries the mark on its head, and which of its pages is bad
+ * is not for modules to know: the whole folio counts as poisoned.
+ */
+bool rs_page_is_poisoned(struct page *page)
+{
+	return PageHWPoison(page) ||
+	       (folio_test_hugetlb(page_folio(page)) && folio_test_hwpoison(page_folio(page)));
+}
+
+void *rs_lowmem_page_address(struct page *page)
+{
+	return PageHighMem(page) ? NULL : page_address(page);
+}
+
+void rs_memcpy_from_page(void *to, struct page *page, size_t offset, size_t len)
+{
+	memcpy_from_page(to, page, offset, len);
+}
+
+void rs_memcpy_to_page(struct page *page, size_t offset, const void *from, size_t len)
+{
+	memcpy_to_page(page, offset, from, len);
+}
+
+void *rs_vmap(struct page **pages, unsigned int count)
+{
+	return vmap(pages, count, VM_MAP, PAGE_KERNEL);
+}
+
+void rs_vunmap(const void *address)
+{
+	vunmap(address);
+}
+
+void rs_vm_flags_set(struct vm_area_struct *vma, unsigned long flags)
+{
+	vm_flags_set(vma, flags);
+}
+
+void rs_sg_set_page(struct scatterlist *sg, struct page *page, unsigned int len)
+{
+	sg_set_page(sg, page, len, 0);
+}
+
+unsigned int rs_dma_get_max_seg_size(struct device *dev)
+{
+	return dma_get_max_seg_size(dev);
+}
+
+unsigned long rs_dma_get_seg_boundary(struct device *dev)
+{
+	return dma_get_seg_boundary(dev);
+}
+
+bool rs_dma_dev_need_sync(struct device *dev)
+{
+	return dma_dev_need_sync(dev);
+}
+
+void rs_dma_sync_sgtable_for_cpu(struct device *dev, struct sg_table *sgt, unsigned int dir)
+{
+	dma_sync_sgtable_for_cpu(dev, sgt, dir);
+}
+
+void rs_dma_sync_sgtable_for_device(struct device *dev, struct sg_table *sgt, unsigned int dir)
+{
+	dma_sync_sgtable_for_device(dev, sgt, dir);
+}
+
+int rs_dma_coerce_mask_and_coherent(struct device *dev, u64 mask)
+{
+	return dma_coerce_mask_and_coherent(dev, mask);
+}
+
+bool rs_dma_mask_is_set(struct device *dev)
+{
+	return dev->dma_mask;
+}
+
+void rs_dma_never_bounce(struct device *dev)
+{
+#ifdef CONFIG_SWIOTLB
+	dev->dma_io_tlb_mem = NULL;
+#endif
+}
+
+bool rs_dev_is_dma_coherent(struct device *dev)
+{
+	return dev_is_dma_coherent(dev);
+}
+
+bool rs_memory_is_encrypted(void)
+{
+	return cc_platform_has(CC_ATTR_MEM_ENCRYPT);
+}
+
+int rs_dma_resv_lock_interruptible(struct dma_resv *resv)
+{
+	return dma_resv_lock_interruptible(resv, NULL);
+}
+
+bool rs_fatal_signal_pending(void)
+{
+	return fatal_signal_pending(current);
+}
+
+void rs_cond_resched(void)
+{
+	cond_resched();
+}
+
+static struct kernfs_node *child(struct kernfs_node *parent, const char *name)
+{
+	struct kernfs_node *kn = parent ? kernfs_find_and_get(parent, name) : NULL;
+
+	kernfs_put(parent);
+	return kn;
+}
+
+/*
+ * misc_class is private to misc.c, and registering a name that is taken makes
+ * sysfs dump the stack. So look for /sys/class/misc/NAME, without depending on
+ * where, or whether, sysfs is mounted: /sys/kernel is always there to start
+ * from, and its parent, the root, never changes.
+ */
+bool rs_misc_name_taken(const char *name)
+{
+	struct kernfs_node *kn = NULL;
+	bool taken;
+
+	if (IS_ENABLED(CONFIG_SYSFS) && kernel_kobj->sd) {
+		kn = rcu_dereference_protected(kernel_kobj->sd->__parent, true);
+		kernfs_get(kn);
+		kn = child(child(child(kn, "class"), "misc"), name);
+	}
+	taken = kn;
+	kernfs_put(kn);
+	return taken;
+}
+
+void rs_device_lock(struct device *dev)
+{
+	device_lock(dev);
+}
+
+void rs_device_unlock(struct device *dev)
+{
+	device_unlock(dev);
+}

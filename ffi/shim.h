@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the Rust side cannot reach: inline functions, macros and prototypes
+ * that bindgen leaves out. One line of C each, no decisions. Every prototype
+ * here has its Rust twin in ffi/mod.rs; shim.c includes this header, so the
+ * compiler holds the C half of each pair to it.
+ */
+#ifndef UDMABUF_RS_FFI_SHIM_H
+#define UDMABUF_RS_FFI_SHIM_H
+
+#include <linux/types.h>
+
+struct device;
+struct dma_resv;
+struct file;
+struct folio;
+struct page;
+struct scatterlist;
+struct sg_table;
+struct vm_area_struct;
+
+/* Files, inodes, seals: linux/fs.h, linux/memfd.h, linux/hugetlb.h */
+bool rs_shmem_file(struct file *file);
+bool rs_is_file_hugepages(struct file *file);
+bool rs_file_readable(struct file *file);
+bool rs_file_writable(struct file *file);
+u64 rs_file_size(struct file *file);
+int rs_memfd_get_seals(struct file *file);
+int rs_inode_lock_shared_killable(struct file *file);
+void rs_inode_unlock_shared(struct file *file);
+
+/* Folios and pages: linux/mm.h, linux/pagemap.h, linux/highmem.h */
+size_t rs_folio_size(struct folio *folio);
+struct page *rs_folio_page(struct folio *folio, size_t index);
+int rs_folio_ref_count(struct folio *folio);
+bool rs_folio_test_uptodate(struct folio *folio);
+int rs_folio_lock_killable(struct folio *folio);
+void rs_folio_zero(struct folio *folio);
+void rs_folio_mark_uptodate(struct folio *folio);
+unsigned long rs_page_to_pfn(struct page *page);
+struct page *rs_pfn_to_page(unsigned long pfn);
+bool rs_page_is_poisoned(struct page *page);
+void *rs_lowmem_page_address(struct page *page);
+void rs_memcpy_from_page(void *to, struct page *page, size_t offset, size_t len);
+void rs_memcpy_to_page(struct page *page, size_t offset, const void *from, size_t len);
+void *rs_vmap(struct page **pages, unsigned int count);
+void rs_vunmap(const void *address);
+void rs_vm_flags_set(struct vm_area_struct *vma, unsigned long flags);
+
+/* DMA: linux/scatterlist.h, linux/dma-mapping.h, linux/dma-map-ops.h */
+void rs_sg_set_page(struct scatterlist *sg, struct page *page, unsigned int len);
+unsigned int rs_dma_get_max_seg_size(struct device *dev);
+unsigned long rs_dma_get_seg_boundary(struct device *dev);
+bool rs_dma_dev_need_sync(struct device *dev);
+void rs_dma_sync_sgtable_for_cpu(struct device *dev, struct sg_table *sgt, unsigned int dir);
+void rs_dma_sync_sgtable_for_device(struct device *dev, struct sg_table *sgt, unsigned int dir);
+int rs_dma_coerce_mask_and_coherent(struct device *dev, u64 mask);
+bool rs_dma_mask_is_set(struct device *dev);
+void rs_dma_never_bounce(struct device *dev);
+bool rs_dev_is_dma_coherent(struct device *dev);
+bool rs_memory_is_encrypted(void);
+int rs_dma_resv_lock_interruptible(struct dma_resv *resv);
+
+/* Tasks: linux/sched/signal.h */
+bool rs_fatal_signal_pending(void);
+void rs_cond_resched(void);
+
+/* Devices: linux/device.h; linux/miscdevice.h has no way to ask for a name */
+bool rs_misc_name_taken(const char *name);
+void rs_device_lock(struct device *dev);
+void rs_device_unlock(struct device *dev);
+
+#endif /* UDMABUF_RS_FFI_SHIM_H */
