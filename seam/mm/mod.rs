@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Pinned pages, and mapping them for the kernel and for userspace.
+//!
+//! C headers: [`include/linux/mm.h`](srctree/include/linux/mm.h),
+//! [`include/linux/vmalloc.h`](srctree/include/linux/vmalloc.h)
+
+pub(crate) mod fault;
+pub(crate) mod pinned;
+pub(crate) mod runs;
+pub(crate) mod vmap;
+
+use runs::Runs;
+
+/// Memory that stays where it is.
+///
+/// # Safety
+///
+/// Every frame that [`runs`](Self::runs) names is backed by a `struct page`, belongs to memory that
+/// may be shown to userspace and to devices, and is neither freed nor moved for as long as the
+/// implementing value lives; the answer never changes in that time. The `struct page`s of one run
+/// are contiguous.
+pub(crate) unsafe trait StableMemory: Send + Sync {
+    /// The memory as runs of physically contiguous pages, in order.
+    fn runs(&self) -> Runs<'_>;
+}

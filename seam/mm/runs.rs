@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Arithmetic over runs of physically contiguous pages.
+//!
+//! A buffer is a list of runs. Each says at which page of the buffer it starts and which page frame
+//! lies there; it ends where the next one starts. So a run costs 16 bytes, whatever its length, and
+//! the run that holds a page is found by binary search.
+//!
+//! Nothing in this file needs a kernel: it is compiled and tested on the host as well
+//! (`rustc --test seam/mm/runs.rs`).
+
+use core::ops::Range;
+
+/// Where a run starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// Offset in the buffer, in pages.
+    pub(crate) page: usize,
+    /// Page frame number.
+    pub(crate) frame: usize,
+}
+
+/// A stretch of contiguous pages: a run, or a piece of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// Offset of the first page in the buffer, in pages.
+    pub(crate) page: usize,
+    /// Page frame number of the first page.
+    pub(crate) frame: usize,
+    /// Length in pages, never 0.
+    pub(crate) pages: usize,
+}
+
+/// A list of runs and the length of the buffer that they make up.
+///
+/// # Invariants
+///
+/// The first run starts at page 0, the starts are strictly ascending and less than `pages`; with
+/// `pages` 0 there are no runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Runs<'a> {
+    runs: &'a [Run],
+    pages: usize,
+}
+
+impl<'a> Runs<'a> {
+    /// Looks at `runs`, which must obey the type invariants, as a buffer of `pages` pages.
+    pub(crate) fn new(runs: &'a [Run], pages: usize) -> Self {
+        Self { runs, pages }
+    }
+
+    /// Returns the length of the buffer in pages.
+    pub(crate) fn pages(&self) -> usize {
+        self.pages
+    }
+
+    /// Tells whether a page with the frame number `frame`, put behind the buffer, would go on where
+    /// the last run ends.
+    pub(crate) fn continues(&self, frame: usize) -> bool {
+        self.runs
+            .last()
+            .is_some_and(|last| last.frame + (self.pages - last.page) == frame)
+    }
+
+    /// Returns the extents that make up the pages `range` of the buffer, in order.
+    ///
+    /// What lies past the end of the buffer is left out.
+    pub(crate) fn extents(&self, range: Range<usize>) -> Extents<'a> {
+        let behind = self.runs.partition_point(|run| run.page <= range.start);
+
+        Extents {
+            runs: *self,
+            next: behind.saturating_sub(1),
+            at: range.start,
+            end: range.end.min(self.pages),
+        }
+    }
+
+    /// Returns all extents: one a run.
+    pub(crate) fn iter(&self) -> Extents<'a> {
+        self.extents(0..self.pages)
+    }
+}
+
+/// Iterator over the [`Extent`]s of a range; see [`Runs::extents`].
+pub(crate) struct Extents<'a> {
+    runs: Runs<'a>,
+    next: usize,
+    at: usize,
+    end: usize,
+}
+
+impl Iterator for Extents<'_> {
+    type Item = Extent;
+
+    fn next(&mut self) -> Option<Extent> {
+        if self.at >= self.end {
+            return None;
+        }
+
+        let run = self.runs.runs.get(self.next)?;
+        let run_end = self
+            .runs
+            .runs
+            .get(self.next + 1)
+            .map_or(self.runs.pages, |next| next.page);
+        let extent = Extent {
+            page: self.at,
+            frame: run.frame + (self.at - run.page),
+            pages: run_end.min(self.end) - self.at,
+        };
+
+        self.at += extent.pages;
+        self.next += 1;
+        Some(extent)
+    }
+}
+
+/// What a device can take as one segment of a scatter list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentLimits {
+    /// Most pages of a segment, not 0.
+    pub(crate) max_pages: usize,
+    /// A power of two: no segment crosses a frame number that is a multiple of it.
+    pub(crate) boundary_pages: usize,
+}
+
+impl Extent {
+    /// Cuts the extent into segments within `limits`.
+    pub(crate) fn segments(self, limits: SegmentLimits) -> Segments {
+        Segments { rest: self, limits }
+    }
+}
+
+/// Iterator over the segments of an [`Extent`]; see [`Extent::segments`].
+pub(crate) struct Segments {
+    rest: Extent,
+    limits: SegmentLimits,
+}
+
+impl Iterator for Segments {
+    type Item = Extent;
+
+    fn next(&mut self) -> Option<Extent> {
+        let rest = &mut self.rest;
+        if rest.pages == 0 {
+            return None;
+        }
+
+        let boundary = self.limits.boundary_pages;
+        let to_boundary = boundary - (rest.frame & (boundary - 1));
+        let segment = Extent {
+            pages: rest.pages.min(self.limits.max_pages).min(to_boundary),
+            ..*rest
+        };
+
+        rest.page += segment.pages;
+        rest.frame += segment.pages;
+        rest.pages -= segment.pages;
+        Some(segment)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Builds a list in the way a caller does who is handed stretches of frames.
+    fn collect(stretches: &[(usize, usize)]) -> (Vec<Run>, usize) {
+        let (mut runs, mut pages) = (Vec::new(), 0);
+        for &(frame, count) in stretches {
+            if !Runs::new(&runs, pages).continues(frame) {
+                runs.push(Run { page: pages, frame });
+            }
+            pages += count;
+        }
+        (runs, pages)
+    }
+
+    fn extent(page: usize, frame: usize, pages: usize) -> Extent {
+        Extent { page, frame, pages }
+    }
+
+    /// The frame of each page, the slow way.
+    fn frames(extents: impl Iterator<Item = Extent>) -> Vec<(usize, usize)> {
+        extents
+            .flat_map(|e| (0..e.pages).map(move |i| (e.page + i, e.frame + i)))
+            .collect()
+    }
+
+    #[test]
+    fn adjacent_stretches_become_one_run() {
+        let (runs, pages) = collect(&[(100, 4), (104, 512), (616, 1)]);
+
+        assert_eq!(runs.len(), 1);
+        assert_eq!(
+            Runs::new(&runs, pages).iter().collect::<Vec<_>>(),
+            [extent(0, 100, 517)]
+        );
+    }
+
+    #[test]
+    fn a_gap_a_step_back_and_a_repetition_start_runs() {
+        let (runs, pages) = collect(&[(100, 4), (105, 1), (104, 1), (104, 1), (105, 2)]);
+
+        assert_eq!(
+            Runs::new(&runs, pages).iter().collect::<Vec<_>>(),
+            [
+                extent(0, 100, 4),
+                extent(4, 105, 1),
+                extent(5, 104, 1),
+                extent(6, 104, 3)
+            ]
+        );
+    }
+
+    #[test]
+    fn an_empty_list_has_no_extents() {
+        let runs = Runs::new(&[], 0);
+
+        assert!(!runs.continues(0));
+        assert_eq!(runs.iter().next(), None);
+        assert_eq!(runs.extents(3..9).next(), None);
+    }
+
+    #[test]
+    fn every_range_agrees_with_the_page_by_page_view() {
+        let (runs, pages) = collect(&[(7, 3), (10, 2), (50, 1), (20, 5), (51, 1), (0, 2)]);
+        let runs = Runs::new(&runs, pages);
+        let all = frames(runs.iter());
+
+        assert_eq!(all.len(), pages);
+        for start in 0..pages + 2 {
+            for end in start..pages + 3 {
+                let expected = &all[start.min(pages)..end.min(pages)];
+                assert_eq!(frames(runs.extents(start..end)), expected, "{start}..{end}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_range_that_ends_before_it_starts_is_empty() {
+        let (runs, pages) = collect(&[(7, 3)]);
+
+        #[allow(clippy::reversed_empty_ranges)]
+        let range = 2..1;
+        assert_eq!(Runs::new(&runs, pages).extents(range).next(), None);
+    }
+
+    #[test]
+    fn segments_keep_to_the_largest_size() {
+        let limits = SegmentLimits {
+            max_pages: 16,
+            boundary_pages: 1 << 40,
+        };
+
+        let segments: Vec<_> = extent(3, 100, 40).segments(limits).collect();
+        assert_eq!(
+            segments,
+            [extent(3, 100, 16), extent(19, 116, 16), extent(35, 132, 8)]
+        );
+    }
+
+    #[test]
+    fn segments_never_cross_a_boundary() {
+        let limits = SegmentLimits {
+            max_pages: 6,
+            boundary_pages: 8,
+        };
+
+        for frame in 0..20 {
+            let mut next = extent(0, frame, 0);
+            for segment in extent(0, frame, 50).segments(limits) {
+                assert_eq!(
+                    (segment.page, segment.frame),
+                    (next.page + next.pages, next.frame + next.pages)
+                );
+                assert!(segment.pages >= 1 && segment.pages <= 6);
+                assert_eq!(
+                    segment.frame / 8,
+                    (segment.frame + segment.pages - 1) / 8,
+                    "{segment:?}"
+                );
+                next = segment;
+            }
+            assert_eq!(next.page + next.pages, 50);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory in the kernel's address space.
+//!
+//! C header: [`include/linux/vmalloc.h`](srctree/include/linux/vmalloc.h)
+
+use super::StableMemory;
+use crate::ffi;
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+use kernel::{
+    bindings,
+    prelude::*, //
+};
+
+/// How the address came about, which decides what there is to undo.
+enum Kind {
+    /// The kernel's own mapping of all memory: nothing to undo.
+    Direct,
+    /// A mapping of `vmap()`.
+    Vmap,
+}
+
+/// Memory mapped as one range of kernel addresses, for as long as the value lives.
+///
+/// # Invariants
+///
+/// `address` is the start of a mapping of the whole of a [`StableMemory`] that is borrowed for
+/// `'a`; it was made in the way that `kind` says.
+pub(crate) struct KernelMapping<'a> {
+    address: NonNull<c_void>,
+    kind: Kind,
+    _memory: PhantomData<&'a ()>,
+}
+
+// SAFETY: A kernel mapping belongs to no task.
+unsafe impl Send for KernelMapping<'_> {}
+
+impl<'a> KernelMapping<'a> {
+    /// Maps all of `memory`.
+    ///
+    /// One run of directly mapped memory needs no new mapping. May sleep; fails with [`ENOMEM`].
+    pub(crate) fn new<M: StableMemory>(memory: &'a M) -> Result<Self> {
+        let (address, kind) = match Self::direct(memory) {
+            Some(address) => (address, Kind::Direct),
+            None => (Self::vmap(memory)?, Kind::Vmap),
+        };
+
+        // INVARIANT: Just mapped, and `memory` is borrowed for `'a`.
+        Ok(Self {
+            address,
+            kind,
+            _memory: PhantomData,
+        })
+    }
+
+    /// Returns where the mapping starts.
+    pub(crate) fn address(&self) -> NonNull<c_void> {
+        self.address
+    }
+
+    /// Forgets how long the memory is borrowed.
+    ///
+    /// # Safety
+    ///
+    /// The result must be dropped before the memory is.
+    pub(crate) unsafe fn erase(self) -> KernelMapping<'static> {
+        // SAFETY: The types differ in nothing but a lifetime.
+        unsafe { core::mem::transmute::<KernelMapping<'a>, KernelMapping<'static>>(self) }
+    }
+
+    fn direct<M: StableMemory>(memory: &M) -> Option<NonNull<c_void>> {
+        let runs = memory.runs();
+        let extent = runs.iter().next()?;
+        if extent.pages != runs.pages() {
+            return None;
+        }
+
+        // SAFETY: Frames of a `StableMemory` have a `struct page`. The memory is one run, so it is
+        // contiguous in the direct mapping if its last page is still part of that.
+        let (first, last) = unsafe {
+            (
+                ffi::rs_lowmem_page_address(ffi::rs_pfn_to_page(extent.frame)),
+                ffi::rs_lowmem_page_address(ffi::rs_pfn_to_page(extent.frame + extent.pages - 1)),
+            )
+        };
+        NonNull::new(first).filter(|_| !last.is_null())
+    }
+
+    fn vmap<M: StableMemory>(memory: &M) -> Result<NonNull<c_void>> {
+        let runs = memory.runs();
+        let count = c_uint::try_from(runs.pages()).map_err(|_| ENOMEM)?;
+        let mut pages =
+            KVVec::<*mut bindings::page>::with_capacity(runs.pages(), GFP_KERNEL | __GFP_NOWARN)?;
+
+        for extent in runs.iter() {
+            for frame in extent.frame..extent.frame + extent.pages {
+                // SAFETY: Frames of a `StableMemory` have a `struct page`.
+                pages.push(unsafe { ffi::rs_pfn_to_page(frame) }, GFP_KERNEL)?;
+            }
+        }
+
+        // SAFETY: `pages` holds `count` valid pages; `vmap()` does not keep the array.
+        NonNull::new(unsafe { ffi::rs_vmap(pages.as_mut_ptr(), count) }).ok_or(ENOMEM)
+    }
+}
+
+impl Drop for KernelMapping<'_> {
+    fn drop(&mut self) {
+        match self.kind {
+            Kind::Direct => {}
+            // SAFETY: By the type invariants the address came from `vmap()`, and this is the end of
+            // the value that owned it.
+            Kind::Vmap => unsafe { ffi::rs_vunmap(self.address.as_ptr()) },
+        }
+    }
+}
