@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory files, their seals, and pinning what they hold.
+//!
+//! C headers: [`include/linux/memfd.h`](srctree/include/linux/memfd.h),
+//! [`include/linux/shmem_fs.h`](srctree/include/linux/shmem_fs.h),
+//! [`include/linux/hugetlb.h`](srctree/include/linux/hugetlb.h)
+
+mod pin;
+
+pub(crate) use pin::FolioBatch;
+
+use crate::ffi;
+use kernel::{
+    bindings,
+    error::to_result,
+    fs::LocalFile,
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+/// Why a descriptor is no memory file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotMemory {
+    /// There is no such descriptor, or it is an `O_PATH` one.
+    BadFd,
+    /// The file is neither tmpfs nor hugetlb memory.
+    OtherFile,
+}
+
+/// The seals of a memory file; see `fcntl(F_GET_SEALS)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seals(u32);
+
+impl Seals {
+    /// `F_SEAL_SHRINK`: the file does not become shorter.
+    pub(crate) const SHRINK: Self = Self(bindings::F_SEAL_SHRINK);
+    /// `F_SEAL_WRITE`: the contents do not change.
+    pub(crate) const WRITE: Self = Self(bindings::F_SEAL_WRITE);
+    /// `F_SEAL_FUTURE_WRITE`: nothing new can write.
+    pub(crate) const FUTURE_WRITE: Self = Self(bindings::F_SEAL_FUTURE_WRITE);
+
+    /// Whether all of `seals` are set.
+    pub(crate) fn contains(self, seals: Self) -> bool {
+        self.0 & seals.0 == seals.0
+    }
+
+    /// Whether any of `seals` is set.
+    pub(crate) fn intersects(self, seals: Self) -> bool {
+        self.0 & seals.0 != 0
+    }
+}
+
+impl core::ops::BitOr for Seals {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// A file whose contents are memory: tmpfs (memfds among them) or hugetlb.
+///
+/// # Invariants
+///
+/// `shmem_file()` or `is_file_hugepages()` is true for the file.
+pub(crate) struct Memfd(ARef<LocalFile>);
+
+impl Memfd {
+    /// Looks up the descriptor `fd` of the current process.
+    pub(crate) fn from_fd(fd: u32) -> Result<Self, NotMemory> {
+        let file = LocalFile::fget(fd).map_err(|_| NotMemory::BadFd)?;
+
+        // SAFETY: We hold a reference to the file.
+        if unsafe { ffi::rs_shmem_file(file.as_ptr()) || ffi::rs_is_file_hugepages(file.as_ptr()) }
+        {
+            // INVARIANT: Just tested; what a file is does not change.
+            Ok(Self(file))
+        } else {
+            Err(NotMemory::OtherFile)
+        }
+    }
+
+    /// Whether the file was opened for reading.
+    pub(crate) fn is_readable(&self) -> bool {
+        // SAFETY: We hold a reference to the file.
+        unsafe { ffi::rs_file_readable(self.as_ptr()) }
+    }
+
+    /// Whether the file was opened for writing.
+    pub(crate) fn is_writable(&self) -> bool {
+        // SAFETY: We hold a reference to the file.
+        unsafe { ffi::rs_file_writable(self.as_ptr()) }
+    }
+
+    /// Returns the size in bytes. It can change at any time, but not become less once
+    /// [`Seals::SHRINK`] is set.
+    pub(crate) fn size(&self) -> u64 {
+        // SAFETY: We hold a reference to the file.
+        unsafe { ffi::rs_file_size(self.as_ptr()) }
+    }
+
+    /// Returns the seals. Others can come at any time; under [`lock_shared`](Self::lock_shared)
+    /// they cannot.
+    pub(crate) fn seals(&self) -> Seals {
+        // SAFETY: We hold a reference to the file, which has seals by the type invariants.
+        let seals = unsafe { ffi::rs_memfd_get_seals(self.as_ptr()) };
+
+        // CAST: A set of bits.
+        Seals(seals as u32)
+    }
+
+    /// Takes the lock of the inode for reading, which keeps seals, size and the file's pages as
+    /// `fallocate()` sees them in place. Others may hold it for reading, too.
+    ///
+    /// Fails with [`EINTR`] when a fatal signal comes first.
+    pub(crate) fn lock_shared(&self) -> Result<LockedMemfd<'_>> {
+        // SAFETY: We hold a reference to the file.
+        to_result(unsafe { ffi::rs_inode_lock_shared_killable(self.as_ptr()) })?;
+        // INVARIANT: Just locked.
+        Ok(LockedMemfd(self))
+    }
+
+    fn as_ptr(&self) -> *mut bindings::file {
+        self.0.as_ptr()
+    }
+}
+
+/// A memory file whose inode is locked for reading.
+///
+/// # Invariants
+///
+/// The current task holds the lock, and gives it back when the value is dropped.
+pub(crate) struct LockedMemfd<'a>(&'a Memfd);
+
+impl LockedMemfd<'_> {
+    /// Returns the seals, which stay as they are as long as this value lives.
+    pub(crate) fn seals(&self) -> Seals {
+        self.0.seals()
+    }
+}
+
+impl Drop for LockedMemfd<'_> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants.
+        unsafe { ffi::rs_inode_unlock_shared(self.0.as_ptr()) };
+    }
+}
