@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Module parameters that can be changed while the module runs.
+//!
+//! C header: [`include/linux/moduleparam.h`](srctree/include/linux/moduleparam.h)
+//!
+//! The parameters of `kernel::module!` are set once and do not show in sysfs. Those of
+//! [`module_params!`](crate::seam::param::module_params) do, are checked when they are written and
+//! take effect at once.
+
+use core::{
+    cell::UnsafeCell,
+    ops::RangeInclusive, //
+};
+use kernel::{
+    bindings,
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    },
+};
+
+/// An unsigned number with bounds; mode 0644 in sysfs.
+///
+/// # Invariants
+///
+/// The value lies between `min` and `max`.
+#[repr(C)]
+pub(crate) struct BoundedParam {
+    // First, so that a pointer to the parameter is one to the `unsigned int` that C works on.
+    value: Atomic<u32>,
+    min: u32,
+    max: u32,
+}
+
+impl BoundedParam {
+    /// Defines a parameter of the value `default`, which must lie in `range`.
+    pub(crate) const fn new(default: u32, range: RangeInclusive<u32>) -> Self {
+        assert!(*range.start() <= default && default <= *range.end());
+
+        Self {
+            value: Atomic::new(default),
+            min: *range.start(),
+            max: *range.end(),
+        }
+    }
+
+    /// Returns the value as of now.
+    pub(crate) fn get(&self) -> u32 {
+        self.value.load(Relaxed)
+    }
+
+    /// # Safety
+    ///
+    /// `param` must be valid and belong to a [`BoundedParam`], `value` a C string.
+    unsafe extern "C" fn set(value: *const c_char, param: *const bindings::kernel_param) -> c_int {
+        // SAFETY: By the safety requirements. The bounds never change.
+        let this = unsafe { &*(*param).__bindgen_anon_1.arg.cast::<Self>() };
+
+        // SAFETY: By the safety requirements; writes the `unsigned int` at the start of `this`,
+        // which is an atomic and as such made to be written at any time.
+        unsafe { bindings::param_set_uint_minmax(value, param, this.min, this.max) }
+    }
+}
+
+/// A short string that is set when the module is loaded; mode 0444 in sysfs.
+///
+/// # Invariants
+///
+/// `text` is a C string that is not written once the module's initialisation has begun.
+#[repr(C)]
+pub(crate) struct StringParam {
+    raw: bindings::kparam_string,
+    text: &'static Text,
+}
+
+/// Room for the text of a [`StringParam`].
+pub(crate) struct Text(UnsafeCell<[u8; Self::SIZE]>);
+
+// SAFETY: Written while the module is being loaded, by one task, and only read from then on.
+unsafe impl Sync for Text {}
+// SAFETY: As above; `raw` points at `text`.
+unsafe impl Sync for StringParam {}
+
+impl Text {
+    const SIZE: usize = 32;
+
+    pub(crate) const fn new() -> Self {
+        Self(UnsafeCell::new([0; Self::SIZE]))
+    }
+}
+
+impl StringParam {
+    /// Defines a parameter that is empty unless it is set, and is kept in `text`.
+    pub(crate) const fn new(text: &'static Text) -> Self {
+        Self {
+            raw: bindings::kparam_string {
+                maxlen: Text::SIZE as c_uint,
+                string: text.0.get().cast(),
+            },
+            text,
+        }
+    }
+
+    /// Returns the text, if there is one.
+    pub(crate) fn get(&'static self) -> Option<&'static CStr> {
+        // SAFETY: By the type invariants nobody writes any more.
+        let bytes: &'static [u8] = unsafe { &*self.text.0.get() };
+
+        CStr::from_bytes_until_nul(bytes)
+            .ok()
+            .filter(|text| !text.to_bytes().is_empty())
+    }
+}
+
+/// A type of parameter.
+///
+/// # Safety
+///
+/// `OPS` must be right for a `kernel_param` whose `arg` points to a `Self`, with the mode `MODE`.
+pub(crate) unsafe trait Param {
+    /// What C calls to read and write it.
+    const OPS: &'static bindings::kernel_param_ops;
+    /// Mode of the file in sysfs.
+    const MODE: u16;
+    /// What modinfo calls the type.
+    const TYPE: &'static str;
+}
+
+// SAFETY: `arg` is a pointer to an `unsigned int` for `param_get_uint()`, and to a `BoundedParam`
+// for `set`. It may be written at any time.
+unsafe impl Param for BoundedParam {
+    const OPS: &'static bindings::kernel_param_ops = &bindings::kernel_param_ops {
+        flags: 0,
+        set: Some(Self::set),
+        get: Some(bindings::param_get_uint),
+        free: None,
+    };
+    const MODE: u16 = 0o644;
+    const TYPE: &'static str = "uint";
+}
+
+// SAFETY: `arg` is a pointer to the `struct kparam_string` that comes first in a `StringParam`. The
+// mode does not let it be written after loading.
+unsafe impl Param for StringParam {
+    const OPS: &'static bindings::kernel_param_ops = &bindings::kernel_param_ops {
+        flags: 0,
+        set: Some(bindings::param_set_copystring),
+        get: Some(bindings::param_get_string),
+        free: None,
+    };
+    const MODE: u16 = 0o444;
+    const TYPE: &'static str = "string";
+}
+
+/// Copies a string that is known to the compiler into an array of its length.
+pub(crate) const fn bytes<const N: usize>(text: &str) -> [u8; N] {
+    let (text, mut array, mut i) = (text.as_bytes(), [0; N], 0);
+
+    while i < N {
+        array[i] = text[i];
+        i += 1;
+    }
+    array
+}
+
+/// Puts a line into the module's information section.
+macro_rules! modinfo {
+    ($module:literal, $($text:expr),+) => {
+        const _: () = {
+            #[cfg(MODULE)]
+            const TEXT: &str = concat!($($text,)+ "\0");
+            #[cfg(not(MODULE))]
+            const TEXT: &str = concat!($module, ".", $($text,)+ "\0");
+
+            #[link_section = ".modinfo"]
+            #[used(compiler)]
+            static LINE: [u8; TEXT.len()] = $crate::seam::param::bytes(TEXT);
+        };
+    };
+}
+pub(crate) use modinfo;
+
+/// Defines module parameters: `static`s of the given name that show up in sysfs under that name.
+macro_rules! module_params {
+    ($module:literal; $(
+        $(#[$attribute:meta])*
+        $name:ident: $type:ty = $value:expr, $kind:literal, $description:literal;
+    )+) => { $(
+        $(#[$attribute])*
+        #[allow(non_upper_case_globals)]
+        pub(crate) static $name: $type = $value;
+
+        $crate::seam::param::modinfo!($module, "parmtype=", stringify!($name), ":", $kind);
+        $crate::seam::param::modinfo!($module, "parm=", stringify!($name), ":", $description);
+
+        const _: () = {
+            use kernel::{bindings, module_param::KernelParam};
+            use $crate::seam::param::Param;
+
+            const NAME: &str = if cfg!(MODULE) {
+                concat!(stringify!($name), "\0")
+            } else {
+                concat!($module, ".", stringify!($name), "\0")
+            };
+
+            #[link_section = "__param"]
+            #[used(compiler)]
+            static PARAM: KernelParam = KernelParam::new(bindings::kernel_param {
+                name: NAME.as_ptr().cast(),
+                #[cfg(MODULE)]
+                mod_: &raw mut bindings::__this_module,
+                #[cfg(not(MODULE))]
+                mod_: core::ptr::null_mut(),
+                ops: <$type as Param>::OPS,
+                perm: <$type as Param>::MODE,
+                level: -1,
+                flags: 0,
+                __bindgen_anon_1: bindings::kernel_param__bindgen_ty_1 {
+                    arg: core::ptr::from_ref(&$name).cast_mut().cast(),
+                },
+            });
+        };
+    )+ };
+}
+pub(crate) use module_params;
