@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Read twice: by the kernel's build system, which wants to know what the module
+# is made of, and by people, for whom it has targets (make help).
+
+# Either is set by the kernel's Makefile, and KERNELRELEASE not by every target.
+ifneq ($(KERNELRELEASE)$(srctree),)
+
+# In a kernel tree Kconfig decides; out of one there is nothing to decide.
+ifdef KBUILD_EXTMOD
+CONFIG_UDMABUF_RS := m
+endif
+
+obj-$(CONFIG_UDMABUF_RS) += udmabuf_rs.o
+
+# The crate root may not be an object of the module's name, so it gets another.
+udmabuf_rs-y := udmabuf_rs_main.o ffi/shim.o ffi/uapi.o
+
+$(obj)/udmabuf_rs_main.o: $(src)/udmabuf_rs.rs FORCE
+	+$(call if_changed_rule,rustc_o_rs)
+
+else
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+here := $(patsubst %/,%,$(dir $(realpath $(lastword $(MAKEFILE_LIST)))))
+
+.DEFAULT_GOAL := modules
+
+## modules          build udmabuf_rs.ko against KDIR (default: the running kernel)
+## modules_install  install it under /lib/modules
+modules: precheck
+modules modules_install:
+	+$(MAKE) -C $(KDIR) M=$(here) $@
+
+## clean            remove what 'make modules' has left here
+clean:
+	+$(MAKE) -C $(KDIR) M=$(here) $@
+
+precheck:
+	@$(here)/tools/kbuild/precheck $(KDIR)
+
+## demo             show a picture through a dma-buf, in a virtual machine: demo.png
+demo:
+	@$(here)/tools/demo/demo
+
+## check            run all tests, in virtual machines
+check:
+	@$(here)/tools/testing/check
+
+## check-c          run them against the C driver, to see what it gets wrong
+check-c:
+	@$(here)/tools/testing/check --c-driver
+
+## lint             rustfmt, clippy, checkpatch
+lint:
+	@$(here)/tools/lint/lint
+
+help:
+	@sed -n 's/^## /  make /p' $(here)/Makefile
+
+.PHONY: modules modules_install clean precheck demo check check-c lint help
+
+endif

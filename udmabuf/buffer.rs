@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The exported buffer.
+//!
+//! # Coherence
+//!
+//! Each mapping that an importer holds is owned by the CPU or by the device, in the terms of the
+//! streaming DMA API. From `map` and from the end of a bracket on it is the device's, from the start
+//! of one on the CPU's. [`begin_cpu_access`](Exporter::begin_cpu_access) fetches what devices wrote,
+//! [`end_cpu_access`](Exporter::end_cpu_access) passes on what the CPU wrote, each mapping in its
+//! own direction. Documentation/design.md has the reasons.
+
+use super::window;
+use crate::seam::{
+    dma::{
+        self,
+        VirtualDevice, //
+    },
+    dma_buf::{
+        Attachment,
+        CpuAccess,
+        DmaBuf,
+        Exporter,
+        Mapping,
+        Reserved, //
+    },
+    mm::{
+        fault::{
+            Fault,
+            FaultError, //
+        },
+        pinned::PinnedPages,
+        vmap::KernelMapping, //
+    },
+};
+use kernel::{
+    dma::DataDirection,
+    page::PAGE_SHIFT,
+    prelude::*, //
+};
+
+/// A buffer made of the pages of memfds.
+pub(super) struct Buffer {
+    /// The misc device that made it.
+    device: VirtualDevice,
+}
+
+impl Buffer {
+    pub(super) fn new(device: VirtualDevice) -> Self {
+        Self { device }
+    }
+
+    /// Tells whether the buffer keeps a mapping of its own, for observers that map nothing here: a
+    /// display that reads memory directly.
+    ///
+    /// Only where it does something: it makes the CPU write its caches back. Not where memory is
+    /// encrypted, since all that could be written back is what no device can read.
+    fn has_observers(&self) -> bool {
+        !self.device.is_coherent() && !dma::memory_is_encrypted()
+    }
+}
+
+#[vtable]
+impl Exporter for Buffer {
+    const NAME: &'static CStr = c"udmabuf";
+    type Memory = PinnedPages;
+
+    fn map<'a>(
+        attachment: &Attachment<'a, Self>,
+        _reserved: &Reserved<'_, Self>,
+        direction: DataDirection,
+    ) -> Result<Mapping<'a>> {
+        attachment.map(direction)
+    }
+
+    fn begin_cpu_access(buffer: &DmaBuf<Self>, access: CpuAccess) -> Result {
+        let this = buffer.exporter();
+        let observed = this.has_observers();
+
+        // The core waits as well, but only after this: too late, a device might still be writing.
+        buffer.wait_fences(access)?;
+        if !observed && !buffer.needs_sync() {
+            return Ok(());
+        }
+
+        let reserved = buffer.reserve_idle(access)?;
+        if observed {
+            // The other directions would throw away what the CPU wrote through the memfd.
+            reserved.map_own(&this.device, DataDirection::ToDevice)?;
+        }
+        reserved.sync_for_cpu();
+        Ok(())
+    }
+
+    fn end_cpu_access(buffer: &DmaBuf<Self>, access: CpuAccess) {
+        if !buffer.needs_sync() {
+            return;
+        }
+
+        let reserved = buffer.reserve();
+        if access.writes() {
+            reserved.sync_for_device();
+        } else {
+            reserved.return_to_device();
+        }
+    }
+
+    fn fault(_buffer: &DmaBuf<Self>, fault: &Fault<'_, Self::Memory>) -> Result<(), FaultError> {
+        fault.insert(window::around(
+            fault.page(),
+            fault.address() >> PAGE_SHIFT,
+            fault.pages(),
+        ))
+    }
+
+    fn vmap<'a>(
+        buffer: &'a DmaBuf<Self>,
+        _reserved: &Reserved<'_, Self>,
+    ) -> Result<KernelMapping<'a>> {
+        KernelMapping::new(buffer.memory())
+    }
+}

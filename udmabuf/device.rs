@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The device node and its ioctls.
+
+use super::{
+    buffer::Buffer,
+    pin::pin,
+    request::{
+        CreateError,
+        Request, //
+    },
+};
+use crate::{
+    ffi::uapi,
+    seam::{
+        dma::VirtualDevice,
+        dma_buf::DmaBuf,
+        misc, //
+    },
+};
+use kernel::{
+    fs::{
+        file::flags::O_CLOEXEC,
+        File, //
+    },
+    miscdevice::{
+        MiscDevice,
+        MiscDeviceRegistration, //
+    },
+    prelude::*,
+    uaccess::UserPtr, //
+};
+
+/// The name that clients look for, and the one to stand beside the C driver with.
+const NAMES: [&CStr; 2] = [c"udmabuf", c"udmabuf_rs"];
+
+/// Chooses the name of the device node.
+///
+/// That is the one that the parameter `node` asks for, or else the first of [`NAMES`] that is free.
+/// Fails with [`EBUSY`] if there is none, and with [`EINVAL`] if `node` is no file name.
+pub(crate) fn node_name(wanted: Option<&'static CStr>) -> Result<&'static CStr> {
+    let is_free = |name: &&'static CStr| !misc::name_is_taken(name);
+
+    match wanted {
+        Some(name) if !is_node_name(name.to_bytes()) => {
+            pr_err!("node: a name is made of letters, digits, '_', '-' and '.'\n");
+            Err(EINVAL)
+        }
+        Some(name) => Some(name).filter(is_free).ok_or(EBUSY),
+        None => NAMES.into_iter().find(is_free).ok_or(EBUSY),
+    }
+}
+
+/// Tells whether `name` can be the name of a file in /dev and in sysfs.
+fn is_node_name(name: &[u8]) -> bool {
+    let legal = |&c: &u8| c.is_ascii_alphanumeric() || b"_-.".contains(&c);
+
+    name.iter().all(legal) && name.first().is_some_and(|&c| c != b'.')
+}
+
+/// The device node, as one opener has it.
+pub(crate) struct Node {
+    device: VirtualDevice,
+}
+
+impl Node {
+    /// Makes a buffer and returns a descriptor for it.
+    fn create(&self, request: Request) -> Result<u32, CreateError> {
+        let pages = pin(&request.items)?;
+        let buffer = DmaBuf::export(Buffer::new(self.device.clone()), pages)?;
+        let flags = if request.close_on_exec { O_CLOEXEC } else { 0 };
+
+        Ok(DmaBuf::into_fd(buffer, flags)?)
+    }
+}
+
+#[vtable]
+impl MiscDevice for Node {
+    type Ptr = KBox<Self>;
+
+    fn open(_file: &File, misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        let device = misc::dma_device(misc)?;
+
+        Ok(KBox::new(Self { device }, GFP_KERNEL_ACCOUNT)?)
+    }
+
+    fn ioctl(this: &Self, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
+        let argument = UserPtr::from_addr(arg);
+        let request = match cmd {
+            uapi::UDMABUF_CREATE => Request::single(argument),
+            uapi::UDMABUF_CREATE_LIST => Request::list(argument),
+            _ => return Err(ENOTTY),
+        };
+        let fd = request.and_then(|request| this.create(request))?;
+
+        // CAST: A descriptor is a non-negative `int`.
+        Ok(fd as isize)
+    }
+}

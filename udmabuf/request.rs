@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What userspace asks for, checked once, here.
+
+use crate::{
+    ffi::uapi,
+    seam::memfd::{
+        Memfd,
+        NotMemory,
+        Seals, //
+    },
+};
+use kernel::{
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
+    prelude::*,
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    },
+};
+
+/// Seals that a memfd must have: pages must not be truncated away.
+const SEALS_WANTED: Seals = Seals::SHRINK;
+
+/// Why no buffer is made. Documentation/udmabuf_rs.rst has the list of errnos.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum CreateError {
+    /// An offset or a size is not a multiple of the page size.
+    Unaligned,
+    /// There is nothing in it.
+    Empty,
+    /// More than `size_limit_mb`.
+    TooLarge,
+    /// More items than `list_limit`.
+    TooManyItems,
+    /// An item names no memory file.
+    NotMemory(NotMemory),
+    /// The memfd was not opened for reading and writing.
+    AccessMode,
+    /// A seal is missing, or one that forbids writing is set.
+    Seals,
+    /// An item reaches past the end of its memfd.
+    BeyondEnd,
+    /// What the kernel answered.
+    Kernel(Error),
+}
+
+impl From<Error> for CreateError {
+    fn from(error: Error) -> Self {
+        Self::Kernel(error)
+    }
+}
+
+impl From<NotMemory> for CreateError {
+    fn from(reason: NotMemory) -> Self {
+        Self::NotMemory(reason)
+    }
+}
+
+impl From<CreateError> for Error {
+    fn from(error: CreateError) -> Self {
+        match error {
+            CreateError::NotMemory(_) => EBADFD,
+            CreateError::AccessMode => EACCES,
+            CreateError::Kernel(error) => error,
+            CreateError::Unaligned
+            | CreateError::Empty
+            | CreateError::TooLarge
+            | CreateError::TooManyItems
+            | CreateError::Seals
+            | CreateError::BeyondEnd => EINVAL,
+        }
+    }
+}
+
+/// Checks that memory with these seals may be put into a buffer.
+pub(super) fn check_seals(seals: Seals) -> Result<(), CreateError> {
+    if seals.contains(SEALS_WANTED) && !seals.intersects(Seals::WRITE | Seals::FUTURE_WRITE) {
+        Ok(())
+    } else {
+        Err(CreateError::Seals)
+    }
+}
+
+/// The bounds that the administrator has set, as they were when the request came in.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    items: u32,
+    bytes: u64,
+}
+
+impl Limits {
+    pub(super) fn current() -> Self {
+        Self {
+            items: crate::list_limit.get(),
+            // A size must fit into a `usize`, on machines of 32 bits as well.
+            bytes: (u64::from(crate::size_limit_mb.get()) << 20).min(isize::MAX as u64),
+        }
+    }
+}
+
+/// A range of a memory file.
+///
+/// # Invariants
+///
+/// `start` and `end` are multiples of the page size, `start` is less than `end`.
+pub(super) struct Item {
+    pub(super) memfd: Memfd,
+    pub(super) start: u64,
+    pub(super) end: u64,
+}
+
+impl Item {
+    /// Looks up what `raw` names, which must have passed [`total`].
+    fn new(raw: &uapi::CreateItem) -> Result<Self, CreateError> {
+        let memfd = Memfd::from_fd(raw.memfd)?;
+
+        check_seals(memfd.seals())?;
+        if !memfd.is_readable() || !memfd.is_writable() {
+            return Err(CreateError::AccessMode);
+        }
+        let end = raw
+            .offset
+            .checked_add(raw.size)
+            .filter(|end| *end <= memfd.size())
+            .ok_or(CreateError::BeyondEnd)?;
+        if raw.size == 0 {
+            return Err(CreateError::Empty);
+        }
+
+        // INVARIANT: `total` has checked the alignment.
+        Ok(Self {
+            memfd,
+            start: raw.offset,
+            end,
+        })
+    }
+
+    /// Length in pages.
+    pub(super) fn pages(&self) -> u64 {
+        (self.end - self.start) >> PAGE_SHIFT
+    }
+}
+
+/// A request for a buffer that can be served, as far as can be told without doing it.
+pub(super) struct Request {
+    /// What the buffer is made of, in order; not empty.
+    pub(super) items: KVVec<Item>,
+    /// Whether the new descriptor closes on exec.
+    pub(super) close_on_exec: bool,
+}
+
+impl Request {
+    /// Reads the argument of `UDMABUF_CREATE`.
+    pub(super) fn single(argument: UserPtr) -> Result<Self, CreateError> {
+        let create = UserSlice::new(argument, size_of::<uapi::Create>())
+            .reader()
+            .read::<uapi::Create>()?;
+        let item = uapi::CreateItem {
+            memfd: create.memfd,
+            pad: 0,
+            offset: create.offset,
+            size: create.size,
+        };
+
+        Self::new(create.flags, &[item], Limits::current())
+    }
+
+    /// Reads the argument of `UDMABUF_CREATE_LIST`, each byte of it once.
+    pub(super) fn list(argument: UserPtr) -> Result<Self, CreateError> {
+        let limits = Limits::current();
+        let head = UserSlice::new(argument, size_of::<uapi::CreateList>())
+            .reader()
+            .read::<uapi::CreateList>()?;
+        if head.count > limits.items {
+            return Err(CreateError::TooManyItems);
+        }
+
+        let count = head.count as usize;
+        let mut reader = UserSlice::new(
+            argument.wrapping_byte_add(size_of::<uapi::CreateList>()),
+            count * size_of::<uapi::CreateItem>(),
+        )
+        .reader();
+        let mut items =
+            KVVec::with_capacity(count, GFP_KERNEL_ACCOUNT | __GFP_NOWARN).map_err(Error::from)?;
+        for _ in 0..count {
+            items
+                .push(reader.read::<uapi::CreateItem>()?, GFP_KERNEL_ACCOUNT)
+                .map_err(Error::from)?;
+        }
+
+        Self::new(head.flags, &items, limits)
+    }
+
+    /// Checks everything there is to check: first what the numbers say by themselves, then each
+    /// item against its file.
+    fn new(flags: u32, raw: &[uapi::CreateItem], limits: Limits) -> Result<Self, CreateError> {
+        total(raw, limits)?;
+
+        let mut items = KVVec::with_capacity(raw.len(), GFP_KERNEL_ACCOUNT | __GFP_NOWARN)
+            .map_err(Error::from)?;
+        for raw in raw {
+            items
+                .push(Item::new(raw)?, GFP_KERNEL_ACCOUNT)
+                .map_err(Error::from)?;
+        }
+
+        Ok(Self {
+            items,
+            close_on_exec: flags & uapi::FLAGS_CLOEXEC != 0,
+        })
+    }
+}
+
+/// Adds up the sizes of `items`, which must be whole pages, some, and within the limit.
+fn total(items: &[uapi::CreateItem], limits: Limits) -> Result<u64, CreateError> {
+    let mut total = 0u64;
+
+    for item in items {
+        if (item.offset | item.size) & (PAGE_SIZE as u64 - 1) != 0 {
+            return Err(CreateError::Unaligned);
+        }
+        total = total
+            .checked_add(item.size)
+            .filter(|total| *total <= limits.bytes)
+            .ok_or(CreateError::TooLarge)?;
+    }
+    match total {
+        0 => Err(CreateError::Empty),
+        total => Ok(total),
+    }
+}

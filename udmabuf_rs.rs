@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! udmabuf_rs: dma-bufs made of the pages of memfds.
+//!
+//! Three floors: [`udmabuf`], the driver, which has no unsafe code; [`seam`], safe abstractions that
+//! the kernel crate lacks; [`ffi`], the C functions below them. Documentation/design.md leads
+//! through.
+
+mod ffi;
+mod seam;
+#[forbid(unsafe_code)]
+mod udmabuf;
+
+use kernel::{
+    miscdevice::{
+        MiscDeviceOptions,
+        MiscDeviceRegistration, //
+    },
+    prelude::*, //
+};
+use seam::param::{
+    module_params,
+    BoundedParam,
+    StringParam,
+    Text, //
+};
+
+module! {
+    type: Module,
+    name: "udmabuf_rs",
+    authors: ["The udmabuf_rs authors"],
+    description: "dma-bufs made of the pages of memfds",
+    license: "GPL",
+    imports_ns: ["DMA_BUF"],
+}
+
+static NODE: Text = Text::new();
+
+module_params! {
+    "udmabuf_rs";
+    /// Most items of a list.
+    list_limit: BoundedParam = BoundedParam::new(1024, 0..=65536), "uint",
+        "Most items of UDMABUF_CREATE_LIST, 0 to 65536 (default: 1024)";
+    /// Most megabytes of a buffer.
+    size_limit_mb: BoundedParam = BoundedParam::new(i32::MAX as u32, 0..=i32::MAX as u32), "uint",
+        "Most megabytes of a buffer, 0 to 2147483647 (default: 2147483647)";
+    /// Name of the device node.
+    node: StringParam = StringParam::new(&NODE), "string",
+        "Name of the device node (default: udmabuf if that is free, else udmabuf_rs)";
+}
+
+#[pin_data]
+struct Module {
+    #[pin]
+    _registration: MiscDeviceRegistration<udmabuf::Node>,
+}
+
+impl kernel::InPlaceModule for Module {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            _registration <- {
+                let name = udmabuf::node_name(node.get())?;
+                pr_info!("creating buffers at /dev/{}\n", name);
+                MiscDeviceRegistration::register(MiscDeviceOptions { name })
+            },
+        })
+    }
+}
