@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The rooms behind tools/testing/check.
+
+cli       the command line, and the order of things
+plan      which boots there are, what runs in each, what every row asks
+build     the selftests and upstream's own, built in the build root
+host      tests that need no VM: Rust arithmetic, Python tools
+guest     one boot: the script that runs in it, its output as it comes
+ktap      from lines of KTAP to results
+report    what is printed at the end
+"""

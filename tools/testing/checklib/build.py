@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The selftests and upstream's own, built in the build root.
+
+Everything is made outside the checkout. make decides what is out of date; a
+mark is left while it works, so that what a killed build leaves is not taken for
+a program.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+TESTING = Path(__file__).resolve().parent.parent
+CHECKOUT = TESTING.parent.parent
+SELFTESTS = TESTING / "selftests" / "udmabuf_rs"
+VM = CHECKOUT / "tools" / "vm"
+HARNESS = Path("tools/testing/selftests")
+# The module that the subject import needs.
+IMPORTER = "udmabuf_importer.ko"
+
+
+class BuildError(Exception):
+    """Something could not be built; what was printed says why."""
+
+
+def cache_folder():
+    """Where built programs are kept between runs."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base).resolve() / "udmabuf_rs" / "check"
+
+
+def output_of(command):
+    """What a command of tools/vm prints."""
+    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise BuildError(f"{' '.join(str(word) for word in command)}: status {done.returncode}")
+    return done.stdout.strip()
+
+
+def in_root(command):
+    """Run a command in the build root; its output is shown when it fails."""
+    done = subprocess.run([str(VM / "root"), "--"] + [str(word) for word in command], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+    if done.returncode:
+        print(done.stdout)
+        raise BuildError(f"{' '.join(str(word) for word in command)}: status {done.returncode}")
+    return done.stdout
+
+
+def programs():
+    """Build all; returns the folder that holds the programs."""
+    source = Path(output_of([VM / "kernel", "src"]))
+    key = hashlib.sha256(f"{source}\n{(SELFTESTS / 'Makefile').read_text()}".encode()).hexdigest()[:12]
+    folder = cache_folder() / f"programs-{key}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _make_all(folder, source)
+    return folder
+
+
+def _make_all(folder, source):
+    mark = folder / ".building"
+    if mark.exists():
+        shutil.rmtree(folder)
+        folder.mkdir()
+    mark.touch()
+    jobs = f"-j{os.cpu_count() or 2}"
+    upstream = folder / "upstream.d"
+    upstream.mkdir(exist_ok=True)
+    try:
+        in_root(["make", "-s", jobs, "-C", SELFTESTS, f"KSRC={source}", f"OUTPUT={folder}", "all"])
+        in_root(["make", "-s", "-C", source / HARNESS / "drivers/dma-buf", f"OUTPUT={upstream}",
+                 "USERLDFLAGS=-static", "all"])
+    finally:
+        # make removes the target of a failed command; only being killed is different.
+        mark.unlink()
+    shutil.copy2(upstream / "udmabuf", folder / "upstream")
+    shutil.copy2(output_of([VM / "module", SELFTESTS / "importer"]), folder / IMPORTER)

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0
+"""One boot: the script that runs in it, and its output as it comes."""
+
+import re
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from . import ktap
+from .build import IMPORTER, VM
+from .plan import PROGRAM_LIMIT
+
+MARK = re.compile(r"^@@check (begin|end) (\S+)(?: (\d+))?$")
+# How tools/vm/run says what a command cannot say of itself.
+VERDICTS = {99: "the kernel log has a report", 124: "did not end in time", 125: "could not be built, booted or loaded"}
+
+SCRIPT_HEAD = f"""#!/bin/sh
+# The host finds its way through the output by the lines that begin with @@check.
+run() {{
+	echo "@@check begin $1"
+	timeout -s KILL {PROGRAM_LIMIT} "/check/$1" 2>&1
+	echo "@@check end $1 $?"
+}}
+"""
+
+
+def script(boot):
+    """The shell script that runs the steps of a boot."""
+    lines = [SCRIPT_HEAD]
+    lines += [f"export {name}={value}" for name, value in boot.environment.items()]
+    lines += [step[1:] if step.startswith("!") else f"run {step}" for step in boot.steps]
+    return "\n".join(lines) + "\nexit 0\n"
+
+
+def run(boot, programs, show):
+    """Boot, run, and return the results. `show` gets every line that a person may want."""
+    started = time.monotonic()
+    show.heading(f"boot {boot.name}: {boot.why}")
+    with tempfile.TemporaryDirectory(prefix="udmabuf-check-") as name:
+        file = Path(name) / "check.sh"
+        file.write_text(script(boot))
+        file.chmod(0o755)
+        reader = _Reader(boot, show)
+        status = _boot(_command(boot, file, programs), reader.line)
+    results = reader.end()
+    if status:
+        results.append(ktap.Result(boot.name, f"boot {boot.name}", ktap.FAILED,
+                                   VERDICTS.get(status, f"ended with status {status}")))
+    show.line(f"# boot {boot.name}: {time.monotonic() - started:.0f} s")
+    return results
+
+
+def _command(boot, file, programs):
+    add = [f"--add={file}=/check.sh"]
+    for subject in boot.subjects:
+        if (programs / subject).exists():
+            add.append(f"--add={programs / subject}=/check/{subject}")
+    if "import" in boot.subjects:
+        add.append(f"--add={programs / IMPORTER}=/check/{IMPORTER}")
+    limit = 120 + PROGRAM_LIMIT * len(boot.subjects)
+    return [str(VM / "run"), *boot.arguments, f"--timeout={limit}", *add, "--", "/check.sh"]
+
+
+def _boot(command, line):
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace") as process:
+        for text in process.stdout:
+            line(text.rstrip("\r\n"))
+        return process.wait()
+
+
+class _Reader:
+    """Splits the output of a boot into programs."""
+
+    def __init__(self, boot, show):
+        self.boot = boot
+        self.show = show
+        self.results = []
+        self.parser = None
+        self.started = 0.0
+        self.seen = set()
+
+    def line(self, text):
+        mark = MARK.match(text)
+        if mark:
+            self._mark(*mark.groups())
+        elif self.parser:
+            self.show.ktap(text, self.parser.line(text), self.boot)
+        else:
+            self.show.line(text)
+
+    def _mark(self, which, subject, status):
+        if self.parser:
+            self.results += self.parser.end(int(status) if which == "end" else None)
+            self.show.line(f"# {self.parser.subject}: {time.monotonic() - self.started:.1f} s")
+        self.parser = None
+        if which == "begin":
+            self.seen.add(subject)
+            self.started = time.monotonic()
+            self.parser = ktap.Parser(subject)
+            self.show.subject(subject)
+
+    def end(self):
+        """All results; what never ran has failed."""
+        if self.parser:
+            self.results += self.parser.end(None)
+        for subject in self.boot.subjects:
+            if subject not in self.seen:
+                self.results.append(ktap.Result(subject, f"{subject}: never ran", ktap.FAILED,
+                                                f"boot {self.boot.name}"))
+        return self.results

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Which boots there are, what runs in each, and what every row asks."""
+
+from dataclasses import dataclass, field
+from typing import List
+
+UPSTREAM = "upstream"
+# Seconds after which one program is ended; a boot has the sum of its own.
+PROGRAM_LIMIT = 300
+
+RESERVE_2_GIB = "echo 1024 > /proc/sys/vm/nr_hugepages"
+KEEP_128_MIB = "echo 64 > /proc/sys/vm/nr_hugepages"
+LOAD_IMPORTER = "insmod /check/udmabuf_importer.ko"
+SWAP_ON = ("echo 256M > /sys/block/zram0/disksize && mkswap /dev/zram0 > /dev/null && swapon /dev/zram0"
+           " || echo '# no swap: the tests that need it are skipped'")
+
+
+@dataclass(frozen=True)
+class Boot:
+    """One start of the VM: how it is started, and what runs there in turn.
+
+    A step is the name of a program, or "!" and a line of shell.
+    """
+
+    name: str
+    why: str
+    arguments: List[str]
+    steps: List[str]
+    environment: dict = field(default_factory=dict)
+
+    @property
+    def subjects(self):
+        """The programs among the steps."""
+        return [step for step in self.steps if not step.startswith("!")]
+
+    def only(self, wanted):
+        """The same boot with no other programs than those wanted."""
+        steps = [step for step in self.steps if step.startswith("!") or not wanted or step in wanted]
+        return Boot(self.name, self.why, self.arguments, steps, self.environment)
+
+
+EVERYTHING = ["!" + RESERVE_2_GIB, UPSTREAM, "!" + KEEP_128_MIB,
+              "create", "create_32", "seals", "mmap", "sync", "sync_32", "share", "!" + LOAD_IMPORTER, "import",
+              "limits", "lifetime",
+              "!" + SWAP_ON, "integrity"]
+
+# Without init_on_alloc=0 the kernel itself hides half of C1. zram is for swap, vgem for fences.
+MAIN = ["--mem", "3G", "--append", "init_on_alloc=0", "--kmod", "zram", "--kmod", "vgem"]
+BOUNCE = ["--append", "swiotlb=force", "--kmod", "vgem"]
+
+OURS = [
+    Boot("main", "in place of the C driver", ["--replace-c"] + MAIN, EVERYTHING + ["naming"]),
+    Boot("bounce", "every DMA mapping bounces", ["--replace-c"] + BOUNCE,
+         ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "sync", "share"]),
+    Boot("beside", "next to the C driver", [], ["naming", "create"], {"UDMABUF_NODE": "/dev/udmabuf_rs"}),
+]
+
+C_DRIVER = {"UDMABUF_NODE": "/dev/udmabuf", "UDMABUF_MODULE": "udmabuf"}
+
+# The WARNs of rows C11 and C12.
+C_WARNS = ["--expect-log", "WARNING: .*mm/"]
+
+THEIRS = [
+    Boot("main", "the C driver of the stock kernel", ["--no-module"] + MAIN + C_WARNS, EVERYTHING, C_DRIVER),
+    Boot("bounce", "the C driver, every DMA mapping bounces", ["--no-module"] + BOUNCE,
+         ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import"], C_DRIVER),
+]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of what the C driver does wrong, and whether these tests can show it."""
+
+    what: str
+    # Why userspace alone on a stock kernel cannot show it; empty: it can.
+    needs: str = ""
+
+
+ROWS = {
+    "C1": Row("fallocated memfd: old memory shows, written bytes vanish"),
+    "C2": Row("bytes written through the buffer are lost in reclaim"),
+    "C3": Row("bounce buffers: devices and CPU see old bytes"),
+    "C4": Row("bounce buffers: a bracket brings old bytes back"),
+    "C5": Row("no cache maintenance on non-coherent machines", "an importer on such a machine"),
+    "C6": Row("caches synced before the fences are waited for", "an importer"),
+    "C7": Row("read-only memfd becomes a writable buffer"),
+    "C8": Row("racing STARTs leak DMA mappings"),
+    "C9": Row("brackets of two directions: DMA debug warning", "a debug kernel"),
+    "C10": Row("segments larger than the device takes"),
+    "C11": Row("huge request: WARN, or memory spent, before it is looked at"),
+    "C12": Row("one page pinned until its count saturates: WARN"),
+    "C13": Row("limits accept what corrupts memory"),
+    "C14": Row("pinning cannot be killed and holds the inode lock"),
+    "C15": Row("pinned memory and arrays are charged to nobody", "accounting, which is a later issue"),
+    "C16": Row("failing vmap answers EINVAL", "an importer"),
+    "C17": Row("SYNC END without START: EINVAL"),
+    "C18": Row("/proc/PID/mem and debuggers cannot read a mapping"),
+    "C19": Row("DMA mask set after the node is visible", "a race at boot that userspace is too late for"),
+    "C20": Row("punched holes: memfd and buffer part ways",
+               "no fix: a limit of memfds; that the buffer stays safe holds for both drivers"),
+}

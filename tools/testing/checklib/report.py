@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What is printed, while it runs and at the end."""
+
+import re
+import sys
+
+from . import ktap, plan
+
+ROW = re.compile(r"^(C\d+)_")
+OWN = "own_"
+
+
+class Show:
+    """Lines for a person, as they come."""
+
+    def __init__(self, verbose):
+        self.verbose = verbose
+        self._held = []
+
+    def line(self, text):
+        """Any line."""
+        print(text, flush=True)
+
+    def heading(self, text):
+        """Something new begins."""
+        sys.stderr.flush()
+        self.line(f"\n== {text}")
+
+    def subject(self, name):
+        """A program begins."""
+        self._held = []
+        self.line(f"# -- {name}")
+
+    def ktap(self, text, result, boot):
+        """A line of a program. What a test says is worth showing when it fails."""
+        if self.verbose:
+            self.line(text)
+        elif result:
+            if result.status == ktap.FAILED:
+                for held in self._held:
+                    self.line(held)
+            self._held = []
+            self.line(text)
+        elif ktap.PLAN.match(text):
+            self.line(text)
+        elif not ktap.CHATTER.match(text):
+            self._held.append(text)
+
+
+def summary(results):
+    """Failures by name, skips with reasons, and the closing line. Returns the exit status."""
+    failed = [result for result in results if result.status == ktap.FAILED]
+    skipped = [result for result in results if result.status == ktap.SKIPPED]
+    if failed:
+        print("\nFailed:")
+        for result in failed:
+            print(f"  {_name(result)}{_because(result)}")
+    if skipped:
+        print("\nSkipped:")
+        for reason, names in _by_reason(skipped).items():
+            print(f"  {reason}:")
+            for name in names:
+                print(f"    {name}")
+    passed = len(results) - len(failed) - len(skipped)
+    print(f"\n{passed} passed, {len(failed)} failed, {len(skipped)} skipped", flush=True)
+    return 1 if failed or not passed else 0
+
+
+def c_driver(results):
+    """The rows, and whether the C driver fails where they say so. Returns the exit status."""
+    by_row = {row: [result for result in results if _row(result) == row] for row in plan.ROWS}
+    shown = [row for row in plan.ROWS if not plan.ROWS[row].needs]
+    missing = []
+    print("\nRows that userspace can show on a stock kernel:\n")
+    for row in shown:
+        if not any(result.status == ktap.FAILED for result in by_row[row]):
+            missing.append(row)
+        print(f"{row:4} {plan.ROWS[row].what}: {_verdict(by_row[row])}")
+        for result in by_row[row]:
+            print(f"       {_outcome(result):8} {_name(result)}{_because(result)}")
+    print("\nRows that need more:\n")
+    for row in plan.ROWS:
+        if plan.ROWS[row].needs:
+            print(f"{row:4} {plan.ROWS[row].what}: needs {plan.ROWS[row].needs}")
+    _others(results, set(shown))
+    print(f"\n{len(shown) - len(missing)} of {len(shown)} rows fail on the C driver as documented"
+          + (f"; not shown: {', '.join(missing)}" if missing else ""), flush=True)
+    return 1 if missing else 0
+
+
+def _others(results, shown):
+    failed = [result for result in results if result.status == ktap.FAILED and _row(result) not in shown]
+    own = [result for result in failed if result.test.startswith(OWN)]
+    wrong = [result for result in failed if result not in own]
+    if own:
+        print("\nPromises of ours alone, which the C driver does not make:\n")
+        for result in own:
+            print(f"  {_name(result)}{_because(result)}")
+    if wrong:
+        print("\nFails on the C driver though no row says so (is the test wrong?):\n")
+        for result in wrong:
+            print(f"  {_name(result)}{_because(result)}")
+    skipped = [result for result in results if result.status == ktap.SKIPPED and _row(result) not in shown]
+    passed = sum(result.status == ktap.PASSED for result in results if _row(result) not in shown)
+    print(f"\nTests of no such row: {passed} passed, {len(failed)} failed, {len(skipped)} skipped")
+
+
+def _row(result):
+    match = ROW.match(result.test)
+    return match.group(1) if match else None
+
+
+def _verdict(results):
+    if any(result.status == ktap.FAILED for result in results):
+        return "fails on C driver (as documented)"
+    if any(result.status == ktap.PASSED for result in results):
+        return "UNEXPECTEDLY PASSES"
+    return "NOT SHOWN"
+
+
+def _outcome(result):
+    return {ktap.PASSED: "passes", ktap.FAILED: "fails", ktap.SKIPPED: "skipped"}[result.status]
+
+
+def _name(result):
+    name = result.name
+    # create and create_32 have the same tests.
+    return f"{result.subject}: {name}" if result.subject.endswith("_32") else name
+
+
+def _because(result):
+    reason = result.reason or next((note for note in result.notes if "Expected" in note or "kernel log" in note), "")
+    if not reason and result.notes and result.status == ktap.FAILED:
+        reason = result.notes[-1]
+    reason = re.sub(r"^\S+:\d+:\w+:", "", reason)
+    return f": {reason[:150]}" if reason else ""
+
+
+def _by_reason(skipped):
+    reasons = {}
+    for result in skipped:
+        reasons.setdefault(result.reason or "no reason given", []).append(_name(result))
+    return reasons

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * import: what a device sees that the buffer is mapped for, and what the CPU
+ * sees of it. Needs the module in importer/.
+ */
+#include "udmabuf_test.h"
+#include "importer/udmabuf_importer.h"
+
+#define TLB_USED	"/sys/kernel/debug/swiotlb/io_tlb_used"
+
+FIXTURE(import)
+{
+	int dev;
+	int importer;
+	int kmsg;
+	size_t size;
+	int memfd;
+	int buf;
+	char *b;
+};
+
+/* What the memory is: kernels map each in another way. */
+FIXTURE_VARIANT(import)
+{
+	size_t size;
+	unsigned int memfd_flags;
+};
+
+FIXTURE_VARIANT_ADD(import, one_page)
+{
+	.size = 4096,
+};
+
+FIXTURE_VARIANT_ADD(import, pages)
+{
+	.size = MIB,
+};
+
+FIXTURE_VARIANT_ADD(import, huge_pages)
+{
+	.size = 4 * MIB,
+	.memfd_flags = MFD_HUGETLB,
+};
+
+FIXTURE_SETUP(import)
+{
+	self->kmsg = kmsg_open();
+	self->importer = open("/dev/udmabuf_importer", O_RDWR | O_CLOEXEC);
+	if (self->importer < 0)
+		SKIP(return, "the importer's module is not loaded");
+	self->dev = node_open();
+	ASSERT_LE(0, self->dev)
+		TH_LOG("%s: %s", node_path(), strerror(-self->dev));
+	self->size = variant->size;
+	self->memfd = memfd_create("import", MFD_ALLOW_SEALING | variant->memfd_flags);
+	ASSERT_LE(0, self->memfd);
+	ASSERT_EQ(0, ftruncate(self->memfd, self->size));
+	ASSERT_EQ(0, fcntl(self->memfd, F_ADD_SEALS, F_SEAL_SHRINK));
+	self->buf = create(self->dev, self->memfd, 0, self->size);
+	ASSERT_LE(0, self->buf);
+	self->b = map_rw(self->buf, self->size);
+	ASSERT_NE(MAP_FAILED, self->b);
+	memset(self->b, 1, self->size);
+}
+
+FIXTURE_TEARDOWN(import)
+{
+	close(self->importer);
+	EXPECT_EQ(0, kmsg_reports(self->kmsg));
+	close(self->kmsg);
+}
+
+/* How many bytes of @mem are @byte. */
+static size_t count_of(const char *mem, size_t size, char byte)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < size; i++)
+		count += mem[i] == byte;
+	return count;
+}
+
+static int call(int importer, unsigned long cmd, void *arg)
+{
+	return ioctl(importer, cmd, arg) ? -errno : 0;
+}
+
+static int device_map(int importer, int slot, int buf, int direction)
+{
+	struct importer_map map = { .slot = slot, .fd = buf, .direction = direction };
+
+	return call(importer, IMPORTER_MAP, &map);
+}
+
+static int device_unmap(int importer, unsigned long slot)
+{
+	return call(importer, IMPORTER_UNMAP, (void *)slot);
+}
+
+static int device_writes(int importer, int slot, int byte)
+{
+	struct importer_bytes bytes = { .slot = slot, .byte = byte };
+
+	return call(importer, IMPORTER_WRITE, &bytes);
+}
+
+/* 0 when the device sees @byte everywhere, -EIO when not. */
+static int device_sees(int importer, int slot, int byte)
+{
+	struct importer_bytes bytes = { .slot = slot, .byte = byte };
+
+	return call(importer, IMPORTER_CHECK, &bytes);
+}
+
+TEST_F(import, C3_device_sees_what_was_written_before_it_was_mapped)
+{
+	ASSERT_EQ(0, device_map(self->importer, 0, self->buf, IMPORTER_TO_DEVICE));
+	EXPECT_EQ(0, device_sees(self->importer, 0, 1));
+}
+
+TEST_F(import, C3_device_sees_what_was_written_in_a_bracket)
+{
+	for (int dir = IMPORTER_BIDIRECTIONAL; dir <= IMPORTER_TO_DEVICE; dir++) {
+		ASSERT_EQ(0, device_map(self->importer, 0, self->buf, dir));
+		for (int byte = 2; byte < 5; byte++) {
+			ASSERT_EQ(0, buf_sync(self->buf, SYNC_START_W));
+			memset(self->b, byte, self->size);
+			ASSERT_EQ(0, buf_sync(self->buf, SYNC_END_W));
+			EXPECT_EQ(0, device_sees(self->importer, 0, byte));
+		}
+		ASSERT_EQ(0, device_unmap(self->importer, 0));
+		EXPECT_EQ(self->size, count_of(self->b, self->size, 4));
+	}
+}
+
+TEST_F(import, C3_bracket_shows_what_the_device_wrote)
+{
+	static const int dirs[] = { IMPORTER_BIDIRECTIONAL, IMPORTER_FROM_DEVICE };
+
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, device_map(self->importer, 0, self->buf, dirs[i]));
+		for (int byte = 2; byte < 5; byte++) {
+			ASSERT_EQ(0, device_writes(self->importer, 0, byte));
+			ASSERT_EQ(0, buf_sync(self->buf, SYNC_START_R));
+			EXPECT_EQ(self->size, count_of(self->b, self->size, byte));
+			ASSERT_EQ(0, buf_sync(self->buf, SYNC_END_R));
+		}
+		ASSERT_EQ(0, device_unmap(self->importer, 0));
+	}
+}
+
+TEST_F(import, C3_write_bracket_keeps_what_the_device_wrote_elsewhere)
+{
+	size_t half = self->size / 2;
+
+	ASSERT_EQ(0, device_map(self->importer, 0, self->buf, IMPORTER_BIDIRECTIONAL));
+	ASSERT_EQ(0, device_writes(self->importer, 0, 2));
+	ASSERT_EQ(0, buf_sync(self->buf, SYNC_START_W));
+	memset(self->b, 3, half);
+	ASSERT_EQ(0, buf_sync(self->buf, SYNC_END_W));
+	ASSERT_EQ(0, device_unmap(self->importer, 0));
+	EXPECT_EQ(half, count_of(self->b, half, 3));
+	EXPECT_EQ(half, count_of(self->b + half, half, 2));
+}
+
+TEST_F(import, C3_unmap_brings_what_the_device_wrote)
+{
+	ASSERT_EQ(0, device_map(self->importer, 0, self->buf, IMPORTER_FROM_DEVICE));
+	ASSERT_EQ(0, device_writes(self->importer, 0, 2));
+	ASSERT_EQ(0, device_unmap(self->importer, 0));
+	EXPECT_EQ(self->size, count_of(self->b, self->size, 2));
+}
+
+TEST_F(import, C3_read_bracket_copies_nothing_to_the_device)
+{
+	ASSERT_EQ(0, device_map(self->importer, 0, self->buf, IMPORTER_BIDIRECTIONAL));
+	ASSERT_EQ(0, buf_sync(self->buf, SYNC_START_R));
+	ASSERT_EQ(0, device_writes(self->importer, 0, 2));
+	ASSERT_EQ(0, buf_sync(self->buf, SYNC_END_R));
+	EXPECT_EQ(0, device_sees(self->importer, 0, 2));
+	ASSERT_EQ(0, buf_sync(self->buf, SYNC_START_R));
+	EXPECT_EQ(self->size, count_of(self->b, self->size, 2));
+	ASSERT_EQ(0, buf_sync(self->buf, SYNC_END_R));
+}
+
+TEST_F(import, C3_all_of_sixteen_readers_see_a_bracket)
+{
+	for (int i = 0; i < 16; i++)
+		ASSERT_EQ(0, device_map(self->importer, i, self->buf, IMPORTER_TO_DEVICE));
+	ASSERT_EQ(0, buf_sync(self->buf, SYNC_START_W));
+	memset(self->b, 2, self->size);
+	ASSERT_EQ(0, buf_sync(self->buf, SYNC_END_W));
+	for (int i = 0; i < 16; i++)
+		EXPECT_EQ(0, device_sees(self->importer, i, 2));
+	/* Readers take nothing back with them. */
+	for (int i = 0; i < 16; i += 2)
+		ASSERT_EQ(0, device_unmap(self->importer, i));
+	EXPECT_EQ(self->size, count_of(self->b, self->size, 2));
+}
+
+TEST_F(import, C10_segments_stay_within_what_the_device_takes)
+{
+	static const unsigned int limits[] = { 4096, 8192, 65536, 3 * 4096 + 100, 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		struct importer_map map = { .fd = self->buf, .max_segment = limits[i] };
+		struct importer_segments segments = {};
+
+		ASSERT_EQ(0, call(self->importer, IMPORTER_MAP, &map));
+		ASSERT_EQ(0, call(self->importer, IMPORTER_SEGMENTS, &segments));
+		EXPECT_EQ(self->size, segments.total);
+		if (limits[i])
+			EXPECT_GE(limits[i], segments.longest);
+		EXPECT_EQ(0, device_sees(self->importer, 0, 1));
+		ASSERT_EQ(0, device_unmap(self->importer, 0));
+	}
+}
+
+TEST_F(import, own_device_that_takes_less_than_a_page_is_refused)
+{
+	struct importer_map map = { .fd = self->buf, .max_segment = 512 };
+
+	EXPECT_EQ(-EINVAL, call(self->importer, IMPORTER_MAP, &map));
+}
+
+TEST_F(import, C10_few_segments_for_contiguous_memory)
+{
+	struct importer_segments segments = {};
+
+	ASSERT_EQ(0, device_map(self->importer, 0, self->buf, IMPORTER_BIDIRECTIONAL));
+	ASSERT_EQ(0, call(self->importer, IMPORTER_SEGMENTS, &segments));
+	EXPECT_GE(self->size / 4096, segments.count);
+	/* Bounce buffers come in pieces of 256 KiB. */
+	if (variant->memfd_flags & MFD_HUGETLB)
+		EXPECT_GE(self->size / (256 * 1024), segments.count);
+}
+
+TEST_F(import, D3_kernel_mapping_shows_the_same_bytes)
+{
+	struct importer_vmap vmap = { .fd = self->buf, .expect = 1, .write = 2 };
+
+	ASSERT_EQ(0, call(self->importer, IMPORTER_VMAP, &vmap));
+	EXPECT_EQ(self->size, count_of(self->b, self->size, 2));
+	vmap.expect = 3;
+	EXPECT_EQ(-EIO, call(self->importer, IMPORTER_VMAP, &vmap));
+}
+
+TEST_F(import, mapping_keeps_the_buffer)
+{
+	char *a = map_rw(self->memfd, self->size);
+	int err = device_map(self->importer, 0, self->buf, IMPORTER_TO_DEVICE);
+
+	if (err == -EIO && is_c_driver())
+		SKIP(return, "this driver cannot map it for the device (C10)");
+	ASSERT_EQ(0, err);
+	ASSERT_NE(MAP_FAILED, a);
+	munmap(self->b, self->size);
+	close(self->buf);
+	close(self->dev);
+	EXPECT_EQ(0, device_sees(self->importer, 0, 1));
+	EXPECT_EQ(self->size, count_of(a, self->size, 1));
+	munmap(a, self->size);
+	EXPECT_EQ(-EBUSY, seal_write(self->memfd));
+	ASSERT_EQ(0, device_unmap(self->importer, 0));
+	EXPECT_EQ(0, seal_write_soon(self->memfd));
+}
+
+struct racer {
+	pthread_t thread;
+	int importer, buf, first, rounds;
+	bool brackets;
+	long failures;
+};
+
+/* Brackets on one half of the threads, mapping and unmapping on the other. */
+static void *race(void *arg)
+{
+	struct racer *r = arg;
+
+	for (int i = 0; i < r->rounds; i++) {
+		int slot = r->first + i % 4;
+
+		if (r->brackets)
+			r->failures += buf_sync(r->buf, SYNC_START_RW) ||
+				       buf_sync(r->buf, SYNC_END_RW);
+		else
+			r->failures += device_map(r->importer, slot, r->buf, i % 3) ||
+				       device_unmap(r->importer, slot);
+	}
+	return NULL;
+}
+
+TEST_F(import, C8_mapping_and_brackets_race)
+{
+	long long before = read_number(TLB_USED);
+	struct racer racers[4];
+
+	for (int i = 0; i < 4; i++) {
+		racers[i] = (struct racer){
+			.importer = self->importer, .buf = self->buf,
+			.first = i * 4, .brackets = i & 1,
+			/* Where everything bounces, each round copies the buffer. */
+			.rounds = self->size > MIB ? 10 : 100,
+		};
+		ASSERT_EQ(0, pthread_create(&racers[i].thread, NULL, race, &racers[i]));
+	}
+	for (int i = 0; i < 4; i++) {
+		pthread_join(racers[i].thread, NULL);
+		EXPECT_EQ(0, racers[i].failures);
+	}
+	EXPECT_EQ(self->size, count_of(self->b, self->size, 1));
+	munmap(self->b, self->size);
+	close(self->buf);
+	EXPECT_EQ(0, seal_write_soon(self->memfd));
+	if (before >= 0)
+		EXPECT_GE(before, read_number(TLB_USED));
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Splitting the output of a boot into programs; what did not run has failed."""
+
+import unittest
+import unittest.mock
+
+from checklib import guest, plan
+
+
+class Quiet:
+    """A report.Show that shows nothing."""
+
+    def line(self, text):
+        pass
+
+    subject = heading = line
+
+    def ktap(self, text, result, boot):
+        pass
+
+
+def results(subjects, text):
+    """The results of a boot of `subjects` whose output was `text`."""
+    reader = guest._Reader(plan.Boot("boot", "", [], subjects), Quiet())
+    for line in text.splitlines():
+        reader.line(line)
+    return [(result.subject, result.status) for result in reader.end()]
+
+
+class Reader(unittest.TestCase):
+    def test_two_programs(self):
+        text = "@@check begin a\n1..1\nok 1 x\n@@check end a 0\n@@check begin b\n1..1\nnot ok 1 y\n@@check end b 1\n"
+        self.assertEqual(results(["a", "b"], text), [("a", "passed"), ("b", "failed")])
+
+    def test_second_never_ran(self):
+        text = "@@check begin a\n1..1\nok 1 x\n@@check end a 0\n"
+        self.assertEqual(results(["a", "b"], text), [("a", "passed"), ("b", "failed")])
+
+    def test_machine_stopped_in_the_first(self):
+        self.assertEqual(results(["a"], "@@check begin a\n1..2\nok 1 x\n"), [("a", "passed"), ("a", "failed")])
+
+    def test_nothing_came(self):
+        self.assertEqual(results(["a", "b"], ""), [("a", "failed"), ("b", "failed")])
+
+
+class Verdict(unittest.TestCase):
+    def boot(self, status):
+        """The results of a boot in which all tests passed and the tool said `status`."""
+        def boot(_command, line):
+            for text in ("@@check begin a", "1..1", "ok 1 x", "@@check end a 0"):
+                line(text)
+            return status
+        with unittest.mock.patch.object(guest, "_boot", boot):
+            results = guest.run(plan.Boot("boot", "", [], ["a"]), guest.VM, Quiet())
+        return [(result.name, result.status) for result in results]
+
+    def test_clean(self):
+        self.assertEqual(self.boot(0), [("x", "passed")])
+
+    def test_report_in_the_kernel_log_and_time_out(self):
+        for status in (99, 124, 125, 1):
+            self.assertEqual(self.boot(status), [("x", "passed"), ("boot boot", "failed")])
+
+
+class Plan(unittest.TestCase):
+    def test_every_subject_of_the_folder_runs_somewhere(self):
+        makefile = (guest.VM.parent / "testing/selftests/udmabuf_rs/Makefile").read_text()
+        line = next(line for line in makefile.splitlines() if line.startswith("SUBJECTS"))
+        run = {step for boot in plan.OURS for step in boot.subjects}
+        self.assertLessEqual(set(line.split("=")[1].split()), run)
+
+    def test_only_keeps_the_shell_steps(self):
+        boot = plan.Boot("boot", "", [], ["!one", "a", "b"]).only(["b"])
+        self.assertEqual(boot.steps, ["!one", "b"])
