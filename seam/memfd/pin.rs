@@ -47,7 +47,8 @@ impl LockedMemfd<'_> {
     /// - [`EINVAL`] if the range ends past the end of the file;
     /// - [`ENOMEM`], also for a page that is pinned so often that its count might overflow;
     /// - [`EINTR`] on a fatal signal;
-    /// - whatever the file system says when it cannot allocate: [`ENOSPC`] where memory is strictly accounted.
+    /// - whatever the file system says when it cannot allocate: [`ENOSPC`] where memory is strictly
+    ///   accounted.
     ///
     /// After a failure `pinned` may have become longer: dropping it undoes everything.
     pub(crate) fn pin(
