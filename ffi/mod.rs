@@ -12,12 +12,14 @@ pub(crate) mod uapi;
 use kernel::{
     bindings::{
         device,
+        dma_addr_t,
         dma_resv,
         file,
         folio,
+        mm_struct,
         page,
+        phys_addr_t,
         scatterlist,
-        sg_table,
         vm_area_struct, //
     },
     ffi::{
@@ -67,8 +69,24 @@ extern "C" {
     pub(crate) fn rs_dma_get_max_seg_size(dev: *mut device) -> c_uint;
     pub(crate) fn rs_dma_get_seg_boundary(dev: *mut device) -> c_ulong;
     pub(crate) fn rs_dma_dev_need_sync(dev: *mut device) -> bool;
-    pub(crate) fn rs_dma_sync_sgtable_for_cpu(dev: *mut device, sgt: *mut sg_table, dir: c_uint);
-    pub(crate) fn rs_dma_sync_sgtable_for_device(dev: *mut device, sgt: *mut sg_table, dir: c_uint);
+    pub(crate) fn rs_dma_has_ops(dev: *mut device) -> bool;
+    pub(crate) fn rs_use_dma_iommu(dev: *mut device) -> bool;
+    pub(crate) fn rs_dma_to_phys(dev: *mut device, address: dma_addr_t) -> phys_addr_t;
+    pub(crate) fn rs_iommu_dma_to_phys(dev: *mut device, address: dma_addr_t) -> phys_addr_t;
+    pub(crate) fn rs_sg_phys(sg: *mut scatterlist) -> phys_addr_t;
+    pub(crate) fn rs_sg_dma_is_swiotlb(sg: *mut scatterlist) -> bool;
+    pub(crate) fn rs_dma_sync_sg_for_cpu(
+        dev: *mut device,
+        sg: *mut scatterlist,
+        nents: c_int,
+        dir: u32,
+    );
+    pub(crate) fn rs_dma_sync_sg_for_device(
+        dev: *mut device,
+        sg: *mut scatterlist,
+        nents: c_int,
+        dir: u32,
+    );
     pub(crate) fn rs_dma_coerce_mask_and_coherent(dev: *mut device, mask: u64) -> c_int;
     pub(crate) fn rs_dma_mask_is_set(dev: *mut device) -> bool;
     pub(crate) fn rs_dma_never_bounce(dev: *mut device);
@@ -76,6 +94,7 @@ extern "C" {
     pub(crate) fn rs_memory_is_encrypted() -> bool;
     pub(crate) fn rs_dma_resv_lock_interruptible(resv: *mut dma_resv) -> c_int;
 
+    pub(crate) fn rs_mm_has_users(mm: *mut mm_struct) -> bool;
     pub(crate) fn rs_fatal_signal_pending() -> bool;
     pub(crate) fn rs_cond_resched();
 

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/cc_platform.h>
 #include <linux/device.h>
+#include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
 #include <linux/hugetlb.h>
+#include <linux/iommu-dma.h>
+#include <linux/iommu.h>
 #include <linux/kernfs.h>
 #include <linux/kobject.h>
 #include <linux/memfd.h>
 #include <linux/mm.h>
+#include <linux/mm_types.h>
 #include <linux/pagemap.h>
 #include <linux/scatterlist.h>
 #include <linux/sched/signal.h>
@@ -177,14 +181,44 @@ bool rs_dma_dev_need_sync(struct device *dev)
 	return dma_dev_need_sync(dev);
 }
 
-void rs_dma_sync_sgtable_for_cpu(struct device *dev, struct sg_table *sgt, unsigned int dir)
+bool rs_dma_has_ops(struct device *dev)
 {
-	dma_sync_sgtable_for_cpu(dev, sgt, dir);
+	return get_dma_ops(dev);
 }
 
-void rs_dma_sync_sgtable_for_device(struct device *dev, struct sg_table *sgt, unsigned int dir)
+bool rs_use_dma_iommu(struct device *dev)
 {
-	dma_sync_sgtable_for_device(dev, sgt, dir);
+	return use_dma_iommu(dev);
+}
+
+phys_addr_t rs_dma_to_phys(struct device *dev, dma_addr_t address)
+{
+	return dma_to_phys(dev, address);
+}
+
+phys_addr_t rs_iommu_dma_to_phys(struct device *dev, dma_addr_t address)
+{
+	return iommu_iova_to_phys(iommu_get_domain_for_dev(dev), address);
+}
+
+phys_addr_t rs_sg_phys(struct scatterlist *sg)
+{
+	return sg_phys(sg);
+}
+
+bool rs_sg_dma_is_swiotlb(struct scatterlist *sg)
+{
+	return sg_dma_is_swiotlb(sg);
+}
+
+void rs_dma_sync_sg_for_cpu(struct device *dev, struct scatterlist *sg, int nents, u32 dir)
+{
+	dma_sync_sg_for_cpu(dev, sg, nents, dir);
+}
+
+void rs_dma_sync_sg_for_device(struct device *dev, struct scatterlist *sg, int nents, u32 dir)
+{
+	dma_sync_sg_for_device(dev, sg, nents, dir);
 }
 
 int rs_dma_coerce_mask_and_coherent(struct device *dev, u64 mask)
@@ -217,6 +251,11 @@ bool rs_memory_is_encrypted(void)
 int rs_dma_resv_lock_interruptible(struct dma_resv *resv)
 {
 	return dma_resv_lock_interruptible(resv, NULL);
+}
+
+bool rs_mm_has_users(struct mm_struct *mm)
+{
+	return atomic_read(&mm->mm_users);
 }
 
 bool rs_fatal_signal_pending(void)

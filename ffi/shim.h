@@ -14,9 +14,9 @@ struct device;
 struct dma_resv;
 struct file;
 struct folio;
+struct mm_struct;
 struct page;
 struct scatterlist;
-struct sg_table;
 struct vm_area_struct;
 
 /* Files, inodes, seals: linux/fs.h, linux/memfd.h, linux/hugetlb.h */
@@ -47,13 +47,19 @@ void *rs_vmap(struct page **pages, unsigned int count);
 void rs_vunmap(const void *address);
 void rs_vm_flags_set(struct vm_area_struct *vma, unsigned long flags);
 
-/* DMA: linux/scatterlist.h, linux/dma-mapping.h, linux/dma-map-ops.h */
+/* DMA: linux/scatterlist.h, linux/dma-mapping.h, -direct.h and -map-ops.h, linux/iommu.h */
 void rs_sg_set_page(struct scatterlist *sg, struct page *page, unsigned int len);
 unsigned int rs_dma_get_max_seg_size(struct device *dev);
 unsigned long rs_dma_get_seg_boundary(struct device *dev);
 bool rs_dma_dev_need_sync(struct device *dev);
-void rs_dma_sync_sgtable_for_cpu(struct device *dev, struct sg_table *sgt, unsigned int dir);
-void rs_dma_sync_sgtable_for_device(struct device *dev, struct sg_table *sgt, unsigned int dir);
+bool rs_dma_has_ops(struct device *dev);
+bool rs_use_dma_iommu(struct device *dev);
+phys_addr_t rs_dma_to_phys(struct device *dev, dma_addr_t address);
+phys_addr_t rs_iommu_dma_to_phys(struct device *dev, dma_addr_t address);
+phys_addr_t rs_sg_phys(struct scatterlist *sg);
+bool rs_sg_dma_is_swiotlb(struct scatterlist *sg);
+void rs_dma_sync_sg_for_cpu(struct device *dev, struct scatterlist *sg, int nents, u32 dir);
+void rs_dma_sync_sg_for_device(struct device *dev, struct scatterlist *sg, int nents, u32 dir);
 int rs_dma_coerce_mask_and_coherent(struct device *dev, u64 mask);
 bool rs_dma_mask_is_set(struct device *dev);
 void rs_dma_never_bounce(struct device *dev);
@@ -61,7 +67,8 @@ bool rs_dev_is_dma_coherent(struct device *dev);
 bool rs_memory_is_encrypted(void);
 int rs_dma_resv_lock_interruptible(struct dma_resv *resv);
 
-/* Tasks: linux/sched/signal.h */
+/* Tasks: linux/sched/signal.h, linux/mm_types.h */
+bool rs_mm_has_users(struct mm_struct *mm);
 bool rs_fatal_signal_pending(void);
 void rs_cond_resched(void);
 

@@ -4,7 +4,10 @@
 //!
 //! C header: [`include/linux/dma-mapping.h`](srctree/include/linux/dma-mapping.h)
 
-use super::mm::runs::SegmentLimits;
+use super::{
+    mm::runs::SegmentLimits,
+    scatterlist::SgTable, //
+};
 use crate::ffi;
 use core::ops::Deref;
 use kernel::{
@@ -55,6 +58,58 @@ pub(crate) fn segment_limits(device: &Device) -> Result<SegmentLimits> {
         // OVERFLOW: Shifted right, the mask is at most `usize::MAX >> PAGE_SHIFT`.
         boundary_pages: (boundary >> PAGE_SHIFT) + 1,
     })
+}
+
+/// Tells whether passing ownership of memory that is mapped for `device` may do anything.
+///
+/// The answer changes to yes when something bounces for it for the first time, and never back.
+pub(super) fn needs_sync(device: &Device) -> bool {
+    // SAFETY: The reference guarantees a valid device.
+    unsafe { ffi::rs_dma_dev_need_sync(raw(device)) }
+}
+
+/// Tells whether `device` reaches copies of the memory of `table`, or of some of it, which is mapped
+/// for it, and whose entries were mapped one by one if they were copied.
+///
+/// Where only an architecture's own operations know, the answer is yes.
+///
+/// # Safety
+///
+/// `table` must be mapped for `device`.
+pub(super) unsafe fn bounces(device: &Device, table: &SgTable) -> bool {
+    let raw = raw(device);
+    // SAFETY: The reference guarantees a valid device.
+    let (iommu, ops) = unsafe { (ffi::rs_use_dma_iommu(raw), ffi::rs_dma_has_ops(raw)) };
+
+    if !iommu && ops {
+        return true;
+    }
+    // SAFETY: The first entry of a table is valid.
+    if iommu && !unsafe { ffi::rs_sg_dma_is_swiotlb(table.raw().sgl) } {
+        return false;
+    }
+    table.entries().any(|entry| {
+        // SAFETY: The entry is valid, and mapped for the device.
+        unsafe {
+            let address = (*entry).dma_address;
+            let reached = if iommu {
+                ffi::rs_iommu_dma_to_phys(raw, address)
+            } else {
+                ffi::rs_dma_to_phys(raw, address)
+            };
+            reached != ffi::rs_sg_phys(entry)
+        }
+    })
+}
+
+/// Returns by which table, NULL if by none, addresses of `device` become physical ones.
+///
+/// It goes when the driver of the device goes, and mappings that it was used for are of no use
+/// without it.
+pub(super) fn translation(device: &Device) -> *const c_void {
+    // SAFETY: The reference guarantees a valid device. Only changed while it has no driver, so not
+    // at the same time: callers are those who map for it, or whom it tells that its driver is gone.
+    unsafe { (*raw(device)).dma_range_map }.cast()
 }
 
 /// Tells whether this machine encrypts its memory against devices, so that all DMA bounces.

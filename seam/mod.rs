@@ -5,10 +5,12 @@
 //! All `unsafe` code lives here and none of it knows what a udmabuf is; each module is meant to
 //! move to `rust/kernel/` as it stands.
 
+pub(crate) mod device;
 pub(crate) mod dma;
 pub(crate) mod dma_buf;
 pub(crate) mod memfd;
 pub(crate) mod misc;
 pub(crate) mod mm;
 pub(crate) mod param;
+pub(crate) mod scatterlist;
 pub(crate) mod task;

@@ -4,11 +4,10 @@
 //!
 //! # Coherence
 //!
-//! Each mapping that an importer holds is owned by the CPU or by the device, in the terms of the
-//! streaming DMA API. From `map` and from the end of a bracket on it is the device's, from the start
-//! of one on the CPU's. [`begin_cpu_access`](Exporter::begin_cpu_access) fetches what devices wrote,
-//! [`end_cpu_access`](Exporter::end_cpu_access) passes on what the CPU wrote, each mapping in its
-//! own direction. Documentation/design.md has the reasons.
+//! [`begin_cpu_access`](Exporter::begin_cpu_access) waits for fences, then fetches what devices
+//! wrote; [`end_cpu_access`](Exporter::end_cpu_access) passes on what the CPU wrote. Both are for
+//! all mappings that importers hold, each in its own direction.
+//! Documentation/coherence.md is the contract, Documentation/design.md has the reasons.
 
 use super::window;
 use crate::seam::{
@@ -88,20 +87,12 @@ impl Exporter for Buffer {
             // The other directions would throw away what the CPU wrote through the memfd.
             reserved.map_own(&this.device, DataDirection::ToDevice)?;
         }
-        reserved.sync_for_cpu();
-        Ok(())
+        reserved.begin_cpu_access(access)
     }
 
     fn end_cpu_access(buffer: &DmaBuf<Self>, access: CpuAccess) {
-        if !buffer.needs_sync() {
-            return;
-        }
-
-        let reserved = buffer.reserve();
-        if access.writes() {
-            reserved.sync_for_device();
-        } else {
-            reserved.return_to_device();
+        if access.writes() && buffer.needs_sync() {
+            buffer.reserve().end_cpu_access(access);
         }
     }
 

@@ -53,8 +53,8 @@ const FOREVER: c_ulong = c_long::MAX as c_ulong;
 pub(super) struct Exported<T: Exporter> {
     // Borrows from `memory`: must stay before it, so that it is dropped first.
     pub(super) protected: UnsafeCell<Protected>,
-    /// How many of the mappings in `protected` need to be synced.
-    syncing: Atomic<usize>,
+    /// How many of the mappings in `protected` need to be synced, and one more if brackets are open.
+    busy: Atomic<usize>,
     exporter: T,
     memory: T::Memory,
 }
@@ -64,16 +64,14 @@ pub(super) struct Exported<T: Exporter> {
 unsafe impl<T: Exporter> Sync for Exported<T> {}
 
 impl<T: Exporter> Exported<T> {
-    pub(super) fn note_mapped(&self, needs_sync: bool) {
-        if needs_sync {
-            self.syncing.fetch_add(1, Relaxed);
-        }
+    /// Notes one more reason not to leave out a begin or end of CPU access.
+    pub(super) fn note_busy(&self) {
+        self.busy.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn note_unmapped(&self, needs_sync: bool) {
-        if needs_sync {
-            self.syncing.fetch_sub(1, Release);
-        }
+    /// Notes one less. What the reason was must be over: what follows is not waited for any more.
+    pub(super) fn note_idle(&self) {
+        self.busy.fetch_sub(1, Release);
     }
 }
 
@@ -125,7 +123,7 @@ impl<T: Exporter> DmaBuf<T> {
         let exported = KBox::into_raw(KBox::new(
             Exported {
                 protected: UnsafeCell::new(Protected::new()),
-                syncing: Atomic::new(0),
+                busy: Atomic::new(0),
                 exporter,
                 memory,
             },
@@ -233,12 +231,13 @@ impl<T: Exporter> DmaBuf<T> {
         Ok(())
     }
 
-    /// Tells whether there is a mapping that must be synced around CPU access.
+    /// Tells whether there is a mapping that must be synced around CPU access, or a bracket that was
+    /// opened while there was one.
     ///
     /// The answer is a lockless look. A mapping that is made at the same time is a barrier of its
     /// own; one that goes away counts until that barrier is through.
     pub(crate) fn needs_sync(&self) -> bool {
-        self.exported().syncing.load(Acquire) != 0
+        self.exported().busy.load(Acquire) != 0
     }
 
     pub(super) fn exported(&self) -> &Exported<T> {

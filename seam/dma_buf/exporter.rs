@@ -124,6 +124,9 @@ pub(crate) trait Exporter: Sized + Send + Sync + 'static {
     ///
     /// The importer holds what is returned until it unmaps; then it is dropped, under the
     /// reservation lock. [`Attachment::map`] does all of it for memory of the system. May sleep.
+    ///
+    /// The importer gets [`EBUSY`] instead if its device would write, and another one does, and
+    /// either of them reaches a copy of the memory only: a bounce buffer.
     fn map<'a>(
         attachment: &Attachment<'a, Self>,
         reserved: &Reserved<'_, Self>,
@@ -140,7 +143,7 @@ pub(crate) trait Exporter: Sized + Send + Sync + 'static {
 
     /// Ends such an access: what the CPU wrote must become visible to devices.
     ///
-    /// May run on many tasks at once, and without a `begin_cpu_access` before. Callers ignore the
+    /// [`Reserved::begin_cpu_access`] and [`Reserved::end_cpu_access`] do that. May run on many tasks at once, and without a `begin_cpu_access` before. Callers ignore the
     /// result, so there is none.
     fn end_cpu_access(_buffer: &DmaBuf<Self>, _access: CpuAccess) {
         build_error!(VTABLE_DEFAULT_ERROR)

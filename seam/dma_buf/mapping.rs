@@ -2,158 +2,232 @@
 
 //! Memory mapped for a device.
 //!
-//! C headers: [`include/linux/scatterlist.h`](srctree/include/linux/scatterlist.h),
-//! [`include/linux/dma-mapping.h`](srctree/include/linux/dma-mapping.h)
+//! C header: [`include/linux/dma-mapping.h`](srctree/include/linux/dma-mapping.h)
 
 use crate::{
     ffi,
     seam::{
-        dma,
-        mm::{
-            runs::{
-                Extent,
-                SegmentLimits, //
-            },
-            StableMemory, //
+        device::{
+            BoundState,
+            UnbindWatch, //
         },
-        task, //
+        dma,
+        mm::StableMemory,
+        scatterlist::SgTable, //
     },
 };
 use core::{
-    cell::Cell,
-    marker::PhantomData, //
+    marker::PhantomData,
+    mem::MaybeUninit, //
 };
 use kernel::{
     bindings,
     device::Device,
     dma::DataDirection,
     error::to_result,
-    page::PAGE_SHIFT,
+    new_mutex, pr_warn_once,
     prelude::*,
-    sync::aref::ARef,
-    types::Opaque, //
+    sync::{
+        aref::ARef,
+        Mutex, //
+    },
 };
-
-/// Scatter list entries filled in between two chances for other tasks to run.
-const BATCH: usize = 1 << 14;
 
 /// Attributes of every mapping.
 ///
 /// The same pages mapped for several devices, or several times for one, are what a dma-buf is for:
 /// the DMA debug API is told not to count that as an overlap. `DMA_ATTR_SKIP_CPU_SYNC` is *not*
-/// among them: mapping and unmapping are full barriers.
+/// among them: mapping and unmapping are full barriers. See [`Unmap`] for when there is nothing to
+/// fetch.
 const ATTRS: c_ulong = bindings::DMA_ATTR_DEBUGGING_IGNORE_CACHELINES as c_ulong;
 
-/// A scatter list.
+/// What unmapping does with the bytes of the device.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unmap {
+    /// Nothing: no device has had the mapping, the CPU's bytes are the only ones.
+    Forget,
+    /// They become visible to the CPU.
+    Fetch,
+    /// As far as that leaves alone what the CPU is writing.
+    FetchAround,
+}
+
+/// A scatter list as it is mapped for a device, in the terms of the streaming DMA API.
 ///
 /// # Invariants
 ///
-/// Is an initialised `struct sg_table` that owns its entries.
-struct SgTable(Opaque<bindings::sg_table>);
+/// - `entries` are the first of `count` entries that are mapped for `device` in `direction` with
+///   [`ATTRS`].
+/// - The entries outlive the value.
+struct Streaming {
+    device: ARef<Device>,
+    entries: *mut bindings::scatterlist,
+    count: c_int,
+    direction: DataDirection,
+    /// Whether passing ownership does anything.
+    needs_sync: bool,
+    /// Whether the device reaches copies of the memory instead.
+    bounces: bool,
+    /// How addresses of the device and the CPU were related; only compared.
+    translation: *const c_void,
+    unmap: Unmap,
+}
 
-impl SgTable {
-    /// Allocates a table of `count` entries, which point at nothing yet.
-    fn new(count: usize) -> Result<Self> {
-        let table = Opaque::zeroed();
-        let count = c_uint::try_from(count).map_err(|_| ENOMEM)?;
+// SAFETY: The entries belong to no task.
+unsafe impl Send for Streaming {}
 
-        // SAFETY: `table` may be written to. May sleep.
-        to_result(unsafe { bindings::sg_alloc_table(table.get(), count, bindings::GFP_KERNEL) })?;
-        // INVARIANT: Just initialised.
-        Ok(Self(table))
-    }
+impl Streaming {
+    /// Maps `table` for `device`.
+    ///
+    /// A device that only writes is mapped as one that reads as well, wherever passing ownership
+    /// does anything: if not, nothing the CPU writes would get into the copy that the next fetch
+    /// brings back, not even what lies beside that which the device writes.
+    ///
+    /// # Safety
+    ///
+    /// `device` must be ready for DMA, and `table` must not be mapped and outlive the value.
+    unsafe fn new(table: &SgTable, device: &Device, direction: DataDirection) -> Result<Self> {
+        let widen = direction == DataDirection::FromDevice;
 
-    /// Describes all of `memory` in segments within `limits`.
-    fn from_memory<M: StableMemory>(memory: &M, limits: SegmentLimits) -> Result<Self> {
-        let segments = || {
-            memory
-                .runs()
-                .iter()
-                .flat_map(move |extent| extent.segments(limits))
-        };
-        let table = Self::new(segments().count())?;
-
-        for (n, (entry, segment)) in table.entries().zip(segments()).enumerate() {
-            // SAFETY: The entry is one of ours and the frames of a `StableMemory` have contiguous
-            // `struct page`s along an extent.
-            unsafe { set_entry(entry, segment) };
-            if n % BATCH == BATCH - 1 {
-                task::cond_resched();
+        if !(widen && dma::needs_sync(device)) {
+            // SAFETY: By the safety requirements.
+            let mapped = unsafe { Self::map(table, device, direction) }?;
+            // A coherent device needs to be synced from the first time on that something bounced
+            // for it, which may have been now. Else this is dropped again.
+            if !(widen && mapped.needs_sync) {
+                return Ok(mapped);
             }
         }
-        Ok(table)
+        // SAFETY: By the safety requirements; what was mapped has been unmapped.
+        unsafe { Self::map(table, device, DataDirection::Bidirectional) }
     }
 
-    /// Takes over the device addresses of `mapped`, a table of the same segments.
-    fn copy_addresses(&mut self, mapped: &Self) {
-        for (to, from) in self.entries().zip(mapped.entries()) {
-            // SAFETY: Both are entries of tables that are alive; `to` is exclusively ours.
-            unsafe {
-                (*to).dma_address = (*from).dma_address;
-                #[cfg(CONFIG_NEED_SG_DMA_LENGTH)]
-                {
-                    (*to).dma_length = (*from).dma_length;
-                }
-                #[cfg(CONFIG_NEED_SG_DMA_FLAGS)]
-                {
-                    (*to).dma_flags = (*from).dma_flags;
-                }
-            }
+    /// # Safety
+    ///
+    /// As for [`Self::new`].
+    unsafe fn map(table: &SgTable, device: &Device, direction: DataDirection) -> Result<Self> {
+        let raw = dma::raw(device);
+
+        // SAFETY: The device is valid and ready for DMA, the table is complete.
+        to_result(unsafe {
+            bindings::dma_map_sgtable(raw, table.as_raw(), direction.into(), ATTRS)
+        })?;
+        // A device without a DMA mask is told so in the log, and not by an error.
+        if table.raw().nents == 0 {
+            return Err(EIO);
         }
-        // SAFETY: `self` is exclusively borrowed.
-        unsafe { (*self.as_raw()).nents = mapped.raw().nents };
+
+        let needs_sync = dma::needs_sync(device);
+        // SAFETY: Just mapped.
+        let bounces = needs_sync && unsafe { dma::bounces(device, table) };
+        // INVARIANT: Just mapped; it outlives the value by the safety requirements.
+        Ok(Self {
+            device: device.into(),
+            entries: table.raw().sgl,
+            // CAST: The C functions want the same number signed.
+            count: table.raw().orig_nents as c_int,
+            direction,
+            needs_sync,
+            bounces,
+            translation: dma::translation(device),
+            unmap: Unmap::Forget,
+        })
     }
 
-    fn raw(&self) -> &bindings::sg_table {
-        // SAFETY: By the type invariants this is an initialised table. Only its entries are written
-        // while shared references exist, and `dma_map_sgtable` through `as_raw` before.
-        unsafe { &*self.0.get() }
-    }
-
-    fn as_raw(&self) -> *mut bindings::sg_table {
-        self.0.get()
-    }
-
-    /// Returns pointers to the entries, in order.
-    fn entries(&self) -> impl Iterator<Item = *mut bindings::scatterlist> {
-        let next = |&entry: &*mut bindings::scatterlist| {
-            // SAFETY: `entry` is part of a table, so what follows it is an entry, or NULL at the
-            // end. This is never called with NULL.
-            let next = unsafe { bindings::sg_next(entry) };
-            (!next.is_null()).then_some(next)
+    /// Makes visible to the CPU what the device wrote.
+    fn fetch(&self) {
+        // SAFETY: By the type invariants.
+        unsafe {
+            ffi::rs_dma_sync_sg_for_cpu(
+                dma::raw(&self.device),
+                self.entries,
+                self.count,
+                self.direction as u32,
+            )
         };
+    }
 
-        // A table that was allocated has at least one entry.
-        core::iter::successors(Some(self.raw().sgl), next)
+    /// Makes visible to the device what the CPU wrote.
+    fn push(&self) {
+        // SAFETY: By the type invariants.
+        unsafe {
+            ffi::rs_dma_sync_sg_for_device(
+                dma::raw(&self.device),
+                self.entries,
+                self.count,
+                self.direction as u32,
+            )
+        };
+    }
+
+    /// Makes visible to the CPU what the device wrote, but leaves alone what the CPU is writing.
+    ///
+    /// Where there are caches between the two, what the CPU wrote is written back line by line
+    /// before other lines are read again. Where there is a copy of all of it, that is not possible.
+    fn fetch_around(&self) {
+        if !self.bounces {
+            self.push();
+            self.fetch();
+        }
+    }
+
+    /// Forgets the mapping instead of unmapping it.
+    fn leak(self) {
+        pr_warn_once!("a device has gone with a dma-buf mapped, and the mapping with it\n");
+        let _leaked = core::mem::ManuallyDrop::new(self);
     }
 }
 
-/// Makes `entry` point at `segment`.
-///
-/// # Safety
-///
-/// `entry` must be valid and not in use, and the frames of `segment` must have `struct page`s, which
-/// must be contiguous.
-unsafe fn set_entry(entry: *mut bindings::scatterlist, segment: Extent) {
-    // CAST: A segment is no longer than `SegmentLimits` allows, which is less than 4 GiB.
-    let len = (segment.pages << PAGE_SHIFT) as c_uint;
-
-    // SAFETY: By the safety requirements.
-    unsafe { ffi::rs_sg_set_page(entry, ffi::rs_pfn_to_page(segment.frame), len) };
-}
-
-impl Drop for SgTable {
+impl Drop for Streaming {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants the table is initialised and its entries are ours.
-        unsafe { bindings::sg_free_table(self.0.get()) };
+        let attrs = match self.unmap {
+            Unmap::FetchAround if self.needs_sync && !self.bounces => {
+                self.push();
+                ATTRS
+            }
+            Unmap::Fetch => ATTRS,
+            _ => ATTRS | bindings::DMA_ATTR_SKIP_CPU_SYNC as c_ulong,
+        };
+
+        // SAFETY: By the type invariants the entries are mapped in just this way.
+        unsafe {
+            bindings::dma_unmap_sg_attrs(
+                dma::raw(&self.device),
+                self.entries,
+                self.count,
+                self.direction.into(),
+                attrs,
+            )
+        };
     }
 }
 
-/// Who may touch the memory of a [`Mapping`] now, in the terms of the streaming DMA API.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Owner {
-    Device,
-    Cpu,
+/// What a [`Mapping`] is made of.
+///
+/// Stays where it is: the importer knows the address of a table.
+#[pin_data]
+struct Mapped {
+    /// Empty when the device has gone. Must stay before `table`, which it borrows.
+    #[pin]
+    streaming: Mutex<Option<Streaming>>,
+    table: SgTable,
+    /// What the importer gets if it must not see `table`.
+    handed: Option<SgTable>,
+}
+
+impl BoundState for Mapped {
+    /// Ends the mapping, whoever has forgotten to: what it needs of the device goes away as well.
+    fn device_gone(&self) {
+        let Some(streaming) = self.streaming.lock().take() else {
+            return;
+        };
+
+        // Without the table that says where its addresses lead, unmapping them would hit other
+        // memory.
+        if dma::translation(&streaming.device) != streaming.translation {
+            streaming.leak();
+        }
+    }
 }
 
 /// The memory of a dma-buf, mapped for one device.
@@ -163,74 +237,61 @@ enum Owner {
 /// direction it was made for, whatever the CPU is about to do: the other directions are not legal
 /// for it, and behind a bounce buffer they copy the wrong way.
 ///
+/// A device that loses its driver before the mapping is dropped takes it along: it is unmapped
+/// then, and never synced again.
+///
 /// # Invariants
 ///
-/// - `table` is mapped for `device` in `direction` with [`ATTRS`].
-/// - The memory that `table` points at is borrowed for `'a`.
+/// The memory that the tables in `mapped` point at is borrowed for `'a`.
 pub(crate) struct Mapping<'a> {
-    // Dropped after `Mapping::drop` has unmapped it.
-    table: SgTable,
-    /// What the importer gets if it must not see `table`.
-    handed: Option<SgTable>,
-    device: ARef<Device>,
-    direction: DataDirection,
-    /// Whether passing ownership does anything for this mapping.
+    mapped: Pin<KBox<UnbindWatch<Mapped>>>,
+    device_writes: bool,
     needs_sync: bool,
-    owner: Cell<Owner>,
+    bounces: bool,
     _memory: PhantomData<&'a ()>,
 }
 
-// SAFETY: A mapping belongs to no task, and its memory is `Sync`.
-unsafe impl Send for Mapping<'_> {}
-
 impl<'a> Mapping<'a> {
     /// Maps `memory` for `device`, in segments that the device can take.
+    ///
+    /// Until it is handed out, dropping it fetches nothing: no device has had it.
     ///
     /// Fails as [`Attachment::map`](super::Attachment::map) says.
     ///
     /// # Safety
     ///
-    /// `device` must be ready for DMA, and stay so until the mapping is dropped: its driver must
-    /// not be unbound before.
+    /// `device` must be ready for DMA: bound to its driver, if it is one that can be bound.
     pub(super) unsafe fn new<M: StableMemory>(
         memory: &'a M,
         device: &Device,
         direction: DataDirection,
     ) -> Result<Self> {
         let limits = dma::segment_limits(device)?;
+        let place = KBox::<UnbindWatch<Mapped>>::new_uninit(GFP_KERNEL)?;
         let table = SgTable::from_memory(memory, limits)?;
 
-        // SAFETY: The device is valid and ready for DMA, the table is complete.
-        to_result(unsafe {
-            bindings::dma_map_sgtable(dma::raw(device), table.as_raw(), direction.into(), ATTRS)
-        })?;
-        // A device without a DMA mask is told so in the log, and not by an error.
-        if table.raw().nents == 0 {
-            return Err(EIO);
-        }
-
-        // INVARIANT: Just mapped; `memory` is borrowed for `'a`.
-        let mut mapping = Self {
-            table,
-            handed: None,
-            device: device.into(),
-            direction,
-            // Asked after mapping: a device that is coherent says yes from the first time on that
-            // something bounced for it.
-            // SAFETY: The device is valid.
-            needs_sync: unsafe { ffi::rs_dma_dev_need_sync(dma::raw(device)) },
-            owner: Cell::new(Owner::Device),
-            _memory: PhantomData,
-        };
+        // SAFETY: By the safety requirements. `Mapped` keeps the table until after this is dropped.
+        let streaming = unsafe { Streaming::new(&table, device, direction) }?;
+        let (needs_sync, bounces) = (streaming.needs_sync, streaming.bounces);
 
         // Importers may change the addresses in the table they get. One that is to be synced must
         // stay as it is, so they get a copy.
-        if mapping.needs_sync {
+        let handed = if needs_sync {
             let mut copy = SgTable::from_memory(memory, limits)?;
-            copy.copy_addresses(&mapping.table);
-            mapping.handed = Some(copy);
-        }
-        Ok(mapping)
+            copy.copy_addresses(&table);
+            Some(copy)
+        } else {
+            None
+        };
+
+        // INVARIANT: `memory` is borrowed for `'a`.
+        Ok(Self {
+            mapped: Mapped::place(place, device, streaming, table, handed)?,
+            device_writes: direction != DataDirection::ToDevice,
+            needs_sync,
+            bounces,
+            _memory: PhantomData,
+        })
     }
 
     /// Tells whether passing ownership does anything for this mapping.
@@ -238,46 +299,64 @@ impl<'a> Mapping<'a> {
         self.needs_sync
     }
 
-    /// Passes ownership to the CPU: what the device wrote becomes visible.
-    ///
-    /// Does nothing if the CPU owns the memory already, so that bytes written since are not
-    /// overwritten.
-    pub(crate) fn sync_for_cpu(&self) {
-        if self.owner.replace(Owner::Cpu) == Owner::Device && self.needs_sync {
-            // SAFETY: By the type invariants the table is mapped for the device in this direction.
-            unsafe {
-                ffi::rs_dma_sync_sgtable_for_cpu(
-                    dma::raw(&self.device),
-                    self.table.as_raw(),
-                    self.direction as c_uint,
-                )
-            };
+    /// Tells whether this and another mapping may not exist at once: both devices write, and one of
+    /// them writes into a copy. Nobody could know whose bytes are the newer ones.
+    pub(super) fn conflicts_with(&self, other: &Self) -> bool {
+        self.device_writes
+            && other.device_writes
+            && (self.bounces || other.bounces)
+            && self.is_live()
+            && other.is_live()
+    }
+
+    fn is_live(&self) -> bool {
+        self.mapped.streaming.lock().is_some()
+    }
+
+    /// Passes ownership to the CPU: what the device wrote becomes visible. If the CPU is writing
+    /// already, its bytes are not overwritten.
+    pub(super) fn sync_for_cpu(&self, cpu_writes: bool) {
+        if !self.needs_sync {
+            return;
+        }
+        if let Some(streaming) = &*self.mapped.streaming.lock() {
+            if cpu_writes {
+                streaming.fetch_around();
+            } else {
+                streaming.fetch();
+            }
         }
     }
 
     /// Passes ownership to the device: what the CPU wrote becomes visible.
-    pub(crate) fn sync_for_device(&self) {
-        self.owner.set(Owner::Device);
-        if self.needs_sync {
-            // SAFETY: By the type invariants the table is mapped for the device in this direction.
-            unsafe {
-                ffi::rs_dma_sync_sgtable_for_device(
-                    dma::raw(&self.device),
-                    self.table.as_raw(),
-                    self.direction as c_uint,
-                )
+    pub(super) fn sync_for_device(&self) {
+        if !self.needs_sync {
+            return;
+        }
+        if let Some(streaming) = &*self.mapped.streaming.lock() {
+            streaming.push();
+        }
+    }
+
+    /// Notes that the importer has the mapping, and whether the CPU is writing: whenever the
+    /// mapping ends, that decides what becomes of the device's bytes.
+    pub(super) fn set_written_by_cpu(&self, cpu_writes: bool) {
+        if let Some(streaming) = &mut *self.mapped.streaming.lock() {
+            streaming.unmap = if cpu_writes {
+                Unmap::FetchAround
+            } else {
+                Unmap::Fetch
             };
         }
     }
 
-    /// Passes ownership to the device after the CPU has only read: nothing is copied.
-    pub(crate) fn return_to_device(&self) {
-        self.owner.set(Owner::Device);
-    }
-
     /// Returns the table that an importer gets.
     pub(super) fn handed(&self) -> *mut bindings::sg_table {
-        self.handed.as_ref().unwrap_or(&self.table).as_raw()
+        self.mapped
+            .handed
+            .as_ref()
+            .unwrap_or(&self.mapped.table)
+            .as_raw()
     }
 
     /// Forgets how long the memory is borrowed.
@@ -291,16 +370,21 @@ impl<'a> Mapping<'a> {
     }
 }
 
-impl Drop for Mapping<'_> {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants the table is mapped in just this way.
-        unsafe {
-            bindings::dma_unmap_sgtable(
-                dma::raw(&self.device),
-                self.table.as_raw(),
-                self.direction.into(),
-                ATTRS,
-            )
-        };
+impl Mapped {
+    /// Fills `place` in, and starts to watch `device`.
+    fn place(
+        place: KBox<MaybeUninit<UnbindWatch<Self>>>,
+        device: &Device,
+        streaming: Streaming,
+        table: SgTable,
+        handed: Option<SgTable>,
+    ) -> Result<Pin<KBox<UnbindWatch<Self>>>> {
+        let mapped = try_pin_init!(Self {
+            streaming <- new_mutex!(Some(streaming)),
+            table,
+            handed,
+        }? Error);
+
+        place.write_pin_init(UnbindWatch::new(device.into(), mapped))
     }
 }

@@ -24,6 +24,7 @@
 //! without the lock, many at a time, and take it by [`DmaBuf::reserve`] or
 //! [`DmaBuf::reserve_idle`] if they must.
 
+mod brackets;
 mod buffer;
 mod exporter;
 mod mapping;

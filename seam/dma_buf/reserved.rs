@@ -5,13 +5,19 @@
 //! C header: [`include/linux/dma-resv.h`](srctree/include/linux/dma-resv.h)
 
 use super::{
+    brackets::Brackets,
     mapping::Mapping,
+    CpuAccess,
     DmaBuf,
     Exporter, //
 };
 use crate::seam::{
     dma::VirtualDevice,
-    mm::vmap::KernelMapping, //
+    mm::vmap::KernelMapping,
+    task::{
+        self,
+        AddressSpace, //
+    },
 };
 use core::ops::Deref;
 use kernel::{
@@ -25,12 +31,14 @@ use kernel::{
 ///
 /// Borrows from the memory of the dma-buf, whatever the `'static` says, and is dropped before it.
 pub(super) struct Protected {
-    /// One for each mapping that an importer holds. Boxed, since importers know their addresses.
-    imported: KVec<KBox<Mapping<'static>>>,
+    /// One for each mapping that an importer holds.
+    imported: KVec<Mapping<'static>>,
     /// The exporter's own.
     own: Option<Mapping<'static>>,
     /// The core counts its users: one serves all.
     vmap: Option<KernelMapping<'static>>,
+    /// In which the CPU writes.
+    brackets: Brackets<AddressSpace>,
 }
 
 impl Protected {
@@ -39,6 +47,7 @@ impl Protected {
             imported: KVec::new(),
             own: None,
             vmap: None,
+            brackets: Brackets::new(),
         }
     }
 }
@@ -69,30 +78,71 @@ impl<'a, T: Exporter> Reserved<'a, T> {
         }
     }
 
-    /// Passes every mapping that a device owns to the CPU: what devices wrote becomes visible.
-    pub(crate) fn sync_for_cpu(&self) {
-        self.for_each(Mapping::sync_for_cpu);
+    /// Starts a bracket: what devices wrote becomes visible to the CPU.
+    ///
+    /// Every mapping is passed to the CPU, in its own direction, whatever the CPU is about to do.
+    /// What the CPU has written in a bracket that is open and counts is not overwritten, see
+    /// [`brackets`](super::brackets). Fails with [`ENOMEM`], and has done nothing then.
+    pub(crate) fn begin_cpu_access(&self, access: CpuAccess) -> Result {
+        let now = task::monotonic();
+        let writing = self.brackets(|brackets| {
+            let writing = brackets.any(now);
+            if access.writes() {
+                brackets.open(AddressSpace::current(), now)?;
+            }
+            Ok::<_, Error>(writing)
+        })?;
+
+        self.for_each(|mapping| {
+            mapping.sync_for_cpu(writing);
+            mapping.set_written_by_cpu(writing || access.writes());
+        });
+        Ok(())
     }
 
-    /// Passes every mapping to its device: what the CPU wrote becomes visible.
-    pub(crate) fn sync_for_device(&self) {
-        self.for_each(Mapping::sync_for_device);
-    }
+    /// Ends a bracket: what the CPU wrote becomes visible to devices, whatever else is open.
+    pub(crate) fn end_cpu_access(&self, access: CpuAccess) {
+        if !access.writes() {
+            return;
+        }
 
-    /// Passes every mapping to its device after the CPU has only read: nothing is copied.
-    pub(crate) fn return_to_device(&self) {
-        self.for_each(Mapping::return_to_device);
-    }
-
-    fn for_each(&self, pass: fn(&Mapping<'static>)) {
-        self.with(|protected| {
-            protected.imported.iter().for_each(|mapping| pass(mapping));
-            protected.own.iter().for_each(pass);
+        let now = task::monotonic();
+        let writing = self.brackets(|brackets| {
+            brackets.close(&AddressSpace::current(), now);
+            brackets.any(now)
+        });
+        self.for_each(|mapping| {
+            mapping.sync_for_device();
+            mapping.set_written_by_cpu(writing);
         });
     }
 
+    fn for_each(&self, pass: impl Fn(&Mapping<'static>)) {
+        self.with(|Protected { imported, own, .. }| {
+            imported.iter().for_each(&pass);
+            own.iter().for_each(&pass);
+        });
+    }
+
+    /// Gives `work` the open brackets, and sees to it that one who looks without the lock knows
+    /// whether there are any: their END must not be missed.
+    fn brackets<R>(&self, work: impl FnOnce(&mut Brackets<AddressSpace>) -> R) -> R {
+        self.with(|Protected { brackets, .. }| {
+            let was_idle = brackets.is_empty();
+            let result = work(brackets);
+
+            match (was_idle, brackets.is_empty()) {
+                (true, false) => self.buffer.exported().note_busy(),
+                (false, true) => self.buffer.exported().note_idle(),
+                _ => (),
+            }
+            result
+        })
+    }
+
     /// Gives `work` what the lock protects. `work` must not get here again: none of the closures
-    /// below, which are all there are, calls anything but the DMA API and the allocator.
+    /// in this file, which are all there are, calls anything but the DMA API, the allocator and the
+    /// bus of a device.
     fn with<R>(&self, work: impl FnOnce(&mut Protected) -> R) -> R {
         // SAFETY: By the type invariants nobody else gets here for this buffer, and the reference
         // does not outlive this call, which is not entered twice.
@@ -122,37 +172,62 @@ impl<'a, T: Exporter> Reserved<'a, T> {
         let mapping = unsafe { mapping.erase() };
 
         self.with(|protected| protected.own = Some(mapping));
-        self.buffer.exported().note_mapped(needs_sync);
+        if needs_sync {
+            self.buffer.exported().note_busy();
+        }
         Ok(())
     }
 
     /// Keeps `mapping` for an importer, who knows it by the table that is returned.
+    ///
+    /// Fails with [`EBUSY`] for a device that writes behind a bounce buffer while another one
+    /// writes, and the other way round; and with [`ENOMEM`].
     pub(super) fn hand_out(&self, mapping: Mapping<'a>) -> Result<*mut bindings::sg_table> {
         let needs_sync = mapping.needs_sync();
         // SAFETY: `Exported` drops what the lock protects before the memory.
-        let mapping = KBox::new(unsafe { mapping.erase() }, GFP_KERNEL)?;
-        let table = mapping.handed();
+        let mapping = unsafe { mapping.erase() };
 
-        self.with(|protected| protected.imported.push(mapping, GFP_KERNEL))?;
-        self.buffer.exported().note_mapped(needs_sync);
+        let table = self.with(|protected| {
+            let others = &mut protected.imported;
+            if others.iter().any(|other| mapping.conflicts_with(other)) {
+                return Err(EBUSY);
+            }
+
+            let table = mapping.handed();
+            others.reserve(1, GFP_KERNEL)?;
+            // From now on unmapping is a barrier.
+            mapping.set_written_by_cpu(protected.brackets.any(task::monotonic()));
+            others.push(mapping, GFP_KERNEL)?;
+            Ok(table)
+        })?;
+        if needs_sync {
+            self.buffer.exported().note_busy();
+        }
         Ok(table)
     }
 
     /// Unmaps the mapping that an importer knows as `table`. Tells whether there was one.
     pub(super) fn take_back(&self, table: *mut bindings::sg_table) -> bool {
-        let mapping = self.with(|Protected { imported, .. }| {
+        let mapping = self.with(|protected| {
+            let imported = &mut protected.imported;
             let at = imported.iter().position(|m| m.handed() == table)?;
-            imported.remove(at).ok()
+            let mapping = imported.remove(at).ok()?;
+
+            // Nobody may have told it that the process is gone which was writing.
+            mapping.set_written_by_cpu(protected.brackets.any(task::monotonic()));
+            Some(mapping)
         });
         let Some(mapping) = mapping else {
             return false;
         };
 
-        // Unmapping is a barrier: `needs_sync` must not say that there is nothing to do before it
-        // is through.
+        // Unmapping is a barrier: nobody may be told that there is nothing to do before it is
+        // through.
         let needs_sync = mapping.needs_sync();
         drop(mapping);
-        self.buffer.exported().note_unmapped(needs_sync);
+        if needs_sync {
+            self.buffer.exported().note_idle();
+        }
         true
     }
 }

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Devices that go away.
+//!
+//! C header: [`include/linux/device/bus.h`](srctree/include/linux/device/bus.h)
+
+use super::dma::raw;
+use core::{
+    marker::PhantomPinned,
+    ops::Deref, //
+};
+use kernel::{
+    bindings,
+    device::Device,
+    error::to_result,
+    prelude::*,
+    sync::aref::ARef,
+    types::Opaque, //
+};
+
+/// Something done for a device that must be undone when the device loses its driver.
+pub(crate) trait BoundState: Send + Sync {
+    /// The driver has been unbound, or the device removed. It still exists.
+    ///
+    /// Called with the lock of the device held, possibly more than once, at the same time as
+    /// anything else. What the driver has registered itself to be undone, has been.
+    fn device_gone(&self);
+}
+
+/// Tells a `T` when its device loses its driver.
+///
+/// The owner of a `T` who outlives the driver of somebody else's device, such as the exporter of a
+/// buffer that was mapped for it, may have no other way to learn that. A device that is on no bus
+/// cannot be unbound.
+///
+/// # Invariants
+///
+/// `notifier` is registered with the bus of `device`, if that has one, for as long as the value
+/// lives.
+#[pin_data(PinnedDrop)]
+pub(crate) struct UnbindWatch<T: BoundState> {
+    #[pin]
+    value: T,
+    #[pin]
+    notifier: Opaque<bindings::notifier_block>,
+    device: ARef<Device>,
+    #[pin]
+    _pin: PhantomPinned,
+}
+
+// SAFETY: The notifier belongs to the bus, which calls it from any task; the rest is `Send`.
+unsafe impl<T: BoundState> Send for UnbindWatch<T> {}
+// SAFETY: The notifier is not touched through references; the rest is `Sync`.
+unsafe impl<T: BoundState> Sync for UnbindWatch<T> {}
+
+impl<T: BoundState> UnbindWatch<T> {
+    /// Starts to watch `device` for `value`.
+    ///
+    /// Fails with [`EINVAL`] for a device whose bus is going away.
+    pub(crate) fn new(
+        device: ARef<Device>,
+        value: impl PinInit<T, Error>,
+    ) -> impl PinInit<Self, Error> {
+        try_pin_init!(&this in Self {
+            value <- value,
+            notifier: Opaque::new(bindings::notifier_block {
+                notifier_call: Some(Self::notify),
+                // First of all: others look for what was left behind, or take apart what it needs.
+                priority: c_int::MAX,
+                ..pin_init::zeroed()
+            }),
+            device,
+            _pin: PhantomPinned,
+            // INVARIANT: Registers the notifier.
+            _: {
+                let bus = bus_of(device);
+                if !bus.is_null() {
+                    // SAFETY: All fields are initialized. The value is pinned and unregisters
+                    // the notifier when it is dropped.
+                    let notifier = unsafe { &raw mut (*this.as_ptr()).notifier };
+                    // SAFETY: As above; the device keeps its bus alive.
+                    to_result(unsafe { bindings::bus_register_notifier(bus, notifier.cast()) })?;
+                }
+            },
+        }? Error)
+    }
+
+    /// # Safety
+    ///
+    /// `notifier` must be that of a value of this type, which lives until the call returns, and
+    /// `data` the device that `event` is about.
+    unsafe extern "C" fn notify(
+        notifier: *mut bindings::notifier_block,
+        event: c_ulong,
+        data: *mut c_void,
+    ) -> c_int {
+        // SAFETY: By the safety requirements. `Opaque` is transparent.
+        let this = unsafe { &*kernel::container_of!(Opaque::cast_from(notifier), Self, notifier) };
+
+        // CAST: Small constants.
+        let gone = event == bindings::bus_notifier_event_BUS_NOTIFY_UNBOUND_DRIVER as c_ulong
+            || event == bindings::bus_notifier_event_BUS_NOTIFY_REMOVED_DEVICE as c_ulong;
+        if gone && data == raw(&this.device).cast() {
+            this.value.device_gone();
+        }
+        bindings::NOTIFY_DONE as c_int
+    }
+}
+
+/// Returns the bus of `device`, or NULL.
+fn bus_of(device: &Device) -> *const bindings::bus_type {
+    // SAFETY: The reference guarantees a valid device, whose bus never changes.
+    unsafe { (*raw(device)).bus }
+}
+
+impl<T: BoundState> Deref for UnbindWatch<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+#[pinned_drop]
+impl<T: BoundState> PinnedDrop for UnbindWatch<T> {
+    fn drop(self: Pin<&mut Self>) {
+        let bus = bus_of(&self.device);
+        if !bus.is_null() {
+            // SAFETY: By the type invariants it is registered. Waits for calls that are under way.
+            unsafe { bindings::bus_unregister_notifier(bus, self.notifier.get()) };
+        }
+    }
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Scatter lists that own their entries.
+//!
+//! C header: [`include/linux/scatterlist.h`](srctree/include/linux/scatterlist.h)
+
+use super::{
+    mm::{
+        runs::{
+            Extent,
+            SegmentLimits, //
+        },
+        StableMemory, //
+    },
+    task, //
+};
+use crate::ffi;
+use kernel::{
+    bindings,
+    error::to_result,
+    page::PAGE_SHIFT,
+    prelude::*,
+    types::Opaque, //
+};
+
+/// Scatter list entries filled in between two chances for other tasks to run.
+const BATCH: usize = 1 << 14;
+
+/// A scatter list.
+///
+/// # Invariants
+///
+/// Is an initialised `struct sg_table` that owns its entries.
+pub(crate) struct SgTable(Opaque<bindings::sg_table>);
+
+// SAFETY: A scatter list belongs to no task.
+unsafe impl Send for SgTable {}
+// SAFETY: What is safe only reads through a shared reference.
+unsafe impl Sync for SgTable {}
+
+impl SgTable {
+    /// Allocates a table of `count` entries, which point at nothing yet.
+    fn new(count: usize) -> Result<Self> {
+        let table = Opaque::zeroed();
+        let count = c_uint::try_from(count).map_err(|_| ENOMEM)?;
+
+        // SAFETY: `table` may be written to. May sleep.
+        to_result(unsafe { bindings::sg_alloc_table(table.get(), count, bindings::GFP_KERNEL) })?;
+        // INVARIANT: Just initialised.
+        Ok(Self(table))
+    }
+
+    /// Describes all of `memory` in segments within `limits`.
+    pub(crate) fn from_memory<M: StableMemory>(memory: &M, limits: SegmentLimits) -> Result<Self> {
+        let segments = || {
+            memory
+                .runs()
+                .iter()
+                .flat_map(move |extent| extent.segments(limits))
+        };
+        let table = Self::new(segments().count())?;
+
+        for (n, (entry, segment)) in table.entries().zip(segments()).enumerate() {
+            // SAFETY: The entry is one of ours and the frames of a `StableMemory` have contiguous
+            // `struct page`s along an extent.
+            unsafe { set_entry(entry, segment) };
+            if n % BATCH == BATCH - 1 {
+                task::cond_resched();
+            }
+        }
+        Ok(table)
+    }
+
+    /// Takes over the device addresses of `mapped`, a table of the same segments.
+    pub(crate) fn copy_addresses(&mut self, mapped: &Self) {
+        for (to, from) in self.entries().zip(mapped.entries()) {
+            // SAFETY: Both are entries of tables that are alive; `to` is exclusively ours.
+            unsafe {
+                (*to).dma_address = (*from).dma_address;
+                #[cfg(CONFIG_NEED_SG_DMA_LENGTH)]
+                {
+                    (*to).dma_length = (*from).dma_length;
+                }
+                #[cfg(CONFIG_NEED_SG_DMA_FLAGS)]
+                {
+                    (*to).dma_flags = (*from).dma_flags;
+                }
+            }
+        }
+        // SAFETY: `self` is exclusively borrowed.
+        unsafe { (*self.as_raw()).nents = mapped.raw().nents };
+    }
+
+    pub(crate) fn raw(&self) -> &bindings::sg_table {
+        // SAFETY: By the type invariants this is an initialised table. Only its entries are written
+        // while shared references exist, and `dma_map_sgtable` through `as_raw` before.
+        unsafe { &*self.0.get() }
+    }
+
+    pub(crate) fn as_raw(&self) -> *mut bindings::sg_table {
+        self.0.get()
+    }
+
+    /// Returns pointers to the entries, in order.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = *mut bindings::scatterlist> {
+        let next = |&entry: &*mut bindings::scatterlist| {
+            // SAFETY: `entry` is part of a table, so what follows it is an entry, or NULL at the
+            // end. This is never called with NULL.
+            let next = unsafe { bindings::sg_next(entry) };
+            (!next.is_null()).then_some(next)
+        };
+
+        // A table that was allocated has at least one entry.
+        core::iter::successors(Some(self.raw().sgl), next)
+    }
+}
+
+/// Makes `entry` point at `segment`.
+///
+/// # Safety
+///
+/// `entry` must be valid and not in use, and the frames of `segment` must have `struct page`s, which
+/// must be contiguous.
+unsafe fn set_entry(entry: *mut bindings::scatterlist, segment: Extent) {
+    // CAST: A segment is no longer than `SegmentLimits` allows, which is less than 4 GiB.
+    let len = (segment.pages << PAGE_SHIFT) as c_uint;
+
+    // SAFETY: By the safety requirements.
+    unsafe { ffi::rs_sg_set_page(entry, ffi::rs_pfn_to_page(segment.frame), len) };
+}
+
+impl Drop for SgTable {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants the table is initialised and its entries are ours.
+        unsafe { bindings::sg_free_table(self.0.get()) };
+    }
+}
