@@ -181,6 +181,11 @@ bool rs_dma_dev_need_sync(struct device *dev)
 	return dma_dev_need_sync(dev);
 }
 
+bool rs_dma_need_unmap(struct device *dev)
+{
+	return dma_need_unmap(dev);
+}
+
 bool rs_dma_has_ops(struct device *dev)
 {
 	return get_dma_ops(dev);

@@ -68,6 +68,13 @@ pub(super) fn needs_sync(device: &Device) -> bool {
     unsafe { ffi::rs_dma_dev_need_sync(raw(device)) }
 }
 
+/// Tells whether unmapping memory for `device` may do anything, so that the addresses it was mapped
+/// at must be known until then. If not, neither does passing ownership.
+pub(super) fn needs_unmap(device: &Device) -> bool {
+    // SAFETY: The reference guarantees a valid device.
+    unsafe { ffi::rs_dma_need_unmap(raw(device)) }
+}
+
 /// Tells whether `device` reaches copies of the memory of `table`, or of some of it, which is mapped
 /// for it, and whose entries were mapped one by one if they were copied.
 ///

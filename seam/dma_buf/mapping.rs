@@ -274,9 +274,9 @@ impl<'a> Mapping<'a> {
         let streaming = unsafe { Streaming::new(&table, device, direction) }?;
         let (needs_sync, bounces) = (streaming.needs_sync, streaming.bounces);
 
-        // Importers may change the addresses in the table they get. One that is to be synced must
-        // stay as it is, so they get a copy.
-        let handed = if needs_sync {
+        // Importers may change the addresses in the table they get. Where those are needed again
+        // they must stay as they are, so the importer gets a copy.
+        let handed = if dma::needs_unmap(device) {
             let mut copy = SgTable::from_memory(memory, limits)?;
             copy.copy_addresses(&table);
             Some(copy)
