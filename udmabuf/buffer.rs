@@ -66,9 +66,11 @@ impl Exporter for Buffer {
 
     fn map<'a>(
         attachment: &Attachment<'a, Self>,
-        _reserved: &Reserved<'_, Self>,
+        reserved: &Reserved<'_, Self>,
         direction: DataDirection,
     ) -> Result<Mapping<'a>> {
+        // What other devices wrote is visible to this one as well.
+        reserved.fetch();
         attachment.map(direction)
     }
 

@@ -117,6 +117,16 @@ impl<'a, T: Exporter> Reserved<'a, T> {
         });
     }
 
+    /// Makes visible to the CPU what devices wrote, and so to a device that is mapped for next.
+    ///
+    /// What the CPU has written in a bracket that is open and counts is not overwritten.
+    pub(crate) fn fetch(&self) {
+        if self.buffer.needs_sync() {
+            let writing = self.with(|protected| protected.brackets.any(task::monotonic()));
+            self.for_each(|mapping| mapping.sync_for_cpu(writing));
+        }
+    }
+
     fn for_each(&self, pass: impl Fn(&Mapping<'static>)) {
         self.with(|Protected { imported, own, .. }| {
             imported.iter().for_each(&pass);
