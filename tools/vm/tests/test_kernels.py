@@ -49,6 +49,14 @@ class Choose(unittest.TestCase):
                              published("7.30.4+deb13", "7.30.4-1~bpo13+1"))
         self.assertIsNone(kernels.choose(available, "amd64"))
 
+    def test_page_sizes_of_arm64(self):
+        available = together(published("7.3.4+deb13", "7.3.4-1~bpo13+1", arch="arm64"),
+                             published("7.3.4+deb13", "7.3.4-1~bpo13+1", arch="arm64-16k"),
+                             published("7.3.5+deb13", "7.3.5-1~bpo13+1", arch="arm64-16k"))
+        self.assertEqual("7.3.4+deb13-arm64", kernels.choose(available, "arm64").release)
+        self.assertEqual("7.3.5+deb13-arm64-16k", kernels.choose(available, "arm64-16k").release)
+        self.assertIsNone(kernels.choose(available, "amd64"))
+
     def test_second_upload_of_one_version(self):
         available = together(published("7.3.4+deb13", "7.3.4-1~bpo13+1"), published("7.3.4+deb13", "7.3.4-2~bpo13+1"))
         self.assertEqual("7.3.4-2~bpo13+1", kernels.choose(available, "amd64").debian)
@@ -56,6 +64,7 @@ class Choose(unittest.TestCase):
     def test_packages_are_pinned(self):
         choice = kernels.choose(published("7.3.4+deb13", "7.3.4-1~bpo13+1"), "amd64")
         self.assertIn("linux-headers-7.3.4+deb13-common=7.3.4-1~bpo13+1", choice.packages())
+        self.assertEqual("linux-source-7.3=7.3.4-1~bpo13+1", choice.packages()[0])
         self.assertEqual(5, len(choice.packages()))
 
 

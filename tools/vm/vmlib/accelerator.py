@@ -15,15 +15,16 @@ from pathlib import Path
 
 from . import process
 
-EMULATION = ["-accel", "tcg,thread=multi", "-cpu", "max"]
+EMULATION = ["-accel", "tcg,thread=multi"]
 KVM = ["-accel", "kvm", "-cpu", "host"]
 TRIAL = 20  # seconds
 
 
 def arguments(root, kernel):
-    """The QEMU arguments for the best that works here."""
-    if not _offered():
-        return EMULATION
+    """The QEMU arguments for the best that works here; another architecture is emulated."""
+    emulation = [*EMULATION, "-cpu", kernel.arch.cpu]
+    if kernel.arch.cross or not _offered():
+        return emulation
     memory = root.cache.top / "kvm-works"
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     try:
@@ -33,7 +34,7 @@ def arguments(root, kernel):
     if remembered != boot:
         works = "yes" if boots(root, kernel, KVM) else "no"
         memory.write_text(f"{boot} {works}\n")
-    return KVM if works == "yes" else EMULATION
+    return KVM if works == "yes" else emulation
 
 
 def _offered():
@@ -47,9 +48,9 @@ def boots(root, kernel, acceleration, seconds=TRIAL):
     """Whether a bare kernel comes up as far as it can."""
     with tempfile.TemporaryDirectory(prefix="udmabuf_rs-", dir="/tmp") as folder:
         log = Path(folder) / "log"
-        argv = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+        argv = [kernel.arch.emulator, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                 *acceleration, "-m", "512M", "-kernel", kernel.image, "-serial", f"file:{log}",
-                "-append", "console=ttyS0 panic=-1"]
+                "-append", f"console={kernel.arch.console} panic=-1"]
         child = process.start(root.command(argv, paths=[folder]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             child.wait(seconds)

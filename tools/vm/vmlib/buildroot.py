@@ -16,20 +16,24 @@ from .progress import count_lines, run_step
 
 SUITE = "trixie"
 BACKPORTS = "/etc/apt/sources.list.d/backports.list"
-RECIPE = 1  # raise it when the steps below change
+RECIPE = 2  # raise it when the steps below change
 
 # Add here whatever should be at hand in the root; it is then made anew.
 PACKAGES = """
-    make gcc clang lld llvm libclang-dev gcc-multilib libc6-dev
+    make gcc clang lld llvm libclang-dev gcc-14-multilib libc6-dev
     rustc rust-src bindgen rustfmt rust-clippy
     flex bison bc libelf-dev libssl-dev kmod cpio xz-utils zstd rsync dwarves patch
     python3 python3-pil git perl ca-certificates file
     libpng-dev libjpeg-dev zlib1g-dev libdrm-dev
-    qemu-system-x86 busybox-static
+    qemu-system-x86
+    gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-arm
 """.split()
 
+# All that gcc-multilib adds to gcc-14-multilib; it cannot stand beside a cross compiler.
+ASM = "/usr/include/asm"
+
 # The packages whose versions decide what a kernel build looks like.
-TOOLCHAIN = ["gcc", "clang", "rustc", "bindgen", "dwarves"]
+TOOLCHAIN = ["gcc", "gcc-aarch64-linux-gnu", "clang", "rustc", "bindgen", "dwarves"]
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 ENTER = Path(__file__).resolve().parent / "enter"
@@ -99,7 +103,8 @@ def obtain(cache):
     """The build root, made first where there is none."""
     mirror = os.environ.get("UDMABUF_RS_MIRROR", "")
     inputs = {"suite": SUITE, "packages": sorted(PACKAGES), "mirror": mirror, "recipe": RECIPE}
-    essential = ["root/usr/bin/rustc", "root/usr/bin/qemu-system-x86_64", "root/usr/bin/busybox", "root" + BACKPORTS]
+    essential = ["root/usr/bin/rustc", "root/usr/bin/qemu-system-x86_64", "root/usr/bin/qemu-system-aarch64",
+                 "root" + BACKPORTS, "root" + ASM]
     entry = cache.obtain("root", inputs, lambda path, lock: _make(cache, path, lock, mirror), essential)
     return Buildroot(cache, entry)
 
@@ -109,7 +114,8 @@ def _make(cache, path, lock, mirror):
     host.require_tools(log)
     # Backports come from the mirror that mmdebstrap chose.
     hook = (f"chroot \"$1\" apt-get indextargets --format 'deb $(REPO_URI) {SUITE}-backports main' "
-            f"'Identifier: Packages' 'Release: {SUITE}' | head -n 1 > \"$1{BACKPORTS}\"; test -s \"$1{BACKPORTS}\"")
+            f"'Identifier: Packages' 'Release: {SUITE}' | head -n 1 > \"$1{BACKPORTS}\"; "
+            f"ln -s x86_64-linux-gnu/asm \"$1{ASM}\"; test -s \"$1{BACKPORTS}\"")
     # The cache may lie where apt's own user cannot look, hence its sandbox is off.
     argv = ["mmdebstrap", "--verbose", "--mode=root", "--variant=apt", "--architectures=amd64",
             "--include=" + ",".join(PACKAGES), "--aptopt=APT::Sandbox::User \"root\"",

@@ -79,7 +79,7 @@ def _padding(length):
     return bytes(-length % 4)
 
 
-def write(path, root, kernel, command, added=(), kmods=(), module=None, calls=False):
+def write(path, kernel, command, added=(), kmods=(), module=None, calls=False):
     """Write the initramfs for one run.
 
     `command` is an argv. `added` are pairs of a path on the host and one in
@@ -96,7 +96,7 @@ def write(path, root, kernel, command, added=(), kmods=(), module=None, calls=Fa
         for name, text in TEXTS.items():
             archive.file(name, text.encode())
         archive.file("init", INIT.read_bytes(), 0o755)
-        archive.file("bin/busybox", (root.path / "usr/bin/busybox").read_bytes(), 0o755)
+        archive.file("bin/busybox", kernel.busybox.read_bytes(), 0o755)
         archive.file("etc/vm/command", b"exec " + os.fsencode(shlex.join(command)) + b"\n")
         _add_kmods(archive, kernel, kmods)
         if calls:

@@ -32,7 +32,7 @@ POWER_OFF = 30       # seconds for it to shut down
 
 # Every message reaches the log, and a kernel that is broken ends the run.
 # A busy host starves the VM at times; that is no stall and no lockup of its own.
-KERNEL_ARGUMENTS = ("console=ttyS0 ignore_loglevel printk.devkmsg=on log_buf_len=4M panic=-1 oops=panic "
+KERNEL_ARGUMENTS = ("ignore_loglevel printk.devkmsg=on log_buf_len=4M panic=-1 oops=panic "
                     "rcupdate.rcu_cpu_stall_timeout=60 watchdog_thresh=30")
 
 
@@ -49,10 +49,11 @@ class Machine:
 
     def command(self, acceleration, folder):
         """QEMU's command line; its sockets lie in `folder`."""
-        argv = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-                *acceleration, "-m", self.memory, "-smp", str(self.processors),
+        arch = self.kernel.arch
+        argv = [arch.emulator, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+                *arch.machine, *acceleration, "-m", self.memory, "-smp", str(self.processors),
                 "-kernel", self.kernel.image, "-initrd", self.initramfs,
-                "-append", f"{KERNEL_ARGUMENTS} {self.append}".strip(),
+                "-append", f"console={arch.console} {KERNEL_ARGUMENTS} {self.append}".strip(),
                 "-serial", f"file:{folder}/kernel.log", "-device", "virtio-serial-pci"]
         for name in PORTS:
             argv += ["-chardev", f"socket,id={name},path={folder}/{name}",

@@ -80,7 +80,7 @@ def main():
     with qemu.run_folder() as folder:
         archive = folder / "initramfs"
         handlers = _handlers(options)
-        initramfs.write(archive, root, kernel, options.command, added, options.kmod, module, bool(handlers))
+        initramfs.write(archive, kernel, options.command, added, options.kmod, module, bool(handlers))
         append = f"{REPLACE_C} {options.append}" if options.replace_c else options.append
         machine = qemu.Machine(kernel, archive, options.mem, options.smp, append, shlex.split(options.qemu))
         outcome = qemu.run_vm(root, machine, folder, options.timeout, handlers)
