@@ -30,6 +30,22 @@ LOCKDEP = """\
 [    3.0]  </TASK>
 """
 
+KUNIT = """\
+[    3.0] KTAP version 1
+[    3.0] 1..1
+[    3.0]     KTAP version 1
+[    3.0]     # Subtest: rust_foo
+[    3.0]     # speed: slow
+[    3.0]     1..3
+[    3.0]     ok 1 first
+[    3.0]     # second: ASSERTION FAILED at foo.rs:12
+[    3.0]     Expected 1 == 2 to be true, but is false
+[    3.0]     not ok 2 second
+[    3.0]     ok 3 third # SKIP not here
+[    3.0] # rust_foo: pass:1 fail:1 skip:1 total:3
+[    3.0] not ok 1 rust_foo
+"""
+
 SINGLE = [
     "BUG: unable to handle page fault for address: 0000000000001000",
     "kernel BUG at lib/list_debug.c:65!",
@@ -38,6 +54,10 @@ SINGLE = [
     "BUG: KASAN: slab-use-after-free in foo+0x1/0x2",
     "UBSAN: array-index-out-of-bounds in drivers/foo.c:1:2",
     "DMA-API: faux foo: device driver has pending DMA allocations while released from device [count=1]",
+    "DMA-API: exceeded 7 overlapping mappings of cacheline 0x0000000000123456",
+    "DMAR: DRHD: handling fault status reg 2",
+    "DMAR: [DMA Write NO_PASID] Request device [0000:00:02.0] fault addr 0x1000 [fault reason 0x05] PTE Write not set",
+    "arm-smmu-v3 9050000.smmuv3: event 0x10 received:",
     "kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
     "refcount_t: underflow; use-after-free.",
     "list_del corruption. next->prev should be 1, but was 2",
@@ -62,6 +82,10 @@ HARMLESS = [
     "udmabuf_rs: module verification failed: signature and/or required key missing - tainting kernel",
     "DMA-API: preallocated 65536 debug entries",
     "DMA-API: debugging enabled by kernel config",
+    "DMAR: IOMMU enabled",
+    "DMAR: DRHD base: 0x000000fed90000 flags: 0x0",
+    "arm-smmu-v3 9050000.smmuv3: allocated 32768 entries for evtq",
+    "ok 1 foo # SKIP not ok 2",
     "clocksource: timekeeping watchdog on CPU0: Marking clocksource 'tsc' as unstable",
     "rcu: Hierarchical RCU implementation.",
     "DEBUG: WARNING is only a word here",
@@ -90,6 +114,12 @@ class FindReports(unittest.TestCase):
         self.assertIn("recursive locking", reports[0].title)
         self.assertIn("====", reports[0].lines[0])
         self.assertIn("backtrace", reports[0].text)
+
+    def test_unit_tests_from_the_assertion_on(self):
+        first, second = kernellog.find_reports(KUNIT)
+        self.assertEqual(["foo.rs:12", "Expected", "not ok 2"],
+                         [word for line, word in zip(first.lines, ["foo.rs:12", "Expected", "not ok 2"]) if word in line])
+        self.assertEqual((3, ["[    3.0] not ok 1 rust_foo"]), (len(first.lines), second.lines))
 
     def test_each_kind(self):
         for text in SINGLE:

@@ -24,6 +24,8 @@ BEGINNINGS = re.compile(r"""
     | Kernel\ panic | rust_kernel:\ panicked\ at | panicked\ at
     | UBSAN: | KASAN: | KCSAN: | KMSAN: | KFENCE: | ODEBUG:
     | DMA-API:\ (?!preallocated|debugging\ (?:enabled|disabled)|enable\ driver|disable)
+    | DMAR:\ (?:\[|DRHD:\ handling\ fault) | arm-smmu-v3\ \S+:\ event
+    | \s*not\ ok\ \d | \s*\#\ .*:\ (?:EXPECTATION|ASSERTION)\ FAILED\ at
     | kmemleak:\ \d+\ new\ suspected | unreferenced\ object\ 0x
     | refcount_t: | list_(?:add|del)\ (?:corruption|double)
     | scheduling\ while\ atomic | sleeping\ function\ called
@@ -32,6 +34,7 @@ BEGINNINGS = re.compile(r"""
 """, re.VERBOSE)
 
 ENDING = re.compile(r"---\[ end |^={20,}$|^ *<?/TASK>$")
+KTAP = re.compile(r"\s*not ok \d")  # ends what a unit test had to say
 LONGEST = 80  # lines; a report without a recognisable end is cut here
 
 
@@ -87,7 +90,7 @@ def _frame_above(lines, number):
 
 def _ends(said, report, following):
     """Whether this line is the last of the report."""
-    if len(report.lines) >= LONGEST or not following:
+    if len(report.lines) >= LONGEST or not following or KTAP.match(said):
         return True
     if len(report.lines) > 3 and ENDING.search(said):
         # Registers of the interrupted task, and the end mark, come after.
