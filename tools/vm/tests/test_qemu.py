@@ -32,6 +32,19 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(("qemu-system-aarch64", "virt,gic-version=3"), (argv[0], value(argv, "-machine")))
         self.assertRegex(value(argv, "-append"), "^console=ttyAMA0 ")
 
+    def test_iommu(self):
+        argv = command(iommu=True)
+        self.assertEqual("q35", value(argv, "-machine"))
+        self.assertLess(argv.index("intel-iommu,intremap=off"), argv.index("virtio-serial-pci"))
+        self.assertIn("iommu.strict=1", value(argv, "-append").split())
+        self.assertNotIn("iommu.strict=1", value(command(), "-append").split())
+        self.assertIn("iommu=smmuv3", value(command(kernels.ARM64, iommu=True), "-machine"))
+
+    def test_edu(self):
+        argv = command(edu=["", "0xffffffff"])
+        self.assertIn("edu", argv)
+        self.assertIn("edu,dma_mask=0xffffffff", argv)
+
     def test_ours_come_last(self):
         argv = command(append="quiet", arguments=["-vga", "std"])
         self.assertEqual(["-vga", "std"], argv[-2:])

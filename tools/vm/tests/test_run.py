@@ -23,6 +23,12 @@ class CommandLine(unittest.TestCase):
         self.assertEqual("-nographic", parse("--qemu", "-nographic", "--", "true").qemu)
         self.assertEqual("-vga std", parse("--qemu=-vga std", "--", "true").qemu)
 
+    def test_masks(self):
+        self.assertEqual([], parse("--", "true").edu)
+        self.assertEqual([""], parse("--edu", "--", "true").edu)
+        self.assertEqual(["0xffffffff", ""], parse("--edu=0xffffffff", "--edu", "--", "true").edu)
+        self.assertEqual(["0x1000"], parse("--edu=4096", "--", "true").edu)
+
     def test_many(self):
         options = parse("--add", "a", "--add", "b=c", "--kmod", "bochs", "--", "true")
         self.assertEqual((["a", "b=c"], ["bochs"]), (options.add, options.kmod))

@@ -35,15 +35,17 @@ class Arch:
     emulator: str             # QEMU's name
     cpu: str                  # what it emulates best
     machine: Tuple[str, ...]  # its arguments for an ordinary machine
-    console: str              # the serial line of that
+    iommu: Tuple[str, ...]    # its arguments for one with an IOMMU
+    console: str              # the serial line of both
 
 
 AMD64 = Arch(debian="amd64", cross="", make=(),
-             emulator="qemu-system-x86_64", cpu="max", machine=("-machine", "pc"), console="ttyS0")
+             emulator="qemu-system-x86_64", cpu="max", machine=("-machine", "pc"),
+             iommu=("-machine", "q35", "-device", "intel-iommu,intremap=off"), console="ttyS0")
 # Signing pointers the way the architecture says takes half of the time when emulated.
 ARM64 = Arch(debian="arm64", cross="aarch64-linux-gnu-", make=("ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-"),
              emulator="qemu-system-aarch64", cpu="max,pauth-impdef=on", machine=("-machine", "virt,gic-version=3"),
-             console="ttyAMA0")
+             iommu=("-machine", "virt,gic-version=3,iommu=smmuv3"), console="ttyAMA0")
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,8 @@ POWER_OFF = 30       # seconds for it to shut down
 # A busy host starves the VM at times; that is no stall and no lockup of its own.
 KERNEL_ARGUMENTS = ("ignore_loglevel printk.devkmsg=on log_buf_len=4M panic=-1 oops=panic "
                     "rcupdate.rcu_cpu_stall_timeout=60 watchdog_thresh=30")
+# Every device gets a domain of its own, and what is unmapped is out of reach at once. Arm ignores the first word.
+IOMMU_ARGUMENTS = "intel_iommu=on iommu.passthrough=0 iommu.strict=1"
 
 
 @dataclass
@@ -46,20 +48,28 @@ class Machine:
     processors: int = 2
     append: str = ""                    # more kernel arguments
     arguments: List[str] = field(default_factory=list)  # more QEMU arguments
+    iommu: bool = False                 # whether devices are behind one
+    edu: List[str] = field(default_factory=list)  # a DMA mask for each device of that kind; empty is QEMU's own choice
 
     def command(self, acceleration, folder):
         """QEMU's command line; its sockets lie in `folder`."""
         arch = self.kernel.arch
         argv = [arch.emulator, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-                *arch.machine, *acceleration, "-m", self.memory, "-smp", str(self.processors),
+                *(arch.iommu if self.iommu else arch.machine), *acceleration, "-m", self.memory, "-smp", str(self.processors),
                 "-kernel", self.kernel.image, "-initrd", self.initramfs,
-                "-append", f"console={arch.console} {KERNEL_ARGUMENTS} {self.append}".strip(),
+                "-append", " ".join(self._append()),
                 "-serial", f"file:{folder}/kernel.log", "-device", "virtio-serial-pci"]
         for name in PORTS:
             argv += ["-chardev", f"socket,id={name},path={folder}/{name}",
                      "-device", f"virtserialport,chardev={name},name=vm.{name}"]
+        for mask in self.edu:
+            argv += ["-device", f"edu,dma_mask={mask}" if mask else "edu"]
         return argv + ["-chardev", f"socket,id=qmp,path={folder}/qmp", "-mon", "chardev=qmp,mode=control",
                        *self.arguments]
+
+    def _append(self):
+        return [f"console={self.kernel.arch.console}", KERNEL_ARGUMENTS,
+                *([IOMMU_ARGUMENTS] if self.iommu else []), *self.append.split()]
 
 
 PORTS = ["control", "stdin", "stdout", "stderr"]

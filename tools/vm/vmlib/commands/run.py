@@ -32,6 +32,11 @@ def parser():
                        help="more kernel arguments; those that begin with udmabuf_rs. are parameters of the module")
     parse.add_argument("--mem", default="3G", metavar="SIZE", help="memory of the VM (default: %(default)s)")
     parse.add_argument("--smp", default=2, type=int, metavar="N", help="its processors (default: %(default)s)")
+    parse.add_argument("--iommu", action="store_true",
+                       help="put all devices behind an IOMMU, each in a domain of its own, unmapped at once")
+    parse.add_argument("--edu", action="append", nargs="?", const="", default=[], metavar="MASK", type=_mask,
+                       help="add QEMU's edu device, a PCI device with a DMA engine; MASK is its DMA mask, as in "
+                            "--edu=0xffffffff (QEMU's own choice: 28 bits)")
     parse.add_argument("--qemu", default="", metavar="ARGS", help="more QEMU arguments")
     parse.add_argument("--replace-c", action="store_true",
                        help="keep the C driver from starting, so that the node is /dev/udmabuf")
@@ -60,6 +65,13 @@ def _regex(text):
     return text
 
 
+def _mask(text):
+    try:
+        return text and hex(int(text, 0))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number")
+
+
 def bind_values(argv):
     """Have `--qemu -nographic` mean --qemu=-nographic: the values of these options begin with dashes."""
     bound, rest = [], list(argv)
@@ -82,7 +94,8 @@ def main():
         handlers = _handlers(options)
         initramfs.write(archive, kernel, options.command, added, options.kmod, module, bool(handlers))
         append = f"{REPLACE_C} {options.append}" if options.replace_c else options.append
-        machine = qemu.Machine(kernel, archive, options.mem, options.smp, append, shlex.split(options.qemu))
+        machine = qemu.Machine(kernel, archive, options.mem, options.smp, append, shlex.split(options.qemu),
+                               options.iommu, options.edu)
         outcome = qemu.run_vm(root, machine, folder, options.timeout, handlers)
     log = os.path.abspath(options.log) if options.log else cache.run_log()
     with open(log, "w") as stream:
