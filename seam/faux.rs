@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Faux devices that memory can be mapped for.
+//!
+//! C headers: [`include/linux/device/faux.h`](srctree/include/linux/device/faux.h),
+//! [`include/linux/dma-mapping.h`](srctree/include/linux/dma-mapping.h)
+
+use crate::ffi;
+use kernel::{
+    bindings,
+    device::{
+        Bound,
+        Device, //
+    },
+    error::to_result,
+    faux,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        Arc, //
+    },
+    types::Opaque, //
+};
+
+/// What a device can reach, and how much of it at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DmaLimits {
+    /// The addresses it can reach: all bits that may be set in one.
+    pub mask: u64,
+    /// Longest segment, in bytes.
+    pub max_segment: u32,
+    /// No segment crosses a multiple of this plus one.
+    pub boundary_mask: usize,
+}
+
+impl DmaLimits {
+    /// Of a device that can reach everything, at once.
+    pub const NONE: Self = Self {
+        mask: u64::MAX,
+        max_segment: u32::MAX,
+        boundary_mask: usize::MAX,
+    };
+}
+
+/// A faux device that memory can be mapped for, until the value is dropped.
+///
+/// There is no bus that would have prepared it for DMA, and no IOMMU before it.
+pub struct DmaDevice {
+    // Unregistered before `memory` may go.
+    registration: faux::Registration,
+    memory: Arc<DeviceMemory>,
+}
+
+/// Keeps what the kernel knows about a [`DmaDevice`] in memory. It does not keep the device.
+///
+/// # Invariants
+///
+/// `dma_parms` of `device` points to `parameters`.
+pub struct DeviceMemory {
+    device: ARef<Device>,
+    parameters: Opaque<bindings::device_dma_parameters>,
+}
+
+// SAFETY: The parameters are plain numbers, which only `DmaDevice::set_limits` changes.
+unsafe impl Send for DeviceMemory {}
+// SAFETY: As above; reading them takes no reference to this.
+unsafe impl Sync for DeviceMemory {}
+
+impl DmaDevice {
+    /// Registers a device called `name`, without limits.
+    ///
+    /// Fails with [`ENODEV`] where there is a device of that name, and with [`ENOMEM`].
+    pub fn new(name: &CStr) -> Result<Self> {
+        let registration = faux::Registration::new(name, None)?;
+        let bound: &Device<Bound> = registration.as_ref().as_ref();
+        let memory = Arc::new(
+            DeviceMemory {
+                device: bound.into(),
+                parameters: Opaque::zeroed(),
+            },
+            GFP_KERNEL,
+        )?;
+
+        // INVARIANT: Set here, and reset when the value is dropped.
+        // SAFETY: The device is ours, and nobody maps anything for it yet. What is pointed to has
+        // its place in the `Arc`.
+        unsafe { (*raw(&memory.device)).dma_parms = memory.parameters.get() };
+        let mut this = Self {
+            registration,
+            memory,
+        };
+        this.set_limits(DmaLimits::NONE)?;
+        Ok(this)
+    }
+
+    /// Sets what the device can take from now on.
+    ///
+    /// Fails with [`EIO`] where the machine cannot bring its memory to a device that reaches so
+    /// little.
+    pub fn set_limits(&mut self, limits: DmaLimits) -> Result {
+        // SAFETY: Mapping for the device takes a shared reference to it, which excludes this
+        // exclusive one.
+        unsafe {
+            let parameters = &mut *self.memory.parameters.get();
+            parameters.max_segment_size = limits.max_segment;
+            parameters.segment_boundary_mask = limits.boundary_mask;
+            to_result(ffi::rsi_dma_coerce_mask_and_coherent(
+                raw(&self.memory.device),
+                limits.mask,
+            ))
+        }
+    }
+
+    /// Returns what must stay in memory for those who know the device and may outlive it.
+    pub fn memory(&self) -> Arc<DeviceMemory> {
+        self.memory.clone()
+    }
+}
+
+impl AsRef<Device<Bound>> for DmaDevice {
+    fn as_ref(&self) -> &Device<Bound> {
+        self.registration.as_ref().as_ref()
+    }
+}
+
+impl Drop for DeviceMemory {
+    fn drop(&mut self) {
+        // SAFETY: The `DmaDevice` is gone, and with it all that was mapped for it: nobody looks at
+        // the parameters any more.
+        unsafe { (*raw(&self.device)).dma_parms = core::ptr::null_mut() };
+    }
+}
+
+/// Returns the C side of `device`.
+fn raw(device: &Device) -> *mut bindings::device {
+    // `Device` is a transparent wrapper of the C struct, which may change behind references.
+    core::ptr::from_ref(device).cast_mut().cast()
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The importer's half of the seam.
+//!
+//! Not part of udmabuf_rs.ko, which imports nothing: modules that do include this file by
+//! `#[path]`, and `ffi/import.rs` as `crate::ffi`. As in the other half, each module is meant to
+//! move to `rust/kernel/` as it stands.
+
+pub mod bound;
+pub mod dma_buf_import;
+pub mod faux;
+pub mod pci;
+pub mod sync;

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a PCI driver needs beyond `kernel::pci` to be free of unsafe code.
+//!
+//! C headers: [`include/linux/pci.h`](srctree/include/linux/pci.h),
+//! [`include/linux/interrupt.h`](srctree/include/linux/interrupt.h)
+
+use core::mem::transmute;
+use kernel::{
+    bindings,
+    device::{
+        Bound,
+        Core, //
+    },
+    devres,
+    dma::{
+        Device as _,
+        DmaMask, //
+    },
+    irq::{
+        Flags,
+        Handler,
+        IrqRequest,
+        Registration, //
+    },
+    pci::{
+        Device,
+        DeviceId,
+        IrqTypes,
+        IrqVectorRegistration, //
+    },
+    prelude::*, //
+};
+
+/// Describes a device of a vendor that [`kernel::pci::Vendor`] has no name for.
+pub const fn device_id(vendor: u16, device: u16) -> DeviceId {
+    let id = bindings::pci_device_id {
+        vendor: vendor as u32,
+        device: device as u32,
+        subvendor: !0,
+        subdevice: !0,
+        class: 0,
+        class_mask: 0,
+        driver_data: 0,
+        override_only: 0,
+    };
+
+    // SAFETY: `DeviceId` is a transparent wrapper of the C struct, and this one is complete.
+    unsafe { transmute::<bindings::pci_device_id, DeviceId>(id) }
+}
+
+/// Makes a device a bus master that reaches the addresses in `mask`.
+///
+/// To be called from `probe`. Fails with [`EBUSY`] for a device that is one already, and with
+/// [`EIO`] for a mask that the machine cannot serve.
+pub fn enable_dma(device: &Device<Core<'_>>, mask: DmaMask) -> Result {
+    // SAFETY: The reference guarantees a valid device. `Core` means that its lock is held.
+    if unsafe { (*raw(device)).is_busmaster() } != 0 {
+        return Err(EBUSY);
+    }
+
+    // SAFETY: A device that is no bus master is one that its driver has not put to use yet, so
+    // nobody maps memory for it.
+    unsafe { device.dma_set_mask_and_coherent(mask)? };
+    device.set_master();
+    Ok(())
+}
+
+/// Takes from a device the right to access memory: whatever it is up to, no more byte is moved.
+pub fn disable_dma(device: &Device<Bound>) {
+    // SAFETY: The reference guarantees a valid device.
+    unsafe { bindings::pci_clear_master(raw(device)) };
+}
+
+/// Requests the one interrupt of `device`, by message if it can, until the device is unbound.
+///
+/// The handler must know interrupts that are not the device's, as a line may be shared. Fails with
+/// [`ENOSPC`] where there is none, [`ENOMEM`], and as `request_irq()` does.
+pub fn request_irq<T>(device: &Device<Bound>, name: &'static CStr, handler: T) -> Result
+where
+    T: Handler + Send + 'static,
+{
+    /// The interrupt. Fields are dropped in this order.
+    struct Interrupt<T: Handler + 'static> {
+        _registration: Pin<KBox<Registration<'static, T>>>,
+        _vectors: KBox<IrqVectorRegistration<'static>>,
+    }
+
+    let vectors = KBox::new(device.alloc_irq_vectors(1, 1, IrqTypes::all())?, GFP_KERNEL)?;
+    let request: IrqRequest<'_> = vectors.index(0)?.into();
+    // SAFETY: The types differ in nothing but a lifetime. The device holds what is made of this
+    // and drops it, the registration first, before it is unbound.
+    let request = unsafe { transmute::<IrqRequest<'_>, IrqRequest<'static>>(request) };
+    // SAFETY: As above.
+    let vectors = unsafe {
+        transmute::<KBox<IrqVectorRegistration<'_>>, KBox<IrqVectorRegistration<'static>>>(vectors)
+    };
+
+    // A `Result` is an initialiser, too.
+    let handler: Result<T> = Ok(handler);
+    // SAFETY: The device does not leak it.
+    let registration = unsafe { Registration::new(request, Flags::SHARED, name, handler) };
+    let interrupt = Interrupt {
+        _registration: KBox::pin_init(registration, GFP_KERNEL)?,
+        _vectors: vectors,
+    };
+    devres::register(device.as_ref(), interrupt, GFP_KERNEL)
+}
+
+/// Returns the C side of `device`.
+fn raw(device: &Device<Bound>) -> *mut bindings::pci_dev {
+    // `Device` is a transparent wrapper of the C struct, which may change behind references.
+    core::ptr::from_ref(device).cast_mut().cast()
+}
