@@ -40,6 +40,7 @@ class Boot:
         return Boot(self.name, self.why, self.arguments, steps, self.environment)
 
 
+# "device" comes last where it runs: it leaves a buffer behind for good.
 EVERYTHING = ["!" + RESERVE_2_GIB, UPSTREAM, "!" + KEEP_128_MIB,
               "create", "create_32", "seals", "mmap", "sync", "sync_32", "share", "!" + LOAD_IMPORTER, "import",
               "limits", "lifetime",
@@ -50,9 +51,9 @@ MAIN = ["--mem", "3G", "--append", "init_on_alloc=0", "--kmod", "zram", "--kmod"
 BOUNCE = ["--append", "swiotlb=force", "--kmod", "vgem"]
 
 OURS = [
-    Boot("main", "in place of the C driver", ["--replace-c"] + MAIN, EVERYTHING + ["naming"]),
+    Boot("main", "in place of the C driver", ["--replace-c"] + MAIN, EVERYTHING + ["naming", "device"]),
     Boot("bounce", "every DMA mapping bounces", ["--replace-c"] + BOUNCE,
-         ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "sync", "share"]),
+         ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "sync", "share", "device"]),
     Boot("beside", "next to the C driver", [], ["naming", "create"], {"UDMABUF_NODE": "/dev/udmabuf_rs"}),
 ]
 
@@ -62,9 +63,9 @@ C_DRIVER = {"UDMABUF_NODE": "/dev/udmabuf", "UDMABUF_MODULE": "udmabuf"}
 C_WARNS = ["--expect-log", "WARNING: .*mm/"]
 
 THEIRS = [
-    Boot("main", "the C driver of the stock kernel", ["--no-module"] + MAIN + C_WARNS, EVERYTHING, C_DRIVER),
+    Boot("main", "the C driver of the stock kernel", ["--no-module"] + MAIN + C_WARNS, EVERYTHING + ["device"], C_DRIVER),
     Boot("bounce", "the C driver, every DMA mapping bounces", ["--no-module"] + BOUNCE,
-         ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import"], C_DRIVER),
+         ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "device"], C_DRIVER),
 ]
 
 

@@ -3,8 +3,7 @@
  * import: what a device sees that the buffer is mapped for, and what the CPU
  * sees of it. Needs the module in importer/.
  */
-#include "udmabuf_test.h"
-#include "importer/udmabuf_importer.h"
+#include "importer_test.h"
 
 #define TLB_USED	"/sys/kernel/debug/swiotlb/io_tlb_used"
 
@@ -45,7 +44,7 @@ FIXTURE_VARIANT_ADD(import, huge_pages)
 FIXTURE_SETUP(import)
 {
 	self->kmsg = kmsg_open();
-	self->importer = open("/dev/udmabuf_importer", O_RDWR | O_CLOEXEC);
+	self->importer = importer_open();
 	if (self->importer < 0)
 		SKIP(return, "the importer's module is not loaded");
 	self->dev = node_open();
@@ -80,42 +79,39 @@ static size_t count_of(const char *mem, size_t size, char byte)
 	return count;
 }
 
-static int call(int importer, unsigned long cmd, void *arg)
-{
-	return ioctl(importer, cmd, arg) ? -errno : 0;
-}
-
 static int device_map(int importer, int slot, int buf, int direction)
 {
-	struct importer_map map = { .slot = slot, .fd = buf, .direction = direction };
-
-	return call(importer, IMPORTER_MAP, &map);
+	return importer_map(importer, slot, buf, IMPORTER_FAUX, direction);
 }
 
-static int device_unmap(int importer, unsigned long slot)
+static int device_unmap(int importer, int slot)
 {
-	return call(importer, IMPORTER_UNMAP, (void *)slot);
+	return importer_slot(importer, IMPORTER_UNMAP, slot);
 }
 
-static int device_writes(int importer, int slot, int byte)
+static int device_writes(int importer, int slot, size_t size, int byte)
 {
-	struct importer_bytes bytes = { .slot = slot, .byte = byte };
-
-	return call(importer, IMPORTER_WRITE, &bytes);
+	return importer_fill(importer, IMPORTER_WRITE, slot, size, byte);
 }
 
 /* 0 when the device sees @byte everywhere, -EIO when not. */
-static int device_sees(int importer, int slot, int byte)
+static int device_sees(int importer, int slot, size_t size, int byte)
 {
-	struct importer_bytes bytes = { .slot = slot, .byte = byte };
+	return importer_finds(importer, IMPORTER_READ, slot, size, byte);
+}
 
-	return call(importer, IMPORTER_CHECK, &bytes);
+/* What the device takes from now on, in bytes; 0: anything. */
+static int device_limit(int importer, unsigned int max_segment)
+{
+	struct importer_limits limits = { .max_segment = max_segment };
+
+	return importer_call(importer, IMPORTER_LIMITS, &limits);
 }
 
 TEST_F(import, C3_device_sees_what_was_written_before_it_was_mapped)
 {
 	ASSERT_EQ(0, device_map(self->importer, 0, self->buf, IMPORTER_TO_DEVICE));
-	EXPECT_EQ(0, device_sees(self->importer, 0, 1));
+	EXPECT_EQ(0, device_sees(self->importer, 0, self->size, 1));
 }
 
 TEST_F(import, C3_device_sees_what_was_written_in_a_bracket)
@@ -126,7 +122,7 @@ TEST_F(import, C3_device_sees_what_was_written_in_a_bracket)
 			ASSERT_EQ(0, buf_sync(self->buf, SYNC_START_W));
 			memset(self->b, byte, self->size);
 			ASSERT_EQ(0, buf_sync(self->buf, SYNC_END_W));
-			EXPECT_EQ(0, device_sees(self->importer, 0, byte));
+			EXPECT_EQ(0, device_sees(self->importer, 0, self->size, byte));
 		}
 		ASSERT_EQ(0, device_unmap(self->importer, 0));
 		EXPECT_EQ(self->size, count_of(self->b, self->size, 4));
@@ -140,7 +136,7 @@ TEST_F(import, C3_bracket_shows_what_the_device_wrote)
 	for (int i = 0; i < 2; i++) {
 		ASSERT_EQ(0, device_map(self->importer, 0, self->buf, dirs[i]));
 		for (int byte = 2; byte < 5; byte++) {
-			ASSERT_EQ(0, device_writes(self->importer, 0, byte));
+			ASSERT_EQ(0, device_writes(self->importer, 0, self->size, byte));
 			ASSERT_EQ(0, buf_sync(self->buf, SYNC_START_R));
 			EXPECT_EQ(self->size, count_of(self->b, self->size, byte));
 			ASSERT_EQ(0, buf_sync(self->buf, SYNC_END_R));
@@ -154,7 +150,7 @@ TEST_F(import, C3_write_bracket_keeps_what_the_device_wrote_elsewhere)
 	size_t half = self->size / 2;
 
 	ASSERT_EQ(0, device_map(self->importer, 0, self->buf, IMPORTER_BIDIRECTIONAL));
-	ASSERT_EQ(0, device_writes(self->importer, 0, 2));
+	ASSERT_EQ(0, device_writes(self->importer, 0, self->size, 2));
 	ASSERT_EQ(0, buf_sync(self->buf, SYNC_START_W));
 	memset(self->b, 3, half);
 	ASSERT_EQ(0, buf_sync(self->buf, SYNC_END_W));
@@ -166,7 +162,7 @@ TEST_F(import, C3_write_bracket_keeps_what_the_device_wrote_elsewhere)
 TEST_F(import, C3_unmap_brings_what_the_device_wrote)
 {
 	ASSERT_EQ(0, device_map(self->importer, 0, self->buf, IMPORTER_FROM_DEVICE));
-	ASSERT_EQ(0, device_writes(self->importer, 0, 2));
+	ASSERT_EQ(0, device_writes(self->importer, 0, self->size, 2));
 	ASSERT_EQ(0, device_unmap(self->importer, 0));
 	EXPECT_EQ(self->size, count_of(self->b, self->size, 2));
 }
@@ -175,9 +171,9 @@ TEST_F(import, C3_read_bracket_copies_nothing_to_the_device)
 {
 	ASSERT_EQ(0, device_map(self->importer, 0, self->buf, IMPORTER_BIDIRECTIONAL));
 	ASSERT_EQ(0, buf_sync(self->buf, SYNC_START_R));
-	ASSERT_EQ(0, device_writes(self->importer, 0, 2));
+	ASSERT_EQ(0, device_writes(self->importer, 0, self->size, 2));
 	ASSERT_EQ(0, buf_sync(self->buf, SYNC_END_R));
-	EXPECT_EQ(0, device_sees(self->importer, 0, 2));
+	EXPECT_EQ(0, device_sees(self->importer, 0, self->size, 2));
 	ASSERT_EQ(0, buf_sync(self->buf, SYNC_START_R));
 	EXPECT_EQ(self->size, count_of(self->b, self->size, 2));
 	ASSERT_EQ(0, buf_sync(self->buf, SYNC_END_R));
@@ -191,7 +187,7 @@ TEST_F(import, C3_all_of_sixteen_readers_see_a_bracket)
 	memset(self->b, 2, self->size);
 	ASSERT_EQ(0, buf_sync(self->buf, SYNC_END_W));
 	for (int i = 0; i < 16; i++)
-		EXPECT_EQ(0, device_sees(self->importer, i, 2));
+		EXPECT_EQ(0, device_sees(self->importer, i, self->size, 2));
 	/* Readers take nothing back with them. */
 	for (int i = 0; i < 16; i += 2)
 		ASSERT_EQ(0, device_unmap(self->importer, i));
@@ -203,32 +199,31 @@ TEST_F(import, C10_segments_stay_within_what_the_device_takes)
 	static const unsigned int limits[] = { 4096, 8192, 65536, 3 * 4096 + 100, 0 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
-		struct importer_map map = { .fd = self->buf, .max_segment = limits[i] };
-		struct importer_segments segments = {};
+		struct importer_segments segments;
 
-		ASSERT_EQ(0, call(self->importer, IMPORTER_MAP, &map));
-		ASSERT_EQ(0, call(self->importer, IMPORTER_SEGMENTS, &segments));
+		ASSERT_EQ(0, device_limit(self->importer, limits[i]));
+		ASSERT_EQ(0, device_map(self->importer, 0, self->buf, IMPORTER_BIDIRECTIONAL));
+		ASSERT_EQ(0, importer_segments(self->importer, 0, &segments));
 		EXPECT_EQ(self->size, segments.total);
 		if (limits[i])
 			EXPECT_GE(limits[i], segments.longest);
-		EXPECT_EQ(0, device_sees(self->importer, 0, 1));
+		EXPECT_EQ(0, device_sees(self->importer, 0, self->size, 1));
 		ASSERT_EQ(0, device_unmap(self->importer, 0));
 	}
 }
 
 TEST_F(import, own_device_that_takes_less_than_a_page_is_refused)
 {
-	struct importer_map map = { .fd = self->buf, .max_segment = 512 };
-
-	EXPECT_EQ(-EINVAL, call(self->importer, IMPORTER_MAP, &map));
+	ASSERT_EQ(0, device_limit(self->importer, 512));
+	EXPECT_EQ(-EINVAL, device_map(self->importer, 0, self->buf, IMPORTER_BIDIRECTIONAL));
 }
 
 TEST_F(import, C10_few_segments_for_contiguous_memory)
 {
-	struct importer_segments segments = {};
+	struct importer_segments segments;
 
 	ASSERT_EQ(0, device_map(self->importer, 0, self->buf, IMPORTER_BIDIRECTIONAL));
-	ASSERT_EQ(0, call(self->importer, IMPORTER_SEGMENTS, &segments));
+	ASSERT_EQ(0, importer_segments(self->importer, 0, &segments));
 	EXPECT_GE(self->size / 4096, segments.count);
 	/* Bounce buffers come in pieces of 256 KiB. */
 	if (variant->memfd_flags & MFD_HUGETLB)
@@ -237,12 +232,13 @@ TEST_F(import, C10_few_segments_for_contiguous_memory)
 
 TEST_F(import, D3_kernel_mapping_shows_the_same_bytes)
 {
-	struct importer_vmap vmap = { .fd = self->buf, .expect = 1, .write = 2 };
-
-	ASSERT_EQ(0, call(self->importer, IMPORTER_VMAP, &vmap));
+	ASSERT_EQ(0, importer_vmap(self->importer, 0, self->buf));
+	EXPECT_EQ(0, importer_finds(self->importer, IMPORTER_VMAP_READ, 0, self->size, 1));
+	ASSERT_EQ(0, importer_fill(self->importer, IMPORTER_VMAP_WRITE, 0, self->size, 2));
 	EXPECT_EQ(self->size, count_of(self->b, self->size, 2));
-	vmap.expect = 3;
-	EXPECT_EQ(-EIO, call(self->importer, IMPORTER_VMAP, &vmap));
+	memset(self->b, 3, self->size);
+	EXPECT_EQ(0, importer_finds(self->importer, IMPORTER_VMAP_READ, 0, self->size, 3));
+	ASSERT_EQ(0, importer_slot(self->importer, IMPORTER_VUNMAP, 0));
 }
 
 TEST_F(import, mapping_keeps_the_buffer)
@@ -257,7 +253,7 @@ TEST_F(import, mapping_keeps_the_buffer)
 	munmap(self->b, self->size);
 	close(self->buf);
 	close(self->dev);
-	EXPECT_EQ(0, device_sees(self->importer, 0, 1));
+	EXPECT_EQ(0, device_sees(self->importer, 0, self->size, 1));
 	EXPECT_EQ(self->size, count_of(a, self->size, 1));
 	munmap(a, self->size);
 	EXPECT_EQ(-EBUSY, seal_write(self->memfd));
@@ -272,14 +268,14 @@ struct racer {
 	long failures;
 };
 
-/* A second writer behind a bounce buffer is refused. */
-static bool map_and_unmap(int importer, int slot, int buf, int direction)
+/* One device that writes may keep others from being mapped. */
+static int map_and_unmap(int importer, int slot, int buf, int direction)
 {
 	int err = device_map(importer, slot, buf, direction);
 
-	if (err == -EBUSY && direction != IMPORTER_TO_DEVICE)
-		return false;
-	return err || device_unmap(importer, slot);
+	if (err)
+		return err == -EBUSY ? 0 : err;
+	return device_unmap(importer, slot);
 }
 
 /* Brackets on one half of the threads, mapping and unmapping on the other. */
@@ -294,7 +290,7 @@ static void *race(void *arg)
 			r->failures += buf_sync(r->buf, SYNC_START_RW) ||
 				       buf_sync(r->buf, SYNC_END_RW);
 		else
-			r->failures += map_and_unmap(r->importer, slot, r->buf, i % 3);
+			r->failures += map_and_unmap(r->importer, slot, r->buf, i % 3) != 0;
 	}
 	return NULL;
 }

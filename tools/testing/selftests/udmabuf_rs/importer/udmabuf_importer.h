@@ -2,7 +2,12 @@
 /*
  * What the test importer does for the tests, through /dev/udmabuf_importer.
  *
- * Everything that an open file has mapped is unmapped when it is closed.
+ * Whatever an open file has mapped, and whatever fences it has added, is undone
+ * when it is closed: unmapped, detached, signalled.
+ *
+ * Errors: EINVAL for what makes no sense, EBUSY for a slot in use, ENODEV for a
+ * device that is not there, ENOENT for an empty slot, EFAULT; and what the
+ * dma-buf core or the exporter answer.
  */
 #ifndef UDMABUF_IMPORTER_H
 #define UDMABUF_IMPORTER_H
@@ -10,49 +15,107 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define IMPORTER_SLOTS	32
+/* Mappings, kernel mappings and fences of one open file, each. */
+#define IMPORTER_SLOTS		32
 
 /* enum dma_data_direction */
 #define IMPORTER_BIDIRECTIONAL	0
 #define IMPORTER_TO_DEVICE	1
 #define IMPORTER_FROM_DEVICE	2
 
+/*
+ * The devices. FAUX has no hardware behind it: what it would do, the CPU does
+ * through the physical address that a DMA address stands for. EDU is QEMU's PCI
+ * device: its DMA engine does it.
+ */
+#define IMPORTER_FAUX		0
+#define IMPORTER_EDU		1
+
+/* What the faux device can take; 0 means: no limit. Of later mappings only. */
+struct importer_limits {
+	__u32 max_segment;	/* bytes */
+	__u32 pad;
+	__u64 boundary;		/* bytes, a power of two */
+	__u64 dma_mask;
+};
+
 struct importer_map {
 	__u32 slot;		/* a free one, below IMPORTER_SLOTS */
 	__s32 fd;		/* the dma-buf */
 	__u32 direction;
-	__u32 max_segment;	/* bytes; 0: no limit */
+	__u32 device;
 };
 
+/* Bytes of the buffer, and where they are in userspace. */
 struct importer_bytes {
 	__u32 slot;
-	__u32 byte;
+	__u32 pad;
+	__u64 offset;
+	__u64 length;
+	__u64 address;
 };
 
+/* The scatter list as the device sees it. */
 struct importer_segments {
 	__u32 slot;
 	__u32 count;
-	__u32 longest;
-	__u32 pad;
+	__u64 longest;		/* bytes, as the next two */
 	__u64 total;
+	__u64 crossed;		/* of segments that cross the boundary in importer_limits */
+	__u32 elsewhere;	/* pieces of memory that are reached at another place: bounced */
+	__u32 translated;	/* 1 when an IOMMU lies between */
 };
 
 struct importer_vmap {
+	__u32 slot;
 	__s32 fd;
-	__u32 expect;
-	__u32 write;
 };
 
+struct importer_access {
+	__s32 fd;
+	__u32 direction;	/* as the core passes it: to the device is what the CPU writes */
+};
+
+struct importer_fence {
+	__u32 slot;
+	__s32 fd;
+	__u32 writes;		/* 1: what a device writes, 0: what one reads */
+	__u32 pad;
+};
+
+#define IMPORTER_LIMITS		_IOW('I', 1, struct importer_limits)
 /* Attaches the device and maps the dma-buf for it. */
-#define IMPORTER_MAP		_IOW('I', 1, struct importer_map)
+#define IMPORTER_MAP		_IOW('I', 2, struct importer_map)
 /* Unmaps and detaches; the argument is the slot. */
-#define IMPORTER_UNMAP		_IO('I', 2)
-/* The device writes a byte everywhere. */
-#define IMPORTER_WRITE		_IOW('I', 3, struct importer_bytes)
-/* The device reads: EIO unless the byte is everywhere. */
-#define IMPORTER_CHECK		_IOW('I', 4, struct importer_bytes)
-#define IMPORTER_SEGMENTS	_IOWR('I', 5, struct importer_segments)
-/* Looks for a byte everywhere in a kernel mapping (EIO), then writes another. */
-#define IMPORTER_VMAP		_IOW('I', 6, struct importer_vmap)
+#define IMPORTER_UNMAP		_IO('I', 3)
+/* The device reads the buffer, or writes it, through its DMA addresses. */
+#define IMPORTER_READ		_IOW('I', 4, struct importer_bytes)
+#define IMPORTER_WRITE		_IOW('I', 5, struct importer_bytes)
+#define IMPORTER_SEGMENTS	_IOWR('I', 6, struct importer_segments)
+/* Changes the addresses in the table that the slot got, as RDMA does. */
+#define IMPORTER_CHANGE_TABLE	_IO('I', 7)
+/* Forgets a mapping without unmapping it: for the test of those who look for leaks. */
+#define IMPORTER_LEAK		_IO('I', 8)
+
+/* A kernel mapping; bytes are read and written through it by the CPU. */
+#define IMPORTER_VMAP		_IOW('I', 16, struct importer_vmap)
+#define IMPORTER_VUNMAP		_IO('I', 17)
+#define IMPORTER_VMAP_READ	_IOW('I', 18, struct importer_bytes)
+#define IMPORTER_VMAP_WRITE	_IOW('I', 19, struct importer_bytes)
+
+/* dma_buf_begin_cpu_access() and dma_buf_end_cpu_access(), as a driver calls them. */
+#define IMPORTER_BEGIN		_IOW('I', 24, struct importer_access)
+#define IMPORTER_END		_IOW('I', 25, struct importer_access)
+
+/* A fence in the dma-buf's reservation object, and its end; the argument is the slot. */
+#define IMPORTER_FENCE		_IOW('I', 32, struct importer_fence)
+#define IMPORTER_SIGNAL		_IO('I', 33)
+
+/*
+ * Takes the faux device away, whatever is mapped for it, and brings a new one.
+ * The edu device goes by sysfs.
+ */
+#define IMPORTER_UNPLUG		_IO('I', 40)
+#define IMPORTER_PLUG		_IO('I', 41)
 
 #endif /* UDMABUF_IMPORTER_H */

@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * device: the test importer itself, which other subjects rely on: every call and
+ * every errno, with either driver as the exporter. Needs the module in importer/.
+ */
+#include "importer_test.h"
+#include <sys/time.h>
+
+#define PAGES	16
+
+FIXTURE(device)
+{
+	int kmsg, dev, importer, memfd, buf, device;
+	size_t page, size;
+	char *b;
+};
+
+FIXTURE_VARIANT(device)
+{
+	int device;
+};
+
+FIXTURE_VARIANT_ADD(device, faux)
+{
+	.device = IMPORTER_FAUX,
+};
+
+/* QEMU's edu, where there is one. */
+FIXTURE_VARIANT_ADD(device, edu)
+{
+	.device = IMPORTER_EDU,
+};
+
+FIXTURE_SETUP(device)
+{
+	self->kmsg = kmsg_open();
+	self->importer = importer_open();
+	if (self->importer < 0)
+		SKIP(return, "the importer's module is not loaded");
+	self->dev = node_open();
+	ASSERT_LE(0, self->dev)
+		TH_LOG("%s: %s", node_path(), strerror(-self->dev));
+	self->page = page_size();
+	self->device = variant->device;
+	/* A fifth of a second a page. */
+	self->size = (self->device == IMPORTER_EDU ? 3 : PAGES) * self->page;
+	self->memfd = memfd_new(self->size);
+	self->buf = create(self->dev, self->memfd, 0, self->size);
+	ASSERT_LE(0, self->buf);
+	self->b = map_rw(self->buf, self->size);
+	ASSERT_NE(MAP_FAILED, self->b);
+	memset(self->b, 1, self->size);
+	if (importer_map(self->importer, 0, self->buf, self->device, IMPORTER_TO_DEVICE) == -ENODEV)
+		SKIP(return, "there is no such device");
+	ASSERT_EQ(0, importer_slot(self->importer, IMPORTER_UNMAP, 0));
+}
+
+FIXTURE_TEARDOWN(device)
+{
+	close(self->importer);
+	EXPECT_EQ(0, kmsg_reports(self->kmsg));
+	close(self->kmsg);
+}
+
+TEST_F(device, bytes_go_both_ways)
+{
+	char *bytes = malloc(self->size), *back = malloc(self->size);
+	int importer = self->importer;
+
+	fill(bytes, self->size, 7);
+	ASSERT_EQ(0, importer_map(importer, 3, self->buf, self->device, IMPORTER_BIDIRECTIONAL));
+	ASSERT_EQ(0, importer_copy(importer, IMPORTER_READ, 3, 0, back, self->size));
+	for (size_t i = 0; i < self->size; i++)
+		ASSERT_EQ(1, back[i]);
+	/* Across a page, and not a whole number of anything. */
+	ASSERT_EQ(0, importer_copy(importer, IMPORTER_WRITE, 3, self->page - 3, bytes, 8));
+	ASSERT_EQ(0, importer_copy(importer, IMPORTER_READ, 3, self->page - 4, back, 10));
+	EXPECT_EQ(1, back[0]);
+	EXPECT_EQ(0, memcmp(bytes, back + 1, 8));
+	EXPECT_EQ(1, back[9]);
+	ASSERT_EQ(0, importer_copy(importer, IMPORTER_WRITE, 3, 0, bytes, self->size));
+	ASSERT_EQ(0, importer_slot(importer, IMPORTER_UNMAP, 3));
+	EXPECT_EQ(self->size, matches(self->b, self->size, 7));
+}
+
+TEST_F(device, segments)
+{
+	struct importer_segments segments;
+	char cmdline[4096];
+
+	read_text("/proc/cmdline", cmdline, sizeof(cmdline));
+	ASSERT_EQ(0, importer_map(self->importer, 1, self->buf, self->device, IMPORTER_TO_DEVICE));
+	ASSERT_EQ(0, importer_segments(self->importer, 1, &segments));
+	EXPECT_EQ(1, segments.slot);
+	EXPECT_EQ(self->size, segments.total);
+	EXPECT_LE(1, segments.count);
+	EXPECT_GE(self->size / self->page, segments.count);
+	EXPECT_LE(self->page, segments.longest);
+	EXPECT_EQ(0, segments.crossed);
+	if (strstr(cmdline, "swiotlb=force") && !segments.translated)
+		EXPECT_EQ(self->size / self->page, segments.elsewhere);
+	if (self->device == IMPORTER_FAUX) {
+		EXPECT_EQ(0, segments.translated);
+		if (!strstr(cmdline, "swiotlb=force"))
+			EXPECT_EQ(0, segments.elsewhere);
+	}
+	/* What it is good for: in which way was this tested? */
+	TH_LOG("%u segments, longest %llu, %u pages bounced, %stranslated", segments.count,
+	       (unsigned long long)segments.longest, segments.elsewhere,
+	       segments.translated ? "" : "not ");
+}
+
+TEST_F(device, what_makes_no_sense)
+{
+	int importer = self->importer, faux = self->device;
+	struct importer_limits limits[] = {
+		{ .boundary = 3 * 4096 }, { .dma_mask = 0xfff0 }, { .pad = 1 },
+	};
+	struct importer_bytes padded = { .pad = 1 };
+	struct importer_fence fences[] = { { .fd = self->buf, .writes = 2 },
+					   { .fd = self->buf, .pad = 1 } };
+	char byte;
+
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
+		EXPECT_EQ(-EINVAL, importer_call(importer, IMPORTER_LIMITS, &limits[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(fences); i++)
+		EXPECT_EQ(-EINVAL, importer_call(importer, IMPORTER_FENCE, &fences[i]));
+	EXPECT_EQ(-EINVAL, importer_map(importer, 32, self->buf, faux, 0));
+	EXPECT_EQ(-EINVAL, importer_map(importer, 0, self->buf, faux, 3));
+	EXPECT_EQ(-EINVAL, importer_map(importer, 0, self->buf, 2, 0));
+	EXPECT_EQ(-EBADF, importer_map(importer, 0, -1, faux, 0));
+	EXPECT_EQ(-EINVAL, importer_map(importer, 0, self->memfd, faux, 0));
+	ASSERT_EQ(0, importer_map(importer, 0, self->buf, faux, 0));
+	EXPECT_EQ(-EINVAL, importer_call(importer, IMPORTER_READ, &padded));
+	EXPECT_EQ(-EINVAL, importer_copy(importer, IMPORTER_READ, 0, self->size, &byte, 1));
+	EXPECT_EQ(-EINVAL, importer_copy(importer, IMPORTER_WRITE, 0, -1, &byte, 1));
+	EXPECT_EQ(-EINVAL, importer_copy(importer, IMPORTER_READ, 0, 1, &byte, -1));
+	EXPECT_EQ(0, importer_copy(importer, IMPORTER_READ, 0, self->size, &byte, 0));
+	EXPECT_EQ(-EINVAL, importer_slot(importer, IMPORTER_UNMAP, 32));
+	EXPECT_EQ(-EINVAL, importer_slot(importer, IMPORTER_CHANGE_TABLE, 32));
+	EXPECT_EQ(-EINVAL, importer_slot(importer, IMPORTER_LEAK, 1UL << 31));
+	EXPECT_EQ(-EINVAL, importer_vmap(importer, 32, self->buf));
+	EXPECT_EQ(-EINVAL, importer_slot(importer, IMPORTER_VUNMAP, -1UL));
+	EXPECT_EQ(-EINVAL, importer_slot(importer, IMPORTER_SIGNAL, 32));
+	EXPECT_EQ(-EINVAL, importer_access(importer, IMPORTER_BEGIN, self->buf, 3));
+	EXPECT_EQ(-EINVAL, importer_access(importer, IMPORTER_END, self->buf, 3));
+	EXPECT_EQ(-EBADF, importer_access(importer, IMPORTER_BEGIN, -1, 0));
+	EXPECT_EQ(-EINVAL, importer_access(importer, IMPORTER_END, self->memfd, 0));
+	EXPECT_EQ(-EBADF, importer_vmap(importer, 0, -1));
+	EXPECT_EQ(-EBADF, importer_fence(importer, 0, 999, true));
+	EXPECT_EQ(-ENOTTY, importer_call(importer, _IO('I', 99), NULL));
+	EXPECT_EQ(-ENOTTY, importer_call(importer, _IOW('I', 2, int), NULL));
+}
+
+TEST_F(device, slots_that_are_empty_or_in_use)
+{
+	struct importer_segments segments;
+	int importer = self->importer;
+	char byte = 0;
+
+	EXPECT_EQ(-ENOENT, importer_slot(importer, IMPORTER_UNMAP, 31));
+	EXPECT_EQ(-ENOENT, importer_copy(importer, IMPORTER_READ, 31, 0, &byte, 1));
+	EXPECT_EQ(-ENOENT, importer_copy(importer, IMPORTER_WRITE, 31, 0, &byte, 1));
+	EXPECT_EQ(-ENOENT, importer_segments(importer, 31, &segments));
+	EXPECT_EQ(-ENOENT, importer_slot(importer, IMPORTER_CHANGE_TABLE, 31));
+	EXPECT_EQ(-ENOENT, importer_slot(importer, IMPORTER_LEAK, 31));
+	EXPECT_EQ(-ENOENT, importer_slot(importer, IMPORTER_VUNMAP, 31));
+	EXPECT_EQ(-ENOENT, importer_copy(importer, IMPORTER_VMAP_READ, 31, 0, &byte, 1));
+	EXPECT_EQ(-ENOENT, importer_copy(importer, IMPORTER_VMAP_WRITE, 31, 0, &byte, 1));
+	EXPECT_EQ(-ENOENT, importer_slot(importer, IMPORTER_SIGNAL, 31));
+
+	ASSERT_EQ(0, importer_map(importer, 31, self->buf, self->device, IMPORTER_TO_DEVICE));
+	EXPECT_EQ(-EBUSY, importer_map(importer, 31, self->buf, self->device, IMPORTER_TO_DEVICE));
+	ASSERT_EQ(0, importer_vmap(importer, 31, self->buf));
+	EXPECT_EQ(-EBUSY, importer_vmap(importer, 31, self->buf));
+	ASSERT_EQ(0, importer_fence(importer, 31, self->buf, false));
+	EXPECT_EQ(-EBUSY, importer_fence(importer, 31, self->buf, false));
+	EXPECT_EQ(0, importer_slot(importer, IMPORTER_UNMAP, 31));
+	EXPECT_EQ(0, importer_slot(importer, IMPORTER_VUNMAP, 31));
+	EXPECT_EQ(0, importer_slot(importer, IMPORTER_SIGNAL, 31));
+	EXPECT_EQ(-ENOENT, importer_slot(importer, IMPORTER_UNMAP, 31));
+	/* One that failed leaves its slot free. */
+	EXPECT_EQ(-EBADF, importer_map(importer, 31, -1, self->device, IMPORTER_TO_DEVICE));
+	EXPECT_EQ(-ENOENT, importer_slot(importer, IMPORTER_UNMAP, 31));
+}
+
+TEST_F(device, addresses_that_are_none)
+{
+	static const unsigned long cmds[] = {
+		IMPORTER_LIMITS, IMPORTER_MAP, IMPORTER_READ, IMPORTER_WRITE, IMPORTER_SEGMENTS,
+		IMPORTER_VMAP, IMPORTER_VMAP_READ, IMPORTER_VMAP_WRITE, IMPORTER_BEGIN,
+		IMPORTER_END, IMPORTER_FENCE,
+	};
+	int importer = self->importer;
+	struct importer_segments *segments;
+	void *none = mmap(NULL, 2 * self->page, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_NE(MAP_FAILED, none);
+	segments = none;
+	ASSERT_EQ(0, munmap((char *)none + self->page, self->page));
+	for (size_t i = 0; i < ARRAY_SIZE(cmds); i++)
+		EXPECT_EQ(-EFAULT, importer_call(importer, cmds[i], (char *)none + self->page));
+	ASSERT_EQ(0, importer_map(importer, 0, self->buf, self->device, IMPORTER_BIDIRECTIONAL));
+	ASSERT_EQ(0, importer_vmap(importer, 0, self->buf));
+	for (size_t i = 2; i < ARRAY_SIZE(cmds); i++)
+		if (cmds[i] == IMPORTER_READ || cmds[i] == IMPORTER_WRITE ||
+		    cmds[i] == IMPORTER_VMAP_READ || cmds[i] == IMPORTER_VMAP_WRITE)
+			EXPECT_EQ(-EFAULT, importer_copy(importer, cmds[i], 0, 0,
+							 (char *)none + self->page - 8, 16));
+	ASSERT_EQ(0, mprotect(none, self->page, PROT_READ));
+	EXPECT_EQ(-EFAULT, importer_call(importer, IMPORTER_SEGMENTS, segments));
+	EXPECT_EQ(0, importer_slot(importer, IMPORTER_UNMAP, 0));
+}
+
+TEST_F(device, changed_table)
+{
+	struct importer_segments before, after;
+	int importer = self->importer;
+	char byte = 0;
+
+	ASSERT_EQ(0, importer_map(importer, 0, self->buf, self->device, IMPORTER_BIDIRECTIONAL));
+	ASSERT_EQ(0, importer_segments(importer, 0, &before));
+	ASSERT_EQ(0, importer_slot(importer, IMPORTER_CHANGE_TABLE, 0));
+	/* Its own device knows better. */
+	ASSERT_EQ(0, importer_segments(importer, 0, &after));
+	EXPECT_EQ(0, memcmp(&before, &after, sizeof(before)));
+	ASSERT_EQ(0, importer_copy(importer, IMPORTER_READ, 0, self->size - 1, &byte, 1));
+	EXPECT_EQ(1, byte);
+	byte = 2;
+	ASSERT_EQ(0, importer_copy(importer, IMPORTER_WRITE, 0, self->size - 1, &byte, 1));
+	EXPECT_EQ(0, importer_slot(importer, IMPORTER_UNMAP, 0));
+	EXPECT_EQ(2, self->b[self->size - 1]);
+}
+
+TEST_F(device, closing_undoes_it_all)
+{
+	int importer = importer_open();
+
+	ASSERT_LE(0, importer);
+	ASSERT_EQ(0, importer_map(importer, 0, self->buf, self->device, IMPORTER_TO_DEVICE));
+	ASSERT_EQ(0, importer_map(importer, 9, self->buf, self->device, IMPORTER_TO_DEVICE));
+	ASSERT_EQ(0, importer_vmap(importer, 3, self->buf));
+	ASSERT_EQ(0, importer_fence(importer, 4, self->buf, true));
+	munmap(self->b, self->size);
+	close(self->buf);
+	EXPECT_EQ(-EBUSY, seal_write(self->memfd));
+	close(importer);
+	EXPECT_EQ(0, seal_write_soon(self->memfd));
+}
+
+TEST_F(device, kernel_mapping)
+{
+	int importer = self->importer;
+	char bytes[8] = "sixteen", back[8];
+
+	ASSERT_EQ(0, importer_vmap(importer, 0, self->buf));
+	ASSERT_EQ(0, importer_vmap(importer, 1, self->buf));
+	EXPECT_EQ(0, importer_finds(importer, IMPORTER_VMAP_READ, 0, self->size, 1));
+	ASSERT_EQ(0, importer_copy(importer, IMPORTER_VMAP_WRITE, 0, self->page - 4, bytes, 8));
+	EXPECT_EQ(0, memcmp(self->b + self->page - 4, bytes, 8));
+	ASSERT_EQ(0, importer_slot(importer, IMPORTER_VUNMAP, 0));
+	ASSERT_EQ(0, importer_copy(importer, IMPORTER_VMAP_READ, 1, self->page - 4, back, 8));
+	EXPECT_EQ(0, memcmp(back, bytes, 8));
+	EXPECT_EQ(-EINVAL, importer_copy(importer, IMPORTER_VMAP_READ, 1, self->size - 4, back, 8));
+	EXPECT_EQ(-EINVAL, importer_copy(importer, IMPORTER_VMAP_WRITE, 1, -4, back, 8));
+}
+
+struct waiter {
+	pthread_t thread;
+	int importer, buf, direction;
+	volatile int result;
+};
+
+static void *wait_for_access(void *arg)
+{
+	struct waiter *w = arg;
+
+	w->result = importer_access(w->importer, IMPORTER_BEGIN, w->buf, w->direction);
+	return NULL;
+}
+
+TEST_F(device, fences_hold_up_access)
+{
+	int importer = self->importer;
+
+	for (int writes = 0; writes < 2; writes++) {
+		struct waiter w = {
+			.importer = importer, .buf = self->buf, .result = 1,
+			.direction = writes ? IMPORTER_FROM_DEVICE : IMPORTER_TO_DEVICE,
+		};
+
+		ASSERT_EQ(0, importer_fence(importer, 5, self->buf, writes));
+		/* Who reads need not wait for readers. */
+		if (!writes) {
+			ASSERT_EQ(0, importer_access(importer, IMPORTER_BEGIN, self->buf,
+						     IMPORTER_FROM_DEVICE));
+			ASSERT_EQ(0, importer_access(importer, IMPORTER_END, self->buf,
+						     IMPORTER_FROM_DEVICE));
+		}
+		ASSERT_EQ(0, pthread_create(&w.thread, NULL, wait_for_access, &w));
+		sleep_us(200000);
+		EXPECT_EQ(1, w.result);
+		ASSERT_EQ(0, importer_slot(importer, IMPORTER_SIGNAL, 5));
+		pthread_join(w.thread, NULL);
+		EXPECT_EQ(0, w.result);
+		EXPECT_EQ(0, importer_access(importer, IMPORTER_END, self->buf, w.direction));
+	}
+}
+
+static void on_alarm(int signal)
+{
+}
+
+TEST_F(device, waits_are_interrupted)
+{
+	struct sigaction action = { .sa_handler = on_alarm };
+	struct itimerval timer = { .it_value.tv_usec = 200000 };
+	int importer = self->importer;
+
+	sigaction(SIGALRM, &action, NULL);
+	ASSERT_EQ(0, importer_fence(importer, 0, self->buf, true));
+	setitimer(ITIMER_REAL, &timer, NULL);
+	EXPECT_EQ(-EINTR, importer_access(importer, IMPORTER_BEGIN, self->buf, IMPORTER_FROM_DEVICE));
+	ASSERT_EQ(0, importer_slot(importer, IMPORTER_SIGNAL, 0));
+	if (self->device != IMPORTER_EDU)
+		return;
+	/* All of it would take half a second and more. */
+	ASSERT_EQ(0, importer_map(importer, 0, self->buf, self->device, IMPORTER_TO_DEVICE));
+	setitimer(ITIMER_REAL, &timer, NULL);
+	EXPECT_EQ(-EINTR, importer_finds(importer, IMPORTER_READ, 0, self->size, 1));
+	EXPECT_EQ(0, importer_finds(importer, IMPORTER_READ, 0, self->page, 1));
+}
+
+TEST_F(device, limits)
+{
+	struct importer_limits limits = { .max_segment = 2 * self->page };
+	struct importer_segments segments;
+	int importer = self->importer;
+
+	if (self->device != IMPORTER_FAUX)
+		SKIP(return, "of the faux device");
+	if (is_c_driver())
+		SKIP(return, "this driver knows no limits (C10)");
+	ASSERT_EQ(0, importer_call(importer, IMPORTER_LIMITS, &limits));
+	ASSERT_EQ(0, importer_map(importer, 0, self->buf, self->device, 0));
+	ASSERT_EQ(0, importer_segments(importer, 0, &segments));
+	EXPECT_GE(2 * self->page, segments.longest);
+	limits = (struct importer_limits){ .boundary = self->page };
+	ASSERT_EQ(0, importer_call(importer, IMPORTER_LIMITS, &limits));
+	ASSERT_EQ(0, importer_map(importer, 1, self->buf, self->device, 0));
+	ASSERT_EQ(0, importer_segments(importer, 1, &segments));
+	EXPECT_EQ(0, segments.crossed);
+	EXPECT_EQ(self->page, segments.longest);
+	/* No machine serves so small a mask. */
+	limits = (struct importer_limits){ .dma_mask = 0xff };
+	ASSERT_EQ(0, importer_call(importer, IMPORTER_LIMITS, &limits));
+	EXPECT_EQ(-EIO, importer_map(importer, 2, self->buf, self->device, 0));
+	limits = (struct importer_limits){};
+	ASSERT_EQ(0, importer_call(importer, IMPORTER_LIMITS, &limits));
+	EXPECT_EQ(0, importer_map(importer, 2, self->buf, self->device, IMPORTER_TO_DEVICE));
+}
+
+TEST_F(device, unplugged)
+{
+	struct importer_segments segments;
+	int importer = self->importer;
+	char byte = 2;
+
+	if (self->device != IMPORTER_FAUX)
+		SKIP(return, "of the faux device");
+	EXPECT_EQ(-EBUSY, importer_slot(importer, IMPORTER_PLUG, 0));
+	ASSERT_EQ(0, importer_map(importer, 0, self->buf, self->device, IMPORTER_TO_DEVICE));
+	ASSERT_EQ(0, importer_slot(importer, IMPORTER_UNPLUG, 0));
+	EXPECT_EQ(-ENODEV, importer_slot(importer, IMPORTER_UNPLUG, 0));
+	EXPECT_EQ(-ENODEV, importer_map(importer, 1, self->buf, self->device, 0));
+	EXPECT_EQ(-ENODEV, importer_copy(importer, IMPORTER_READ, 0, 0, &byte, 1));
+	EXPECT_EQ(-ENODEV, importer_copy(importer, IMPORTER_WRITE, 0, 0, &byte, 1));
+	EXPECT_EQ(0, importer_segments(importer, 0, &segments));
+	ASSERT_EQ(0, importer_slot(importer, IMPORTER_PLUG, 0));
+	/* It is another one. */
+	EXPECT_EQ(-ENODEV, importer_copy(importer, IMPORTER_READ, 0, 0, &byte, 1));
+	ASSERT_EQ(0, importer_map(importer, 1, self->buf, self->device, IMPORTER_TO_DEVICE));
+	EXPECT_EQ(0, importer_copy(importer, IMPORTER_READ, 1, 0, &byte, 1));
+	EXPECT_EQ(1, byte);
+	EXPECT_EQ(0, importer_slot(importer, IMPORTER_UNMAP, 0));
+	EXPECT_EQ(0, importer_slot(importer, IMPORTER_UNMAP, 1));
+}
+
+#define EDU_DRIVER	"/sys/bus/pci/drivers/udmabuf_importer/"
+
+/* The name of the edu device on its bus. */
+static bool edu_name(char *name, size_t size)
+{
+	DIR *dir = opendir(EDU_DRIVER);
+	struct dirent *entry;
+	bool found = false;
+
+	while (dir && !found && (entry = readdir(dir))) {
+		found = strchr(entry->d_name, ':');
+		if (found)
+			snprintf(name, size, "%s", entry->d_name);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+TEST_F(device, unbound)
+{
+	int importer = self->importer;
+	char name[256], byte = 2;
+
+	if (self->device != IMPORTER_EDU)
+		SKIP(return, "of the edu device");
+	ASSERT_TRUE(edu_name(name, sizeof(name)));
+	ASSERT_EQ(0, importer_map(importer, 0, self->buf, self->device, IMPORTER_BIDIRECTIONAL));
+	ASSERT_EQ(0, importer_copy(importer, IMPORTER_WRITE, 0, 0, &byte, 1));
+	ASSERT_EQ(0, write_text(EDU_DRIVER "unbind", name));
+	/* Unmapped in good order, so nothing holds the pages but the file and its mapping. */
+	EXPECT_EQ(2, self->b[0]);
+	munmap(self->b, self->size);
+	close(self->buf);
+	EXPECT_EQ(0, seal_write_soon(self->memfd));
+	EXPECT_EQ(-ENODEV, importer_copy(importer, IMPORTER_READ, 0, 0, &byte, 1));
+	ASSERT_EQ(0, write_text(EDU_DRIVER "bind", name));
+	/* It is there again, the mapping is not. */
+	EXPECT_EQ(-ENODEV, importer_copy(importer, IMPORTER_READ, 0, 0, &byte, 1));
+	EXPECT_EQ(0, importer_slot(importer, IMPORTER_UNMAP, 0));
+}
+
+/* The last one, since the buffer is never given back. */
+TEST_F(device, zz_leaked)
+{
+	int importer = self->importer;
+
+	ASSERT_EQ(0, importer_map(importer, 0, self->buf, self->device, IMPORTER_TO_DEVICE));
+	ASSERT_EQ(0, importer_slot(importer, IMPORTER_LEAK, 0));
+	EXPECT_EQ(-ENOENT, importer_slot(importer, IMPORTER_UNMAP, 0));
+	munmap(self->b, self->size);
+	close(self->buf);
+	close(importer);
+	sleep_us(500000);
+	EXPECT_EQ(-EBUSY, seal_write(self->memfd));
+}
+
+TEST_HARNESS_MAIN

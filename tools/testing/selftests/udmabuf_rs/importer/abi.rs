@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The structs and ioctls of `udmabuf_importer.h`, as userspace passes them.
+//!
+//! Plain bytes: nothing in here has been checked. `abi_check.c` holds the C header to the numbers
+//! asserted at the end of this file.
+
+use core::mem::{
+    offset_of,
+    size_of, //
+};
+use kernel::{
+    ioctl::{
+        _IO,
+        _IOW,
+        _IOWR, //
+    },
+    prelude::*, //
+};
+use zerocopy_derive::Immutable;
+
+/// `IMPORTER_SLOTS`
+pub(crate) const SLOTS: usize = 32;
+
+/// `IMPORTER_FAUX`
+pub(crate) const FAUX: u32 = 0;
+/// `IMPORTER_EDU`
+pub(crate) const EDU: u32 = 1;
+
+/// `struct importer_limits`
+#[repr(C)]
+#[derive(FromBytes, IntoBytes)]
+pub(crate) struct Limits {
+    pub(crate) max_segment: u32,
+    pub(crate) pad: u32,
+    pub(crate) boundary: u64,
+    pub(crate) dma_mask: u64,
+}
+
+/// `struct importer_map`
+#[repr(C)]
+#[derive(FromBytes, IntoBytes)]
+pub(crate) struct Map {
+    pub(crate) slot: u32,
+    pub(crate) fd: i32,
+    pub(crate) direction: u32,
+    pub(crate) device: u32,
+}
+
+/// `struct importer_bytes`
+#[repr(C)]
+#[derive(FromBytes, IntoBytes)]
+pub(crate) struct Bytes {
+    pub(crate) slot: u32,
+    pub(crate) pad: u32,
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
+    pub(crate) address: u64,
+}
+
+/// `struct importer_segments`
+#[repr(C)]
+#[derive(FromBytes, IntoBytes, Immutable, Default)]
+pub(crate) struct Segments {
+    pub(crate) slot: u32,
+    pub(crate) count: u32,
+    pub(crate) longest: u64,
+    pub(crate) total: u64,
+    pub(crate) crossed: u64,
+    pub(crate) elsewhere: u32,
+    pub(crate) translated: u32,
+}
+
+/// `struct importer_vmap`
+#[repr(C)]
+#[derive(FromBytes, IntoBytes)]
+pub(crate) struct Vmap {
+    pub(crate) slot: u32,
+    pub(crate) fd: i32,
+}
+
+/// `struct importer_access`
+#[repr(C)]
+#[derive(FromBytes, IntoBytes)]
+pub(crate) struct Access {
+    pub(crate) fd: i32,
+    pub(crate) direction: u32,
+}
+
+/// `struct importer_fence`
+#[repr(C)]
+#[derive(FromBytes, IntoBytes)]
+pub(crate) struct Fence {
+    pub(crate) slot: u32,
+    pub(crate) fd: i32,
+    pub(crate) writes: u32,
+    pub(crate) pad: u32,
+}
+
+const I: u32 = 'I' as u32;
+
+pub(crate) const IMPORTER_LIMITS: u32 = _IOW::<Limits>(I, 1);
+pub(crate) const IMPORTER_MAP: u32 = _IOW::<Map>(I, 2);
+pub(crate) const IMPORTER_UNMAP: u32 = _IO(I, 3);
+pub(crate) const IMPORTER_READ: u32 = _IOW::<Bytes>(I, 4);
+pub(crate) const IMPORTER_WRITE: u32 = _IOW::<Bytes>(I, 5);
+pub(crate) const IMPORTER_SEGMENTS: u32 = _IOWR::<Segments>(I, 6);
+pub(crate) const IMPORTER_CHANGE_TABLE: u32 = _IO(I, 7);
+pub(crate) const IMPORTER_LEAK: u32 = _IO(I, 8);
+
+pub(crate) const IMPORTER_VMAP: u32 = _IOW::<Vmap>(I, 16);
+pub(crate) const IMPORTER_VUNMAP: u32 = _IO(I, 17);
+pub(crate) const IMPORTER_VMAP_READ: u32 = _IOW::<Bytes>(I, 18);
+pub(crate) const IMPORTER_VMAP_WRITE: u32 = _IOW::<Bytes>(I, 19);
+
+pub(crate) const IMPORTER_BEGIN: u32 = _IOW::<Access>(I, 24);
+pub(crate) const IMPORTER_END: u32 = _IOW::<Access>(I, 25);
+
+pub(crate) const IMPORTER_FENCE: u32 = _IOW::<Fence>(I, 32);
+pub(crate) const IMPORTER_SIGNAL: u32 = _IO(I, 33);
+
+pub(crate) const IMPORTER_UNPLUG: u32 = _IO(I, 40);
+pub(crate) const IMPORTER_PLUG: u32 = _IO(I, 41);
+
+/// Asserts the size of a struct and the offset of each field; sizes of fields follow, as there is
+/// no room between them.
+macro_rules! layout {
+    ($name:ident: $size:literal, $($field:ident: $offset:literal),+) => {
+        const _: () = {
+            assert!(size_of::<$name>() == $size);
+            $(assert!(offset_of!($name, $field) == $offset);)+
+        };
+    };
+}
+
+layout!(Limits: 24, max_segment: 0, pad: 4, boundary: 8, dma_mask: 16);
+layout!(Map: 16, slot: 0, fd: 4, direction: 8, device: 12);
+layout!(Bytes: 32, slot: 0, pad: 4, offset: 8, length: 16, address: 24);
+layout!(Segments: 40, slot: 0, count: 4, longest: 8, total: 16, crossed: 24, elsewhere: 32, translated: 36);
+layout!(Vmap: 8, slot: 0, fd: 4);
+layout!(Access: 8, fd: 0, direction: 4);
+layout!(Fence: 16, slot: 0, fd: 4, writes: 8, pad: 12);

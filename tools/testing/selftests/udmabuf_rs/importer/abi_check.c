@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Holds udmabuf_importer.h to the numbers below while building; abi.rs holds
+ * itself to the same numbers.
+ */
+#include <linux/build_bug.h>
+#include <linux/stddef.h>
+
+#include "udmabuf_importer.h"
+
+#define SIZE(name, size)	static_assert(sizeof(struct importer_##name) == (size))
+#define FIELD(name, field, offset, size)						\
+	static_assert(offsetof(struct importer_##name, field) == (offset) &&		\
+		      sizeof_field(struct importer_##name, field) == (size))
+
+SIZE(limits, 24);
+FIELD(limits, max_segment, 0, 4);
+FIELD(limits, pad, 4, 4);
+FIELD(limits, boundary, 8, 8);
+FIELD(limits, dma_mask, 16, 8);
+
+SIZE(map, 16);
+FIELD(map, slot, 0, 4);
+FIELD(map, fd, 4, 4);
+FIELD(map, direction, 8, 4);
+FIELD(map, device, 12, 4);
+
+SIZE(bytes, 32);
+FIELD(bytes, slot, 0, 4);
+FIELD(bytes, pad, 4, 4);
+FIELD(bytes, offset, 8, 8);
+FIELD(bytes, length, 16, 8);
+FIELD(bytes, address, 24, 8);
+
+SIZE(segments, 40);
+FIELD(segments, slot, 0, 4);
+FIELD(segments, count, 4, 4);
+FIELD(segments, longest, 8, 8);
+FIELD(segments, total, 16, 8);
+FIELD(segments, crossed, 24, 8);
+FIELD(segments, elsewhere, 32, 4);
+FIELD(segments, translated, 36, 4);
+
+SIZE(vmap, 8);
+FIELD(vmap, slot, 0, 4);
+FIELD(vmap, fd, 4, 4);
+
+SIZE(access, 8);
+FIELD(access, fd, 0, 4);
+FIELD(access, direction, 4, 4);
+
+SIZE(fence, 16);
+FIELD(fence, slot, 0, 4);
+FIELD(fence, fd, 4, 4);
+FIELD(fence, writes, 8, 4);
+FIELD(fence, pad, 12, 4);
+
+static_assert(IMPORTER_SLOTS == 32);
+static_assert(IMPORTER_BIDIRECTIONAL == 0 && IMPORTER_TO_DEVICE == 1);
+static_assert(IMPORTER_FROM_DEVICE == 2);
+static_assert(IMPORTER_FAUX == 0 && IMPORTER_EDU == 1);
+
+static_assert(IMPORTER_LIMITS == _IOC(_IOC_WRITE, 'I', 1, 24));
+static_assert(IMPORTER_MAP == _IOC(_IOC_WRITE, 'I', 2, 16));
+static_assert(IMPORTER_UNMAP == _IOC(_IOC_NONE, 'I', 3, 0));
+static_assert(IMPORTER_READ == _IOC(_IOC_WRITE, 'I', 4, 32));
+static_assert(IMPORTER_WRITE == _IOC(_IOC_WRITE, 'I', 5, 32));
+static_assert(IMPORTER_SEGMENTS == _IOC(_IOC_READ | _IOC_WRITE, 'I', 6, 40));
+static_assert(IMPORTER_CHANGE_TABLE == _IOC(_IOC_NONE, 'I', 7, 0));
+static_assert(IMPORTER_LEAK == _IOC(_IOC_NONE, 'I', 8, 0));
+static_assert(IMPORTER_VMAP == _IOC(_IOC_WRITE, 'I', 16, 8));
+static_assert(IMPORTER_VUNMAP == _IOC(_IOC_NONE, 'I', 17, 0));
+static_assert(IMPORTER_VMAP_READ == _IOC(_IOC_WRITE, 'I', 18, 32));
+static_assert(IMPORTER_VMAP_WRITE == _IOC(_IOC_WRITE, 'I', 19, 32));
+static_assert(IMPORTER_BEGIN == _IOC(_IOC_WRITE, 'I', 24, 8));
+static_assert(IMPORTER_END == _IOC(_IOC_WRITE, 'I', 25, 8));
+static_assert(IMPORTER_FENCE == _IOC(_IOC_WRITE, 'I', 32, 16));
+static_assert(IMPORTER_SIGNAL == _IOC(_IOC_NONE, 'I', 33, 0));
+static_assert(IMPORTER_UNPLUG == _IOC(_IOC_NONE, 'I', 40, 0));
+static_assert(IMPORTER_PLUG == _IOC(_IOC_NONE, 'I', 41, 0));

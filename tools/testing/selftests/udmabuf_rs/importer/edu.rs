@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! QEMU's `edu` device: real DMA, with an interrupt at its end.
+//!
+//! Its DMA engine copies between the memory of the machine and a buffer of its own, which the CPU
+//! cannot see: what is read goes through a page of ours, in a second copy. A copy takes QEMU a
+//! tenth of a second. See docs/specs/edu.rst in QEMU's sources.
+
+use crate::{
+    abi,
+    file::measure,
+    module_parameters,
+    seam::{
+        bound::Room,
+        dma_buf_import::{
+            Attachment,
+            DmaBuf,
+            Mapping, //
+        },
+        pci as seam_pci,
+        sync::Completion, //
+    },
+};
+use kernel::{
+    device::{
+        self,
+        Bound,
+        Core, //
+    },
+    dma::{
+        Coherent,
+        DataDirection,
+        DmaAddress,
+        DmaMask, //
+    },
+    io::{
+        Io,
+        IoBase, //
+    },
+    irq,
+    pci,
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    },
+    time::msecs_to_jiffies,
+    types::ForLt, //
+};
+
+mod regs {
+    pub(super) const IRQ_STATUS: usize = 0x24;
+    pub(super) const IRQ_ACK: usize = 0x64;
+    pub(super) const DMA_SOURCE: usize = 0x80;
+    pub(super) const DMA_TARGET: usize = 0x88;
+    pub(super) const DMA_COUNT: usize = 0x90;
+    pub(super) const DMA_COMMAND: usize = 0x98;
+    pub(super) const END: usize = 0xa0;
+}
+
+/// Bits of `DMA_COMMAND`.
+const START: u64 = 1;
+const FROM_DEVICE: u64 = 2;
+const INTERRUPT: u64 = 4;
+
+/// Where the device has its own buffer, in its own addresses, and how large that is.
+const BUFFER: u64 = 0x40000;
+const BUFFER_SIZE: usize = 4096;
+
+/// Many times what a copy takes.
+const PATIENCE_MS: u32 = 5000;
+
+/// The device, while it is bound.
+static DEVICE: Room<ForLt!(Edu<'_>)> = Room::new();
+
+/// What an interrupt is about.
+struct Signals {
+    bar: pci::DevresBar<{ regs::END }>,
+    done: Pin<KBox<Completion>>,
+}
+
+struct Interrupt(Arc<Signals>);
+
+impl irq::Handler for Interrupt {
+    fn handle(&self) -> irq::IrqReturn {
+        let Some(bar) = self.0.bar.try_access() else {
+            return irq::IrqReturn::None;
+        };
+
+        let status = bar.read32(regs::IRQ_STATUS);
+        if status == 0 {
+            return irq::IrqReturn::None;
+        }
+        bar.write32(status, regs::IRQ_ACK);
+        self.0.done.complete();
+        irq::IrqReturn::Handled
+    }
+}
+
+/// The device, and all that is mapped for it.
+struct Edu<'a> {
+    mappings: KVec<(u64, Mapping<'a>)>,
+    page: Coherent<[u8]>,
+    signals: Arc<Signals>,
+    device: &'a pci::Device<Bound>,
+    /// It did not answer once, and was told to stop for good.
+    is_stuck: bool,
+}
+
+impl<'a> Edu<'a> {
+    fn new(device: &'a pci::Device<Bound>, signals: Arc<Signals>) -> Result<Self> {
+        Ok(Self {
+            mappings: KVec::new(),
+            page: Coherent::zeroed_slice(device.as_ref(), BUFFER_SIZE, GFP_KERNEL)?,
+            signals,
+            device,
+            is_stuck: false,
+        })
+    }
+
+    fn mapping(&mut self, key: u64) -> Result<&mut Mapping<'a>> {
+        self.mappings
+            .iter_mut()
+            .find(|(each, _)| *each == key)
+            .map(|(_, mapping)| mapping)
+            // It was mapped for a device that is gone, and one of the kind has come since.
+            .ok_or(ENODEV)
+    }
+
+    /// Returns where the device finds the memory from `offset` on, and how much of it it can copy
+    /// from there at once.
+    fn piece(&mut self, key: u64, offset: usize, length: usize) -> Result<(DmaAddress, usize)> {
+        let segment = self.mapping(key)?.segment_at(offset).ok_or(EINVAL)?;
+
+        Ok((segment.address, segment.length.min(length).min(BUFFER_SIZE)))
+    }
+
+    fn read(&mut self, key: u64, offset: usize, to: &mut [u8]) -> Result<usize> {
+        let (address, length) = self.piece(key, offset, to.len())?;
+        let mut bytes = [0; BUFFER_SIZE];
+
+        self.copy(address, BUFFER, length, 0)?;
+        self.copy(BUFFER, self.page.dma_address(), length, FROM_DEVICE)?;
+        self.page.as_view().copy_to_slice(&mut bytes);
+        to[..length].copy_from_slice(&bytes[..length]);
+        Ok(length)
+    }
+
+    fn write(&mut self, key: u64, offset: usize, from: &[u8]) -> Result<usize> {
+        let (address, length) = self.piece(key, offset, from.len())?;
+        let mut bytes = [0; BUFFER_SIZE];
+
+        bytes[..length].copy_from_slice(&from[..length]);
+        self.page.as_view().copy_from_slice(&bytes);
+        self.copy(self.page.dma_address(), BUFFER, length, 0)?;
+        self.copy(BUFFER, address, length, FROM_DEVICE)?;
+        Ok(length)
+    }
+
+    /// Has the device copy, and waits until it has.
+    ///
+    /// Fails with [`ETIMEDOUT`] when it does not answer; it can reach no memory from then on, and
+    /// all that follow fail with [`EIO`].
+    fn copy(&mut self, source: u64, target: u64, length: usize, direction: u64) -> Result {
+        if self.is_stuck {
+            return Err(EIO);
+        }
+
+        self.signals.done.reinit();
+        let bar = self.signals.bar.access(self.device.as_ref())?;
+        bar.try_write64(source, regs::DMA_SOURCE)?;
+        bar.try_write64(target, regs::DMA_TARGET)?;
+        // CAST: Enlarges.
+        bar.try_write64(length as u64, regs::DMA_COUNT)?;
+        bar.try_write64(START | direction | INTERRUPT, regs::DMA_COMMAND)?;
+
+        let timeout = msecs_to_jiffies(PATIENCE_MS);
+        self.signals.done.wait_timeout(timeout).inspect_err(|_| {
+            seam_pci::disable_dma(self.device);
+            self.is_stuck = true;
+        })
+    }
+}
+
+/// What is mapped for the device, for as long as it is bound. Unmapped when this is dropped.
+pub(crate) struct EduMapping(EduKey);
+
+/// Names a mapping. It may be one that has come to its end with the device.
+#[derive(Clone, Copy)]
+pub(crate) struct EduKey {
+    key: u64,
+    size: usize,
+}
+
+impl EduMapping {
+    /// Maps `buffer` for the device.
+    ///
+    /// Fails with [`ENODEV`] where there is none, and as [`Attachment::new`] and [`Mapping::new`]
+    /// do.
+    pub(crate) fn new(buffer: &DmaBuf, direction: DataDirection) -> Result<Self> {
+        static NEXT: Atomic<u64> = Atomic::new(0);
+
+        let key = NEXT.fetch_add(1, Relaxed);
+        DEVICE.enter(|edu| {
+            let attachment = Arc::new(Attachment::new(buffer, edu.device.as_ref())?, GFP_KERNEL)?;
+            let mapping = Mapping::new(attachment, direction)?;
+            edu.mappings.push((key, mapping), GFP_KERNEL)?;
+            Ok::<(), Error>(())
+        })??;
+        Ok(Self(EduKey {
+            key,
+            size: buffer.size(),
+        }))
+    }
+
+    pub(crate) fn key(&self) -> EduKey {
+        self.0
+    }
+
+    /// Forgets the mapping without unmapping it.
+    pub(crate) fn leak(self) -> Result {
+        DEVICE.enter(|edu| self.0.take(edu).map(core::mem::forget))?
+    }
+}
+
+impl Drop for EduMapping {
+    fn drop(&mut self) {
+        // Where the device is gone, so is the mapping.
+        let _ = DEVICE.enter_uninterruptible(|edu| self.0.take(edu).map(drop));
+    }
+}
+
+impl EduKey {
+    fn take<'a>(&self, edu: &mut Edu<'a>) -> Result<Mapping<'a>> {
+        let at = edu.mappings.iter().position(|(key, _)| *key == self.key);
+
+        let (_, mapping) = edu.mappings.remove(at.ok_or(ENODEV)?).map_err(|_| ENODEV)?;
+        Ok(mapping)
+    }
+
+    pub(crate) fn size(self) -> Result<usize> {
+        Ok(self.size)
+    }
+
+    /// Has the device read bytes from `offset` on. Returns how many, at least one.
+    ///
+    /// Fails with [`ENODEV`] where it is gone, [`EINTR`], and as [`Edu::copy`] does.
+    pub(crate) fn read(self, offset: usize, to: &mut [u8]) -> Result<usize> {
+        DEVICE.enter(|edu| edu.read(self.key, offset, to))?
+    }
+
+    /// Has the device write bytes, as [`read`](Self::read).
+    pub(crate) fn write(self, offset: usize, from: &[u8]) -> Result<usize> {
+        DEVICE.enter(|edu| edu.write(self.key, offset, from))?
+    }
+
+    pub(crate) fn measure(self) -> Result<abi::Segments> {
+        DEVICE.enter(|edu| Ok(measure(edu.mapping(self.key)?, usize::MAX)))?
+    }
+
+    pub(crate) fn shift_addresses(self, by: DmaAddress) -> Result {
+        DEVICE.enter(|edu| {
+            edu.mapping(self.key)?.shift_addresses(by);
+            Ok(())
+        })?
+    }
+}
+
+/// The driver. What it has for a device is in [`DEVICE`].
+pub(crate) struct Driver;
+
+kernel::pci_device_table!(
+    PCI_TABLE,
+    <Driver as pci::Driver>::IdInfo,
+    [(seam_pci::device_id(0x1234, 0x11e8), ())]
+);
+
+impl pci::Driver for Driver {
+    type IdInfo = ();
+    type Data<'bound> = Self;
+
+    const ID_TABLE: pci::IdTable<Self::IdInfo> = &PCI_TABLE;
+
+    fn probe<'bound>(
+        device: &'bound pci::Device<Core<'_>>,
+        _info: Option<&'bound Self::IdInfo>,
+    ) -> impl PinInit<Self, Error> + 'bound {
+        device.enable_device_mem()?;
+        let mask = module_parameters::edu_mask.value();
+        seam_pci::enable_dma(device, DmaMask::try_new(mask)?)?;
+
+        let bar = device.iomap_region_sized(0, c"udmabuf_importer")?;
+        let signals = Arc::new(
+            Signals {
+                bar: bar.into_devres()?,
+                done: KBox::pin_init(Completion::new(), GFP_KERNEL)?,
+            },
+            GFP_KERNEL,
+        )?;
+        seam_pci::request_irq(device, c"udmabuf_importer", Interrupt(signals.clone()))?;
+
+        let bound: &device::Device<Bound> = device.as_ref();
+        DEVICE.open(bound, |device| {
+            let edu = Edu::new(device.try_into()?, signals)?;
+            Ok(KBox::new(edu, GFP_KERNEL)?)
+        })?;
+        Ok(Self)
+    }
+
+    fn unbind<'bound>(device: &'bound pci::Device<Core<'_>>, _data: Pin<&Self>) {
+        // Whatever files have mapped is unmapped here.
+        let bound: &device::Device<Bound> = device.as_ref();
+        DEVICE.close(bound);
+        seam_pci::disable_dma(device);
+    }
+}

@@ -1,0 +1,513 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What an open file of the node holds, and its ioctls.
+
+use crate::{
+    abi,
+    edu::{
+        EduKey,
+        EduMapping, //
+    },
+    faux::{
+        self,
+        FauxMapping, //
+    },
+    seam::{
+        dma_buf_import::{
+            DmaBuf,
+            Fence,
+            FenceUsage,
+            KernelMapping,
+            Mapping, //
+        },
+        faux::DmaLimits, //
+    }, //
+};
+use core::mem::size_of;
+use kernel::{
+    dma::{
+        DataDirection,
+        DmaAddress, //
+    },
+    fs::File,
+    miscdevice::{
+        MiscDevice,
+        MiscDeviceRegistration, //
+    },
+    new_mutex,
+    prelude::*,
+    sync::{
+        Mutex,
+        MutexGuard, //
+    },
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    },
+};
+
+/// Bytes moved between two looks for signals. Locks are held that long, and no user memory is
+/// touched under them.
+const CHUNK: usize = 64 * 1024;
+
+/// What a slot holds.
+enum Slot<T> {
+    Free,
+    /// Something is being made for it, or done with what was in it.
+    Busy,
+    Holds(T),
+}
+
+/// The slots of one kind.
+struct Slots<T>([Slot<T>; abi::SLOTS]);
+
+impl<T> Slots<T> {
+    const fn new() -> Self {
+        Self([const { Slot::Free }; abi::SLOTS])
+    }
+
+    fn at(&mut self, slot: u32) -> Result<&mut Slot<T>> {
+        self.0.get_mut(slot as usize).ok_or(EINVAL)
+    }
+
+    /// Keeps a free slot for what is being made.
+    fn reserve(&mut self, slot: u32) -> Result {
+        match self.at(slot)? {
+            free @ Slot::Free => {
+                *free = Slot::Busy;
+                Ok(())
+            }
+            _ => Err(EBUSY),
+        }
+    }
+
+    /// Returns what is in a slot.
+    fn get(&mut self, slot: u32) -> Result<&mut T> {
+        match self.at(slot)? {
+            Slot::Holds(content) => Ok(content),
+            Slot::Free => Err(ENOENT),
+            Slot::Busy => Err(EBUSY),
+        }
+    }
+
+    /// Returns what was in a slot, which is free then.
+    fn take(&mut self, slot: u32) -> Result<T> {
+        self.get(slot)?;
+        match core::mem::replace(self.at(slot)?, Slot::Free) {
+            Slot::Holds(content) => Ok(content),
+            _ => Err(ENOENT),
+        }
+    }
+}
+
+/// A mapping for one of the devices.
+pub(crate) enum DeviceMapping {
+    Faux(FauxMapping),
+    Edu(EduMapping),
+}
+
+/// What is known about the segments of `mapping`, of a device with such a boundary.
+pub(crate) fn measure(mapping: &Mapping<'_>, boundary_mask: usize) -> abi::Segments {
+    let mut segments = abi::Segments {
+        elsewhere: u32::try_from(mapping.bounced_pages()).unwrap_or(u32::MAX),
+        translated: mapping.is_translated().into(),
+        ..Default::default()
+    };
+    let boundary_mask = boundary_mask as u64;
+
+    for segment in mapping.segments() {
+        let length = segment.length as u64;
+        let last = segment.address + length - 1;
+
+        segments.count += 1;
+        segments.total += length;
+        segments.longest = segments.longest.max(length);
+        if segment.address & !boundary_mask != last & !boundary_mask {
+            segments.crossed += 1;
+        }
+    }
+    segments
+}
+
+/// What an open file holds. Dropping it undoes all of it.
+struct Holdings {
+    limits: DmaLimits,
+    mappings: Slots<DeviceMapping>,
+    kernel_mappings: Slots<KernelMapping>,
+    fences: Slots<Fence>,
+}
+
+/// An open file.
+#[pin_data]
+pub(crate) struct OpenFile {
+    #[pin]
+    holdings: Mutex<KBox<Holdings>>,
+}
+
+/// Gets one kind of slots out of the holdings.
+type Kind<T> = fn(&mut Holdings) -> &mut Slots<T>;
+
+const MAPPINGS: Kind<DeviceMapping> = |holdings| &mut holdings.mappings;
+const KERNEL_MAPPINGS: Kind<KernelMapping> = |holdings| &mut holdings.kernel_mappings;
+const FENCES: Kind<Fence> = |holdings| &mut holdings.fences;
+
+impl OpenFile {
+    fn lock(&self) -> MutexGuard<'_, KBox<Holdings>> {
+        self.holdings.lock()
+    }
+
+    /// Puts into a free slot what `make` makes. The lock is not held while that works.
+    fn add<T>(&self, kind: Kind<T>, slot: u32, make: impl FnOnce() -> Result<T>) -> Result {
+        kind(&mut self.lock()).reserve(slot)?;
+        let (content, result) = match make() {
+            Ok(content) => (Slot::Holds(content), Ok(())),
+            Err(error) => (Slot::Free, Err(error)),
+        };
+
+        *kind(&mut self.lock()).at(slot)? = content;
+        result
+    }
+
+    /// Takes out what is in a slot. What is returned is dropped without the lock.
+    fn remove<T>(&self, kind: Kind<T>, slot: u32) -> Result<T> {
+        kind(&mut self.lock()).take(slot)
+    }
+
+    fn set_limits(&self, arg: &abi::Limits) -> Result {
+        let is_mask = arg.dma_mask & arg.dma_mask.wrapping_add(1) == 0;
+        let is_power = arg.boundary & arg.boundary.wrapping_sub(1) == 0;
+        if arg.pad != 0 || !is_mask || !is_power {
+            return Err(EINVAL);
+        }
+
+        let boundary = usize::try_from(arg.boundary).map_err(|_| EINVAL)?;
+        self.lock().limits = DmaLimits {
+            mask: or_all(arg.dma_mask),
+            max_segment: if arg.max_segment != 0 {
+                arg.max_segment
+            } else {
+                u32::MAX
+            },
+            // All bits for no boundary.
+            boundary_mask: boundary.wrapping_sub(1),
+        };
+        Ok(())
+    }
+
+    fn map(&self, arg: &abi::Map) -> Result {
+        let direction = direction(arg.direction)?;
+        let limits = self.lock().limits;
+
+        self.add(MAPPINGS, arg.slot, || {
+            let buffer = DmaBuf::get(arg.fd)?;
+            match arg.device {
+                abi::FAUX => FauxMapping::new(&buffer, direction, limits).map(DeviceMapping::Faux),
+                abi::EDU => EduMapping::new(&buffer, direction).map(DeviceMapping::Edu),
+                _ => Err(EINVAL),
+            }
+        })
+    }
+
+    /// Does work with the mapping in a slot: one for each kind of device.
+    ///
+    /// The lock is held for the first; the other has to do with a device that is locked by itself,
+    /// and may take long.
+    fn with_mapping<R>(
+        &self,
+        slot: u32,
+        faux: impl FnOnce(&mut FauxMapping) -> Result<R>,
+        edu: impl FnOnce(EduKey) -> Result<R>,
+    ) -> Result<R> {
+        let key = match MAPPINGS(&mut self.lock()).get(slot)? {
+            DeviceMapping::Faux(mapping) => return faux(mapping),
+            DeviceMapping::Edu(mapping) => mapping.key(),
+        };
+        edu(key)
+    }
+
+    fn mapping_size(&self, slot: u32) -> Result<usize> {
+        self.with_mapping(slot, |faux| Ok(faux.mapping().size()), |edu| edu.size())
+    }
+
+    fn segments(&self, slot: u32) -> Result<abi::Segments> {
+        let segments = self.with_mapping(
+            slot,
+            |faux| {
+                let boundary_mask = faux.boundary_mask();
+                Ok(measure(faux.mapping(), boundary_mask))
+            },
+            EduKey::measure,
+        )?;
+
+        Ok(abi::Segments { slot, ..segments })
+    }
+
+    fn device_reads(&self, slot: u32, offset: usize, to: &mut [u8]) -> Result<usize> {
+        // Only one of the two is called, which the compiler does not know.
+        let to = core::cell::RefCell::new(to);
+
+        self.with_mapping(
+            slot,
+            |faux| faux.read(offset, &mut to.borrow_mut()),
+            |edu| edu.read(offset, &mut to.borrow_mut()),
+        )
+    }
+
+    fn device_writes(&self, slot: u32, offset: usize, from: &[u8]) -> Result<usize> {
+        self.with_mapping(
+            slot,
+            |faux| faux.write(offset, from),
+            |edu| edu.write(offset, from),
+        )
+    }
+
+    fn change_table(&self, slot: u32) -> Result {
+        const SHIFT: DmaAddress = 0x1000_0000;
+
+        self.with_mapping(
+            slot,
+            |faux| {
+                faux.mapping().shift_addresses(SHIFT);
+                Ok(())
+            },
+            |edu| edu.shift_addresses(SHIFT),
+        )
+    }
+
+    fn leak(&self, slot: u32) -> Result {
+        match self.remove(MAPPINGS, slot)? {
+            DeviceMapping::Faux(faux) => core::mem::forget(faux),
+            DeviceMapping::Edu(edu) => edu.leak()?,
+        }
+        Ok(())
+    }
+
+    fn kernel_mapping_size(&self, slot: u32) -> Result<usize> {
+        Ok(KERNEL_MAPPINGS(&mut self.lock()).get(slot)?.buffer().size())
+    }
+
+    fn kernel_reads(&self, slot: u32, offset: usize, to: &mut [u8]) -> Result<usize> {
+        KERNEL_MAPPINGS(&mut self.lock())
+            .get(slot)?
+            .read(offset, to)?;
+        Ok(to.len())
+    }
+
+    fn kernel_writes(&self, slot: u32, offset: usize, from: &[u8]) -> Result<usize> {
+        KERNEL_MAPPINGS(&mut self.lock())
+            .get(slot)?
+            .write(offset, from)?;
+        Ok(from.len())
+    }
+
+    fn fence(&self, arg: &abi::Fence) -> Result {
+        let usage = match (arg.writes, arg.pad) {
+            (0, 0) => FenceUsage::Read,
+            (1, 0) => FenceUsage::Write,
+            _ => return Err(EINVAL),
+        };
+
+        self.add(FENCES, arg.slot, || {
+            let buffer = DmaBuf::get(arg.fd)?;
+            let fence = Fence::new(c"udmabuf_importer")?;
+            fence.add_to(&buffer, usage)?;
+            Ok(fence)
+        })
+    }
+}
+
+/// Returns `mask`, or all bits where there is none.
+fn or_all(mask: u64) -> u64 {
+    if mask != 0 {
+        mask
+    } else {
+        u64::MAX
+    }
+}
+
+fn direction(direction: u32) -> Result<DataDirection> {
+    [
+        DataDirection::Bidirectional,
+        DataDirection::ToDevice,
+        DataDirection::FromDevice,
+    ]
+    .into_iter()
+    .find(|known| *known as u32 == direction)
+    .ok_or(EINVAL)
+}
+
+fn begin(arg: &abi::Access) -> Result {
+    DmaBuf::get(arg.fd)?
+        .begin_cpu_access(direction(arg.direction)?)?
+        .leave_open();
+    Ok(())
+}
+
+fn end(arg: &abi::Access) -> Result {
+    DmaBuf::get(arg.fd)?.end_cpu_access(direction(arg.direction)?)
+}
+
+/// Reads the argument of an ioctl.
+fn argument<T: FromBytes + IntoBytes>(arg: usize) -> Result<T> {
+    let mut value = T::new_zeroed();
+
+    UserSlice::new(UserPtr::from_addr(arg), size_of::<T>())
+        .reader()
+        .read_slice(value.as_mut_bytes())?;
+    Ok(value)
+}
+
+/// Reads an argument that is a slot.
+fn slot(arg: usize) -> Result<u32> {
+    arg.try_into().map_err(|_| EINVAL)
+}
+
+/// Bytes of a buffer that move to or from userspace.
+struct Transfer {
+    slot: u32,
+    offset: usize,
+    user: UserSlice,
+    length: usize,
+    /// Where they are in between.
+    chunk: KVVec<u8>,
+}
+
+impl Transfer {
+    /// Fails with [`EINVAL`] where the bytes are not all in a buffer of `size`.
+    fn new(arg: &abi::Bytes, size: usize) -> Result<Self> {
+        let offset = usize::try_from(arg.offset).map_err(|_| EINVAL)?;
+        let length = usize::try_from(arg.length).map_err(|_| EINVAL)?;
+        let address = usize::try_from(arg.address).map_err(|_| EFAULT)?;
+        let end = offset.checked_add(length).ok_or(EINVAL)?;
+        if arg.pad != 0 || end > size {
+            return Err(EINVAL);
+        }
+
+        Ok(Self {
+            slot: arg.slot,
+            offset,
+            user: UserSlice::new(UserPtr::from_addr(address), length),
+            length,
+            chunk: KVVec::from_elem(0, length.min(CHUNK), GFP_KERNEL)?,
+        })
+    }
+
+    /// Gives userspace what `read` reads. That returns how far it came, which is not nowhere.
+    fn to_user(mut self, read: impl Fn(u32, usize, &mut [u8]) -> Result<usize>) -> Result {
+        let mut writer = self.user.writer();
+
+        let mut done = 0;
+        while done < self.length {
+            interruption_point()?;
+            let now = self.chunk.len().min(self.length - done);
+            let now = read(self.slot, self.offset + done, &mut self.chunk[..now])?;
+            writer.write_slice(&self.chunk[..now])?;
+            done += now;
+        }
+        Ok(())
+    }
+
+    /// Has `write` write what userspace gives, as [`to_user`](Self::to_user).
+    fn from_user(mut self, write: impl Fn(u32, usize, &[u8]) -> Result<usize>) -> Result {
+        let mut reader = self.user.reader();
+
+        let mut done = 0;
+        while done < self.length {
+            let now = self.chunk.len().min(self.length - done);
+            reader.read_slice(&mut self.chunk[..now])?;
+            let mut rest = &self.chunk[..now];
+            while !rest.is_empty() {
+                interruption_point()?;
+                let written = write(self.slot, self.offset + done, rest)?;
+                rest = &rest[written..];
+                done += written;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Fails with [`EINTR`] when there is a signal, and lets others run.
+fn interruption_point() -> Result {
+    if kernel::current!().signal_pending() {
+        return Err(EINTR);
+    }
+    Ok(())
+}
+
+#[vtable]
+impl MiscDevice for OpenFile {
+    type Ptr = Pin<KBox<Self>>;
+
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Self::Ptr> {
+        let holdings = KBox::new(
+            Holdings {
+                limits: DmaLimits::NONE,
+                mappings: Slots::new(),
+                kernel_mappings: Slots::new(),
+                fences: Slots::new(),
+            },
+            GFP_KERNEL,
+        )?;
+
+        KBox::try_pin_init(
+            try_pin_init!(Self { holdings <- new_mutex!(holdings) }),
+            GFP_KERNEL,
+        )
+    }
+
+    fn ioctl(this: Pin<&Self>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
+        match cmd {
+            abi::IMPORTER_LIMITS => this.set_limits(&argument(arg)?)?,
+            abi::IMPORTER_MAP => this.map(&argument(arg)?)?,
+            abi::IMPORTER_UNMAP => drop(this.remove(MAPPINGS, slot(arg)?)?),
+            abi::IMPORTER_READ => {
+                let arg: abi::Bytes = argument(arg)?;
+                Transfer::new(&arg, this.mapping_size(arg.slot)?)?
+                    .to_user(|slot, offset, to| this.device_reads(slot, offset, to))?;
+            }
+            abi::IMPORTER_WRITE => {
+                let arg: abi::Bytes = argument(arg)?;
+                Transfer::new(&arg, this.mapping_size(arg.slot)?)?
+                    .from_user(|slot, offset, from| this.device_writes(slot, offset, from))?;
+            }
+            abi::IMPORTER_SEGMENTS => {
+                let asked: abi::Segments = argument(arg)?;
+                let segments = this.segments(asked.slot)?;
+                UserSlice::new(UserPtr::from_addr(arg), size_of::<abi::Segments>())
+                    .writer()
+                    .write_slice(segments.as_bytes())?;
+            }
+            abi::IMPORTER_CHANGE_TABLE => this.change_table(slot(arg)?)?,
+            abi::IMPORTER_LEAK => this.leak(slot(arg)?)?,
+
+            abi::IMPORTER_VMAP => {
+                let arg: abi::Vmap = argument(arg)?;
+                this.add(KERNEL_MAPPINGS, arg.slot, || {
+                    KernelMapping::new(&*DmaBuf::get(arg.fd)?)
+                })?;
+            }
+            abi::IMPORTER_VUNMAP => drop(this.remove(KERNEL_MAPPINGS, slot(arg)?)?),
+            abi::IMPORTER_VMAP_READ => {
+                let arg: abi::Bytes = argument(arg)?;
+                Transfer::new(&arg, this.kernel_mapping_size(arg.slot)?)?
+                    .to_user(|slot, offset, to| this.kernel_reads(slot, offset, to))?;
+            }
+            abi::IMPORTER_VMAP_WRITE => {
+                let arg: abi::Bytes = argument(arg)?;
+                Transfer::new(&arg, this.kernel_mapping_size(arg.slot)?)?
+                    .from_user(|slot, offset, from| this.kernel_writes(slot, offset, from))?;
+            }
+
+            abi::IMPORTER_BEGIN => begin(&argument(arg)?)?,
+            abi::IMPORTER_END => end(&argument(arg)?)?,
+            abi::IMPORTER_FENCE => this.fence(&argument(arg)?)?,
+            abi::IMPORTER_SIGNAL => this.remove(FENCES, slot(arg)?)?.signal(),
+
+            abi::IMPORTER_UNPLUG => faux::unplug()?,
+            abi::IMPORTER_PLUG => faux::plug()?,
+            _ => return Err(ENOTTY),
+        }
+        Ok(0)
+    }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Devices for tests that import dma-bufs, driven through /dev/udmabuf_importer.
+//!
+//! `udmabuf_importer.h` says what it does; [`file`] is what an open file holds, [`faux`] and
+//! [`edu`] are the devices. All of it stands on the importer's half of the seam.
+
+#[forbid(unsafe_code)]
+mod abi;
+#[forbid(unsafe_code)]
+mod edu;
+mod faux;
+#[path = "../../../../../ffi/import.rs"]
+mod ffi;
+#[forbid(unsafe_code)]
+mod file;
+#[path = "../../../../../seam/import.rs"]
+pub mod seam;
+
+use kernel::{
+    driver,
+    miscdevice::{
+        MiscDeviceOptions,
+        MiscDeviceRegistration, //
+    },
+    pci,
+    prelude::*, //
+};
+
+module! {
+    type: Module,
+    name: "udmabuf_importer",
+    authors: ["The udmabuf_rs authors"],
+    description: "Devices for tests that import dma-bufs",
+    license: "GPL",
+    imports_ns: ["DMA_BUF"],
+    params: {
+        edu_mask: u32 {
+            default: 32,
+            description: "Address bits of the edu device, as QEMU was told by dma_mask= (default: 32; QEMU's: 28)",
+        },
+    },
+}
+
+#[pin_data]
+struct Module {
+    // Dropped in this order: no file is open any more, then the devices go.
+    #[pin]
+    _node: MiscDeviceRegistration<file::OpenFile>,
+    #[pin]
+    _edu: driver::Registration<pci::Adapter<edu::Driver>>,
+    _faux: faux::Plugged,
+}
+
+impl kernel::InPlaceModule for Module {
+    fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            _faux: faux::Plugged::new()?,
+            _edu <- driver::Registration::new(c"udmabuf_importer", module),
+            _node <- MiscDeviceRegistration::register(MiscDeviceOptions {
+                name: c"udmabuf_importer",
+            }),
+        })
+    }
+}

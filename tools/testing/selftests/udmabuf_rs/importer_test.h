@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The test importer, as tests call it: 0 or -errno. Needs the module in
+ * importer/; importer/udmabuf_importer.h says what it does.
+ */
+#ifndef IMPORTER_TEST_H
+#define IMPORTER_TEST_H
+
+#include "udmabuf_test.h"
+#include "importer/udmabuf_importer.h"
+
+#define IMPORTER	"/dev/udmabuf_importer"
+
+static inline int importer_open(void)
+{
+	int fd = open(IMPORTER, O_RDWR | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static inline int importer_call(int importer, unsigned long cmd, void *arg)
+{
+	return ioctl(importer, cmd, arg) ? -errno : 0;
+}
+
+/* For the calls whose argument is a slot, or nothing. */
+static inline int importer_slot(int importer, unsigned long cmd, unsigned long slot)
+{
+	return importer_call(importer, cmd, (void *)slot);
+}
+
+static inline int importer_map(int importer, int slot, int buf, int device, int direction)
+{
+	struct importer_map map = {
+		.slot = slot, .fd = buf, .direction = direction, .device = device,
+	};
+
+	return importer_call(importer, IMPORTER_MAP, &map);
+}
+
+/* @cmd is one of the four that move bytes. */
+static inline int importer_copy(int importer, unsigned long cmd, int slot, uint64_t offset,
+				void *bytes, size_t length)
+{
+	struct importer_bytes args = {
+		.slot = slot, .offset = offset, .length = length, .address = (uintptr_t)bytes,
+	};
+
+	return importer_call(importer, cmd, &args);
+}
+
+static inline int importer_segments(int importer, int slot, struct importer_segments *segments)
+{
+	*segments = (struct importer_segments){ .slot = slot };
+	return importer_call(importer, IMPORTER_SEGMENTS, segments);
+}
+
+static inline int importer_vmap(int importer, int slot, int buf)
+{
+	struct importer_vmap vmap = { .slot = slot, .fd = buf };
+
+	return importer_call(importer, IMPORTER_VMAP, &vmap);
+}
+
+/* @cmd is IMPORTER_BEGIN or IMPORTER_END. */
+static inline int importer_access(int importer, unsigned long cmd, int buf, int direction)
+{
+	struct importer_access access = { .fd = buf, .direction = direction };
+
+	return importer_call(importer, cmd, &access);
+}
+
+static inline int importer_fence(int importer, int slot, int buf, bool writes)
+{
+	struct importer_fence fence = { .slot = slot, .fd = buf, .writes = writes };
+
+	return importer_call(importer, IMPORTER_FENCE, &fence);
+}
+
+/* One byte all over the first @size bytes: written by @cmd, or looked for ----- */
+
+static inline int importer_fill(int importer, unsigned long cmd, int slot, size_t size, int byte)
+{
+	char *bytes = malloc(size);
+	int err;
+
+	if (!bytes)
+		return -ENOMEM;
+	memset(bytes, byte, size);
+	err = importer_copy(importer, cmd, slot, 0, bytes, size);
+	free(bytes);
+	return err;
+}
+
+/* 0 when @cmd reads it everywhere, -EIO when not. */
+static inline int importer_finds(int importer, unsigned long cmd, int slot, size_t size, int byte)
+{
+	char *bytes = malloc(size);
+	int err;
+
+	if (!bytes)
+		return -ENOMEM;
+	memset(bytes, ~byte, size);
+	err = importer_copy(importer, cmd, slot, 0, bytes, size);
+	for (size_t i = 0; !err && i < size; i++)
+		if (bytes[i] != (char)byte)
+			err = -EIO;
+	free(bytes);
+	return err;
+}
+
+#endif /* IMPORTER_TEST_H */
