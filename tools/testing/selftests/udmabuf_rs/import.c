@@ -230,6 +230,33 @@ TEST_F(import, C10_few_segments_for_contiguous_memory)
 		EXPECT_GE(self->size / (256 * 1024), segments.count);
 }
 
+/* Behind a bounce buffer there may be no room for all of it. */
+TEST(C10_64_MiB_of_contiguous_memory_map_or_fail_cleanly)
+{
+	int importer = importer_open(), dev = node_open(), kmsg = kmsg_open(), memfd, buf, err;
+
+	if (importer < 0)
+		SKIP(return, "the importer's module is not loaded");
+	ASSERT_LE(0, dev);
+	if (!huge_ready(32))
+		SKIP(return, "no 32 huge pages");
+	memfd = memfd_new_huge(64 * MIB);
+	ASSERT_LE(0, memfd);
+	buf = create(dev, memfd, 0, 64 * MIB);
+	ASSERT_LE(0, buf);
+	err = importer_map(importer, 0, buf, IMPORTER_FAUX, IMPORTER_BIDIRECTIONAL);
+	if (err) {
+		EXPECT_TRUE(err == -EIO || err == -ENOMEM)
+			TH_LOG("%s", strerror(-err));
+	} else {
+		EXPECT_EQ(0, importer_fill(importer, IMPORTER_WRITE, 0, MIB, 2));
+		EXPECT_EQ(0, importer_slot(importer, IMPORTER_UNMAP, 0));
+	}
+	close(buf);
+	EXPECT_EQ(0, seal_write_soon(memfd));
+	EXPECT_EQ(0, kmsg_reports(kmsg));
+}
+
 TEST_F(import, D3_kernel_mapping_shows_the_same_bytes)
 {
 	ASSERT_EQ(0, importer_vmap(self->importer, 0, self->buf));
