@@ -99,9 +99,9 @@
  *   wrote inside a WRITE bracket is visible to every device after its END.
  * - An END without a START succeeds, and is the end of a bracket all the same:
  *   with WRITE, what the memory holds is passed to the devices.
- * - Brackets of several threads and processes may overlap. Where a device bounces,
- *   what is written in one can be lost to the START of another that came after
- *   an END in between.
+ * - Brackets nest, and those of several threads and processes may overlap. No
+ *   START overwrites what is being written in an open WRITE bracket, until its
+ *   END, until its process is gone, or for five seconds.
  * - A bracket is no lock: while it is open, a device or another process that
  *   writes the same buffer may leave any mix of old and new bytes of the buffer.
  *   Nothing outside the buffer is ever read or written.
