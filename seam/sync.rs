@@ -102,6 +102,7 @@ impl<T> StaticMutex<T> {
                 };
                 self.state.store(Self::READY, Release);
             }
+            core::hint::spin_loop();
         }
     }
 }

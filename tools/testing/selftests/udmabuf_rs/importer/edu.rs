@@ -48,7 +48,10 @@ use kernel::{
         Arc, //
     },
     time::msecs_to_jiffies,
-    types::ForLt, //
+    types::{
+        ForLt,
+        ScopeGuard, //
+    }, //
 };
 
 mod regs {
@@ -222,7 +225,7 @@ impl EduMapping {
 
     /// Forgets the mapping without unmapping it.
     pub(crate) fn leak(self) -> Result {
-        DEVICE.enter(|edu| self.0.take(edu).map(core::mem::forget))?
+        DEVICE.enter_uninterruptible(|edu| self.0.take(edu).map(core::mem::forget))?
     }
 }
 
@@ -291,6 +294,7 @@ impl pci::Driver for Driver {
         device.enable_device_mem()?;
         let mask = module_parameters::edu_mask.value();
         seam_pci::enable_dma(device, DmaMask::try_new(mask)?)?;
+        let undo = ScopeGuard::new(|| seam_pci::disable_dma(device));
 
         let bar = device.iomap_region_sized(0, c"udmabuf_importer")?;
         let signals = Arc::new(
@@ -307,6 +311,7 @@ impl pci::Driver for Driver {
             let edu = Edu::new(device.try_into()?, signals)?;
             Ok(KBox::new(edu, GFP_KERNEL)?)
         })?;
+        undo.dismiss();
         Ok(Self)
     }
 

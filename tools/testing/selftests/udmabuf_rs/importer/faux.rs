@@ -75,13 +75,13 @@ impl FauxMapping {
     /// Maps `buffer` for the device as one with such `limits`.
     ///
     /// Fails with [`ENODEV`] where there is none, [`EIO`] where the machine cannot serve the mask,
-    /// and as [`Attachment::new`] and [`Mapping::new`] do.
+    /// [`EINTR`], and as [`Attachment::new`] and [`Mapping::new`] do.
     pub(crate) fn new(
         buffer: &DmaBuf,
         direction: DataDirection,
         limits: DmaLimits,
     ) -> Result<Self> {
-        let mut guard = DEVICE.lock();
+        let mut guard = DEVICE.lock_interruptible()?;
         let device = guard.as_mut().ok_or(ENODEV)?;
         device.set_limits(limits)?;
 

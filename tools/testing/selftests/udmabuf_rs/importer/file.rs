@@ -393,7 +393,7 @@ impl Transfer {
     }
 
     /// Gives userspace what `read` reads. That returns how far it came, which is not nowhere.
-    fn to_user(mut self, read: impl Fn(u32, usize, &mut [u8]) -> Result<usize>) -> Result {
+    fn copy_out(mut self, read: impl Fn(u32, usize, &mut [u8]) -> Result<usize>) -> Result {
         let mut writer = self.user.writer();
 
         let mut done = 0;
@@ -407,8 +407,8 @@ impl Transfer {
         Ok(())
     }
 
-    /// Has `write` write what userspace gives, as [`to_user`](Self::to_user).
-    fn from_user(mut self, write: impl Fn(u32, usize, &[u8]) -> Result<usize>) -> Result {
+    /// Has `write` write what userspace gives, as [`copy_out`](Self::copy_out) does.
+    fn copy_in(mut self, write: impl Fn(u32, usize, &[u8]) -> Result<usize>) -> Result {
         let mut reader = self.user.reader();
 
         let mut done = 0;
@@ -464,12 +464,12 @@ impl MiscDevice for OpenFile {
             abi::IMPORTER_READ => {
                 let arg: abi::Bytes = argument(arg)?;
                 Transfer::new(&arg, this.mapping_size(arg.slot)?)?
-                    .to_user(|slot, offset, to| this.device_reads(slot, offset, to))?;
+                    .copy_out(|slot, offset, to| this.device_reads(slot, offset, to))?;
             }
             abi::IMPORTER_WRITE => {
                 let arg: abi::Bytes = argument(arg)?;
                 Transfer::new(&arg, this.mapping_size(arg.slot)?)?
-                    .from_user(|slot, offset, from| this.device_writes(slot, offset, from))?;
+                    .copy_in(|slot, offset, from| this.device_writes(slot, offset, from))?;
             }
             abi::IMPORTER_SEGMENTS => {
                 let asked: abi::Segments = argument(arg)?;
@@ -491,12 +491,12 @@ impl MiscDevice for OpenFile {
             abi::IMPORTER_VMAP_READ => {
                 let arg: abi::Bytes = argument(arg)?;
                 Transfer::new(&arg, this.kernel_mapping_size(arg.slot)?)?
-                    .to_user(|slot, offset, to| this.kernel_reads(slot, offset, to))?;
+                    .copy_out(|slot, offset, to| this.kernel_reads(slot, offset, to))?;
             }
             abi::IMPORTER_VMAP_WRITE => {
                 let arg: abi::Bytes = argument(arg)?;
                 Transfer::new(&arg, this.kernel_mapping_size(arg.slot)?)?
-                    .from_user(|slot, offset, from| this.kernel_writes(slot, offset, from))?;
+                    .copy_in(|slot, offset, from| this.kernel_writes(slot, offset, from))?;
             }
 
             abi::IMPORTER_BEGIN => begin(&argument(arg)?)?,
