@@ -46,9 +46,11 @@ EVERYTHING = ["!" + RESERVE_2_GIB, UPSTREAM, "!" + KEEP_128_MIB,
               "limits", "lifetime",
               "!" + SWAP_ON, "integrity"]
 
+# A device that does DMA, with the address bits that its driver expects.
+EDU = ["--qemu", "-device edu,dma_mask=0xffffffff"]
 # Without init_on_alloc=0 the kernel itself hides half of C1. zram is for swap, vgem for fences.
-MAIN = ["--mem", "3G", "--append", "init_on_alloc=0", "--kmod", "zram", "--kmod", "vgem"]
-BOUNCE = ["--append", "swiotlb=force", "--kmod", "vgem"]
+MAIN = ["--mem", "3G", "--append", "init_on_alloc=0", "--kmod", "zram", "--kmod", "vgem"] + EDU
+BOUNCE = ["--append", "swiotlb=force", "--kmod", "vgem"] + EDU
 
 OURS = [
     Boot("main", "in place of the C driver", ["--replace-c"] + MAIN, EVERYTHING + ["naming", "device"]),

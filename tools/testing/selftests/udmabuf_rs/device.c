@@ -359,19 +359,19 @@ TEST_F(device, limits)
 	if (is_c_driver())
 		SKIP(return, "this driver knows no limits (C10)");
 	ASSERT_EQ(0, importer_call(importer, IMPORTER_LIMITS, &limits));
-	ASSERT_EQ(0, importer_map(importer, 0, self->buf, self->device, 0));
+	ASSERT_EQ(0, importer_map(importer, 0, self->buf, self->device, IMPORTER_TO_DEVICE));
 	ASSERT_EQ(0, importer_segments(importer, 0, &segments));
 	EXPECT_GE(2 * self->page, segments.longest);
 	limits = (struct importer_limits){ .boundary = self->page };
 	ASSERT_EQ(0, importer_call(importer, IMPORTER_LIMITS, &limits));
-	ASSERT_EQ(0, importer_map(importer, 1, self->buf, self->device, 0));
+	ASSERT_EQ(0, importer_map(importer, 1, self->buf, self->device, IMPORTER_TO_DEVICE));
 	ASSERT_EQ(0, importer_segments(importer, 1, &segments));
 	EXPECT_EQ(0, segments.crossed);
 	EXPECT_EQ(self->page, segments.longest);
 	/* No machine serves so small a mask. */
 	limits = (struct importer_limits){ .dma_mask = 0xff };
 	ASSERT_EQ(0, importer_call(importer, IMPORTER_LIMITS, &limits));
-	EXPECT_EQ(-EIO, importer_map(importer, 2, self->buf, self->device, 0));
+	EXPECT_EQ(-EIO, importer_map(importer, 2, self->buf, self->device, IMPORTER_TO_DEVICE));
 	limits = (struct importer_limits){};
 	ASSERT_EQ(0, importer_call(importer, IMPORTER_LIMITS, &limits));
 	EXPECT_EQ(0, importer_map(importer, 2, self->buf, self->device, IMPORTER_TO_DEVICE));
@@ -446,6 +446,76 @@ TEST_F(device, unbound)
 	/* It is there again, the mapping is not. */
 	EXPECT_EQ(-ENODEV, importer_copy(importer, IMPORTER_READ, 0, 0, &byte, 1));
 	EXPECT_EQ(0, importer_slot(importer, IMPORTER_UNMAP, 0));
+}
+
+struct user {
+	pthread_t thread;
+	int buf, device, slot;
+	size_t page;
+	volatile bool stop;
+	long done, gone, failures;
+};
+
+/* Maps, lets the device work, and unmaps, on a file of its own, over and over. */
+static void *use(void *arg)
+{
+	struct user *u = arg;
+	int importer = importer_open();
+	char byte = 1;
+
+	while (!u->stop) {
+		int err = importer_map(importer, u->slot, u->buf, u->device,
+				       u->slot ? IMPORTER_TO_DEVICE : IMPORTER_BIDIRECTIONAL);
+
+		if (!err) {
+			err = importer_copy(importer, u->slot ? IMPORTER_READ : IMPORTER_WRITE,
+					    u->slot, u->page * u->slot, &byte, 1);
+			u->failures += importer_slot(importer, IMPORTER_UNMAP, u->slot) != 0;
+		}
+		u->done += !err;
+		u->gone += err == -ENODEV;
+		u->failures += err && err != -ENODEV;
+	}
+	close(importer);
+	return NULL;
+}
+
+TEST_F(device, comes_and_goes_in_use)
+{
+	bool edu = self->device == IMPORTER_EDU;
+	struct user users[3] = {};
+	char name[256];
+
+	ASSERT_TRUE(!edu || edu_name(name, sizeof(name)));
+	for (int i = 0; i < 3; i++) {
+		users[i] = (struct user){
+			.buf = self->buf, .device = self->device, .slot = i, .page = self->page,
+		};
+		ASSERT_EQ(0, pthread_create(&users[i].thread, NULL, use, &users[i]));
+	}
+	for (int i = 0; i < (edu ? 5 : 50); i++) {
+		sleep_us(edu ? 300000 : 5000);
+		if (edu) {
+			EXPECT_EQ(0, write_text(EDU_DRIVER "unbind", name));
+			EXPECT_EQ(0, write_text(EDU_DRIVER "bind", name));
+		} else {
+			EXPECT_EQ(0, importer_slot(self->importer, IMPORTER_UNPLUG, 0));
+			EXPECT_EQ(0, importer_slot(self->importer, IMPORTER_PLUG, 0));
+		}
+	}
+	sleep_us(edu ? 1000000 : 5000);
+	for (int i = 0; i < 3; i++)
+		users[i].stop = true;
+	for (int i = 0; i < 3; i++) {
+		pthread_join(users[i].thread, NULL);
+		EXPECT_EQ(0, users[i].failures);
+		EXPECT_LT(0, users[i].done);
+	}
+	TH_LOG("%ld times used, %ld times gone", users[0].done + users[1].done + users[2].done,
+	       users[0].gone + users[1].gone + users[2].gone);
+	munmap(self->b, self->size);
+	close(self->buf);
+	EXPECT_EQ(0, seal_write_soon(self->memfd));
 }
 
 /* The last one, since the buffer is never given back. */

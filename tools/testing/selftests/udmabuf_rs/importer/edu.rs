@@ -124,6 +124,29 @@ impl<'a> Edu<'a> {
         })
     }
 
+    /// Has the device copy a few bytes to itself and back.
+    ///
+    /// Fails with [`EIO`] when they do not arrive: QEMU's `dma_mask=` has fewer bits than our
+    /// `edu_mask`. It cuts off what is too much of an address, and says nothing. That shows only
+    /// where our own page has such an address.
+    fn check_reach(&mut self) -> Result {
+        // Few, for they may go anywhere. At least they go where they came from.
+        const LENGTH: usize = 8;
+        let page = self.page.dma_address();
+        let mut bytes = [0xed; BUFFER_SIZE];
+
+        self.page.as_view().copy_from_slice(&bytes);
+        self.copy(page, BUFFER, LENGTH, 0)?;
+        self.page.as_view().copy_from_slice(&[0; BUFFER_SIZE]);
+        self.copy(BUFFER, page, LENGTH, FROM_DEVICE)?;
+        self.page.as_view().copy_to_slice(&mut bytes);
+        if bytes[..LENGTH] != [0xed; LENGTH] {
+            dev_err!(self.device, "reaches less than edu_mask says\n");
+            return Err(EIO);
+        }
+        Ok(())
+    }
+
     fn mapping(&mut self, key: u64) -> Result<&mut Mapping<'a>> {
         self.mappings
             .iter_mut()
@@ -308,7 +331,8 @@ impl pci::Driver for Driver {
 
         let bound: &device::Device<Bound> = device.as_ref();
         DEVICE.open(bound, |device| {
-            let edu = Edu::new(device.try_into()?, signals)?;
+            let mut edu = Edu::new(device.try_into()?, signals)?;
+            edu.check_reach()?;
             Ok(KBox::new(edu, GFP_KERNEL)?)
         })?;
         undo.dismiss();
