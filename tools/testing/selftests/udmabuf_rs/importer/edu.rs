@@ -107,6 +107,8 @@ impl irq::Handler for Interrupt {
 struct Edu<'a> {
     mappings: KVec<(u64, Mapping<'a>)>,
     page: Coherent<[u8]>,
+    /// What is in `page`, before or after.
+    bytes: KVec<u8>,
     signals: Arc<Signals>,
     device: &'a pci::Device<Bound>,
     /// It did not answer once, and was told to stop for good.
@@ -118,6 +120,7 @@ impl<'a> Edu<'a> {
         Ok(Self {
             mappings: KVec::new(),
             page: Coherent::zeroed_slice(device.as_ref(), BUFFER_SIZE, GFP_KERNEL)?,
+            bytes: KVec::from_elem(0, BUFFER_SIZE, GFP_KERNEL)?,
             signals,
             device,
             is_stuck: false,
@@ -133,14 +136,15 @@ impl<'a> Edu<'a> {
         // Few, for they may go anywhere. At least they go where they came from.
         const LENGTH: usize = 8;
         let page = self.page.dma_address();
-        let mut bytes = [0xed; BUFFER_SIZE];
 
-        self.page.as_view().copy_from_slice(&bytes);
+        self.bytes.fill(0xed);
+        self.page.as_view().copy_from_slice(&self.bytes);
         self.copy(page, BUFFER, LENGTH, 0)?;
-        self.page.as_view().copy_from_slice(&[0; BUFFER_SIZE]);
+        self.bytes.fill(0);
+        self.page.as_view().copy_from_slice(&self.bytes);
         self.copy(BUFFER, page, LENGTH, FROM_DEVICE)?;
-        self.page.as_view().copy_to_slice(&mut bytes);
-        if bytes[..LENGTH] != [0xed; LENGTH] {
+        self.page.as_view().copy_to_slice(&mut self.bytes);
+        if self.bytes[..LENGTH] != [0xed; LENGTH] {
             dev_err!(self.device, "reaches less than edu_mask says\n");
             return Err(EIO);
         }
@@ -166,21 +170,19 @@ impl<'a> Edu<'a> {
 
     fn read(&mut self, key: u64, offset: usize, to: &mut [u8]) -> Result<usize> {
         let (address, length) = self.piece(key, offset, to.len())?;
-        let mut bytes = [0; BUFFER_SIZE];
 
         self.copy(address, BUFFER, length, 0)?;
         self.copy(BUFFER, self.page.dma_address(), length, FROM_DEVICE)?;
-        self.page.as_view().copy_to_slice(&mut bytes);
-        to[..length].copy_from_slice(&bytes[..length]);
+        self.page.as_view().copy_to_slice(&mut self.bytes);
+        to[..length].copy_from_slice(&self.bytes[..length]);
         Ok(length)
     }
 
     fn write(&mut self, key: u64, offset: usize, from: &[u8]) -> Result<usize> {
         let (address, length) = self.piece(key, offset, from.len())?;
-        let mut bytes = [0; BUFFER_SIZE];
 
-        bytes[..length].copy_from_slice(&from[..length]);
-        self.page.as_view().copy_from_slice(&bytes);
+        self.bytes[..length].copy_from_slice(&from[..length]);
+        self.page.as_view().copy_from_slice(&self.bytes);
         self.copy(self.page.dma_address(), BUFFER, length, 0)?;
         self.copy(BUFFER, address, length, FROM_DEVICE)?;
         Ok(length)

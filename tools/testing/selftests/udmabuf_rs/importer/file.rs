@@ -23,7 +23,10 @@ use crate::{
         faux::DmaLimits, //
     }, //
 };
-use core::mem::size_of;
+use core::{
+    cell::RefCell,
+    mem::size_of, //
+};
 use kernel::{
     dma::{
         DataDirection,
@@ -59,11 +62,16 @@ enum Slot<T> {
 }
 
 /// The slots of one kind.
-struct Slots<T>([Slot<T>; abi::SLOTS]);
+struct Slots<T>(KVec<Slot<T>>);
 
 impl<T> Slots<T> {
-    const fn new() -> Self {
-        Self([const { Slot::Free }; abi::SLOTS])
+    fn new() -> Result<Self> {
+        let mut slots = KVec::with_capacity(abi::SLOTS, GFP_KERNEL)?;
+
+        for _ in 0..abi::SLOTS {
+            slots.push(Slot::Free, GFP_KERNEL)?;
+        }
+        Ok(Self(slots))
     }
 
     fn at(&mut self, slot: u32) -> Result<&mut Slot<T>> {
@@ -129,19 +137,19 @@ pub(crate) fn measure(mapping: &Mapping<'_>, boundary_mask: usize) -> abi::Segme
     segments
 }
 
-/// What an open file holds. Dropping it undoes all of it.
+/// What an open file holds. Dropping it undoes all of it, in this order.
 struct Holdings {
-    limits: DmaLimits,
+    fences: Slots<Fence>,
     mappings: Slots<DeviceMapping>,
     kernel_mappings: Slots<KernelMapping>,
-    fences: Slots<Fence>,
+    limits: DmaLimits,
 }
 
 /// An open file.
 #[pin_data]
 pub(crate) struct OpenFile {
     #[pin]
-    holdings: Mutex<KBox<Holdings>>,
+    holdings: Mutex<Holdings>,
 }
 
 /// Gets one kind of slots out of the holdings.
@@ -152,7 +160,7 @@ const KERNEL_MAPPINGS: Kind<KernelMapping> = |holdings| &mut holdings.kernel_map
 const FENCES: Kind<Fence> = |holdings| &mut holdings.fences;
 
 impl OpenFile {
-    fn lock(&self) -> MutexGuard<'_, KBox<Holdings>> {
+    fn lock(&self) -> MutexGuard<'_, Holdings> {
         self.holdings.lock()
     }
 
@@ -243,8 +251,8 @@ impl OpenFile {
     }
 
     fn device_reads(&self, slot: u32, offset: usize, to: &mut [u8]) -> Result<usize> {
-        // Only one of the two is called, which the compiler does not know.
-        let to = core::cell::RefCell::new(to);
+        // Only one of the two closures is called, which the compiler does not know.
+        let to = RefCell::new(to);
 
         self.with_mapping(
             slot,
@@ -427,7 +435,7 @@ impl Transfer {
     }
 }
 
-/// Fails with [`EINTR`] when there is a signal, and lets others run.
+/// Fails with [`EINTR`] when there is a signal.
 fn interruption_point() -> Result {
     if kernel::current!().signal_pending() {
         return Err(EINTR);
@@ -440,15 +448,12 @@ impl MiscDevice for OpenFile {
     type Ptr = Pin<KBox<Self>>;
 
     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Self::Ptr> {
-        let holdings = KBox::new(
-            Holdings {
-                limits: DmaLimits::NONE,
-                mappings: Slots::new(),
-                kernel_mappings: Slots::new(),
-                fences: Slots::new(),
-            },
-            GFP_KERNEL,
-        )?;
+        let holdings = Holdings {
+            fences: Slots::new()?,
+            mappings: Slots::new()?,
+            kernel_mappings: Slots::new()?,
+            limits: DmaLimits::NONE,
+        };
 
         KBox::try_pin_init(
             try_pin_init!(Self { holdings <- new_mutex!(holdings) }),
