@@ -18,7 +18,7 @@ CHECKOUT = TESTING.parent.parent
 SELFTESTS = TESTING / "selftests" / "udmabuf_rs"
 VM = CHECKOUT / "tools" / "vm"
 HARNESS = Path("tools/testing/selftests")
-# The module that the subject import needs.
+# The module that the subjects import and device need.
 IMPORTER = "udmabuf_importer.ko"
 
 
