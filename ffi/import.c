@@ -10,6 +10,7 @@
 #include <linux/iommu.h>
 #include <linux/iosys-map.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/string.h>
 #include <linux/swiotlb.h>
 
@@ -92,4 +93,10 @@ void rsi_dma_fence_put(struct dma_fence *fence)
 void rsi_reinit_completion(struct completion *completion)
 {
 	reinit_completion(completion);
+}
+
+/* A macro where lockdep is on. */
+int rsi_mutex_lock_interruptible(struct mutex *mutex)
+{
+	return mutex_lock_interruptible(mutex);
 }

@@ -14,6 +14,7 @@ struct device;
 struct dma_fence;
 struct dma_resv;
 struct iosys_map;
+struct mutex;
 
 /* DMA: linux/dma-mapping.h, linux/dma-direct.h, linux/iommu.h, linux/swiotlb.h */
 int rsi_dma_coerce_mask_and_coherent(struct device *dev, u64 mask);
@@ -29,9 +30,10 @@ void rsi_memcpy(void *to, const void *from, size_t len);
 void rsi_iosys_map_memcpy_from(void *to, const struct iosys_map *map, size_t offset, size_t len);
 void rsi_iosys_map_memcpy_to(struct iosys_map *map, size_t offset, const void *from, size_t len);
 
-/* Fences and completions: linux/dma-resv.h, linux/dma-fence.h, linux/completion.h */
+/* Fences and locks: linux/dma-resv.h, dma-fence.h, completion.h, mutex.h */
 int rsi_dma_resv_lock_interruptible(struct dma_resv *resv);
 void rsi_dma_fence_put(struct dma_fence *fence);
 void rsi_reinit_completion(struct completion *completion);
+int rsi_mutex_lock_interruptible(struct mutex *mutex);
 
 #endif /* UDMABUF_RS_FFI_IMPORT_H */

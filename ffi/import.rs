@@ -13,6 +13,7 @@ use kernel::{
         dma_fence,
         dma_resv,
         iosys_map,
+        mutex,
         phys_addr_t, //
     },
     ffi::{
@@ -49,4 +50,5 @@ extern "C" {
     pub(crate) fn rsi_dma_resv_lock_interruptible(resv: *mut dma_resv) -> c_int;
     pub(crate) fn rsi_dma_fence_put(fence: *mut dma_fence);
     pub(crate) fn rsi_reinit_completion(completion: *mut completion);
+    pub(crate) fn rsi_mutex_lock_interruptible(mutex: *mut mutex) -> c_int;
 }

@@ -79,7 +79,7 @@ impl<T> StaticMutex<T> {
     pub fn lock_interruptible(&'static self) -> Result<StaticMutexGuard<T>> {
         self.initialise();
         // SAFETY: As in `lock`.
-        to_result(unsafe { bindings::mutex_lock_interruptible(self.mutex.get()) })?;
+        to_result(unsafe { ffi::rsi_mutex_lock_interruptible(self.mutex.get()) })?;
         // INVARIANT: Just taken.
         Ok(StaticMutexGuard {
             mutex: self,
