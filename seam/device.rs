@@ -131,3 +131,93 @@ impl<T: BoundState> PinnedDrop for UnbindWatch<T> {
         }
     }
 }
+
+#[kunit_tests(udmabuf_rs_device)]
+mod tests {
+    use super::*;
+    use kernel::{
+        device::Bound,
+        faux,
+        sync::{
+            atomic::{
+                Atomic,
+                Relaxed, //
+            },
+            Arc, //
+        },
+    };
+
+    /// Counts how often it is told, and is shared with the test.
+    struct Counter(Arc<Atomic<i32>>);
+
+    impl BoundState for Counter {
+        fn device_gone(&self) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn device(name: &'static CStr) -> Result<faux::Registration> {
+        faux::Registration::new(name, None)
+    }
+
+    fn watch(
+        device: &faux::Registration,
+        count: &Arc<Atomic<i32>>,
+    ) -> Result<Pin<KBox<UnbindWatch<Counter>>>> {
+        let device: &Device<Bound> = device.as_ref().as_ref();
+        let value = Counter(count.clone());
+
+        KBox::pin_init(UnbindWatch::new(device.into(), Ok(value)), GFP_KERNEL)
+    }
+
+    #[test]
+    fn told_when_the_device_goes() -> Result {
+        let count = Arc::new(Atomic::new(0), GFP_KERNEL)?;
+        let device = device(c"udmabuf_rs_kunit_goes")?;
+        let watch = watch(&device, &count)?;
+
+        assert_eq!(count.load(Relaxed), 0);
+        drop(device);
+        assert!(count.load(Relaxed) > 0);
+        drop(watch);
+        Ok(())
+    }
+
+    #[test]
+    fn not_told_of_other_devices() -> Result {
+        let count = Arc::new(Atomic::new(0), GFP_KERNEL)?;
+        let device_a = device(c"udmabuf_rs_kunit_a")?;
+        let device_b = device(c"udmabuf_rs_kunit_b")?;
+        let _watch = watch(&device_a, &count)?;
+
+        drop(device_b);
+        assert_eq!(count.load(Relaxed), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn not_told_after_the_end() -> Result {
+        let count = Arc::new(Atomic::new(0), GFP_KERNEL)?;
+        let device = device(c"udmabuf_rs_kunit_end")?;
+
+        drop(watch(&device, &count)?);
+        drop(device);
+        assert_eq!(count.load(Relaxed), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn everybody_is_told() -> Result {
+        let counts = [
+            Arc::new(Atomic::new(0), GFP_KERNEL)?,
+            Arc::new(Atomic::new(0), GFP_KERNEL)?,
+        ];
+        let device = device(c"udmabuf_rs_kunit_all")?;
+        let _first = watch(&device, &counts[0])?;
+        let _second = watch(&device, &counts[1])?;
+
+        drop(device);
+        assert!(counts.iter().all(|count| count.load(Relaxed) > 0));
+        Ok(())
+    }
+}

@@ -135,3 +135,139 @@ impl Drop for SgTable {
         unsafe { bindings::sg_free_table(self.0.get()) };
     }
 }
+
+#[kunit_tests(udmabuf_rs_scatterlist)]
+mod tests {
+    use super::*;
+    use crate::seam::mm::runs::{
+        Run,
+        Runs, //
+    };
+    use kernel::page::{
+        Page,
+        PAGE_SIZE, //
+    };
+
+    /// Memory that is described, and never touched.
+    struct Described {
+        runs: KVec<Run>,
+        pages: usize,
+        _first: Page,
+    }
+
+    // SAFETY: The tests look at entries alone; the first frame exists, so all near it have a
+    // `struct page`.
+    unsafe impl StableMemory for Described {
+        fn runs(&self) -> Runs<'_> {
+            Runs::new(&self.runs, self.pages)
+        }
+    }
+
+    impl Described {
+        /// Makes a buffer of runs of these lengths, each a gap apart from the next.
+        fn new(lengths: &[usize]) -> Result<Self> {
+            let first = Page::alloc_page(GFP_KERNEL)?;
+            // SAFETY: The page is valid.
+            let mut frame = unsafe { ffi::rs_page_to_pfn(first.as_ptr()) } & !0xff;
+            let mut runs = KVec::new();
+            let mut pages = 0;
+
+            for length in lengths {
+                runs.push(Run { page: pages, frame }, GFP_KERNEL)?;
+                pages += length;
+                frame += length + 1;
+            }
+            Ok(Self {
+                runs,
+                pages,
+                _first: first,
+            })
+        }
+    }
+
+    const ANY: SegmentLimits = SegmentLimits {
+        max_pages: 1 << 19,
+        boundary_pages: 1 << 50,
+    };
+
+    fn lengths(table: &SgTable) -> Result<KVec<usize>> {
+        let mut found = KVec::new();
+        for entry in table.entries() {
+            // SAFETY: An entry of a table that is alive.
+            found.push(unsafe { (*entry).length } as usize / PAGE_SIZE, GFP_KERNEL)?;
+        }
+        Ok(found)
+    }
+
+    #[test]
+    fn an_entry_for_each_run() -> Result {
+        let memory = Described::new(&[3, 1, 7])?;
+        let table = SgTable::from_memory(&memory, ANY)?;
+        assert_eq!(&*lengths(&table)?, &[3, 1, 7]);
+        assert_eq!(table.raw().orig_nents, 3);
+        Ok(())
+    }
+
+    #[test]
+    fn entries_point_at_their_frames() -> Result {
+        let memory = Described::new(&[2, 2, 5])?;
+        let table = SgTable::from_memory(&memory, ANY)?;
+        for (entry, run) in table.entries().zip(&memory.runs) {
+            // SAFETY: An entry of a table that is alive.
+            let address = unsafe { ffi::rs_sg_phys(entry) };
+            assert_eq!(address, (run.frame << PAGE_SHIFT) as u64);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn no_entry_exceeds_what_a_device_takes() -> Result {
+        let memory = Described::new(&[9, 1])?;
+        let limits = SegmentLimits {
+            max_pages: 4,
+            ..ANY
+        };
+        let table = SgTable::from_memory(&memory, limits)?;
+        assert_eq!(&*lengths(&table)?, &[4, 4, 1, 1]);
+        Ok(())
+    }
+
+    #[test]
+    fn no_entry_crosses_a_boundary() -> Result {
+        // The frames begin at a multiple of 256.
+        let memory = Described::new(&[5, 6])?;
+        let limits = SegmentLimits {
+            boundary_pages: 4,
+            ..ANY
+        };
+        let table = SgTable::from_memory(&memory, limits)?;
+        assert_eq!(&*lengths(&table)?, &[4, 1, 2, 4]);
+        Ok(())
+    }
+
+    #[test]
+    fn more_entries_than_a_page_holds() -> Result {
+        let memory = Described::new(&[1; 200])?;
+        let table = SgTable::from_memory(&memory, ANY)?;
+        assert_eq!(table.entries().count(), 200);
+        Ok(())
+    }
+
+    #[test]
+    fn a_copy_has_the_addresses_of_the_other() -> Result {
+        let memory = Described::new(&[1, 2])?;
+        let mapped = SgTable::from_memory(&memory, ANY)?;
+        for (n, entry) in mapped.entries().enumerate() {
+            // SAFETY: An entry of a table that is alive, and that nobody else knows.
+            unsafe { (*entry).dma_address = 0x1000 * (n as u64 + 1) };
+        }
+
+        let mut copy = SgTable::from_memory(&memory, ANY)?;
+        copy.copy_addresses(&mapped);
+        for (n, entry) in copy.entries().enumerate() {
+            // SAFETY: As above.
+            assert_eq!(unsafe { (*entry).dma_address }, 0x1000 * (n as u64 + 1));
+        }
+        Ok(())
+    }
+}

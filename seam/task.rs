@@ -69,3 +69,27 @@ pub(crate) fn cond_resched() {
     // SAFETY: No requirements; the debug kernel complains by itself in atomic context.
     unsafe { ffi::rs_cond_resched() }
 }
+
+#[kernel::macros::kunit_tests(udmabuf_rs_task)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_does_not_go_back() {
+        let before = monotonic();
+        assert!(monotonic() >= before);
+    }
+
+    #[test]
+    fn the_current_address_space_is_alive_and_itself() {
+        let space = AddressSpace::current();
+        assert!(space.is_alive());
+        assert!(space == AddressSpace::current());
+    }
+
+    #[test]
+    fn kernel_threads_are_known_as_one() {
+        assert!(AddressSpace(None) == AddressSpace(None));
+        assert!(AddressSpace(None).is_alive());
+    }
+}
