@@ -49,6 +49,8 @@ pub struct DmaDevice {
     // Unregistered before `memory` may go.
     registration: faux::Registration,
     memory: Arc<DeviceMemory>,
+    /// The DMA mask that was set.
+    mask: Option<u64>,
 }
 
 /// Keeps what the kernel knows about a [`DmaDevice`] in memory. It does not keep the device.
@@ -88,6 +90,7 @@ impl DmaDevice {
         let mut this = Self {
             registration,
             memory,
+            mask: None,
         };
         this.set_limits(DmaLimits::NONE)?;
         Ok(this)
@@ -104,11 +107,17 @@ impl DmaDevice {
             let parameters = &mut *self.memory.parameters.get();
             parameters.max_segment_size = limits.max_segment;
             parameters.segment_boundary_mask = limits.boundary_mask;
-            to_result(ffi::rsi_dma_coerce_mask_and_coherent(
-                raw(&self.memory.device),
-                limits.mask,
-            ))
         }
+
+        // Setting a mask has the DMA API forget that something bounces for the device, and it would
+        // skip the syncs of what is mapped. So one that is the same is not set again.
+        if self.mask != Some(limits.mask) {
+            let device = raw(&self.memory.device);
+            // SAFETY: As above.
+            to_result(unsafe { ffi::rsi_dma_coerce_mask_and_coherent(device, limits.mask) })?;
+            self.mask = Some(limits.mask);
+        }
+        Ok(())
     }
 
     /// Returns what must stay in memory for those who know the device and may outlive it.
