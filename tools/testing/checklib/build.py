@@ -7,6 +7,7 @@ a program.
 """
 
 import fcntl
+import functools
 import hashlib
 import os
 import shutil
@@ -18,7 +19,7 @@ CHECKOUT = TESTING.parent.parent
 SELFTESTS = TESTING / "selftests" / "udmabuf_rs"
 VM = CHECKOUT / "tools" / "vm"
 HARNESS = Path("tools/testing/selftests")
-# The module that the subjects import and device need.
+# The module that stands for a device.
 IMPORTER = "udmabuf_importer.ko"
 
 
@@ -50,19 +51,32 @@ def in_root(command):
     return done.stdout
 
 
-def programs():
-    """Build all; returns the folder that holds the programs."""
-    source = Path(output_of([VM / "kernel", "src"]))
-    key = hashlib.sha256(f"{source}\n{(SELFTESTS / 'Makefile').read_text()}".encode()).hexdigest()[:12]
+def facts(kernel):
+    """What tools/vm knows of a kernel: where its source is, and what names of its compilers begin with."""
+    command = [VM / "kernel", "--kernel", kernel]
+    return Path(output_of([*command, "src"])), output_of([*command, "cross"])
+
+
+@functools.lru_cache(maxsize=None)
+def programs(kernel="stock"):
+    """Build all for the machine that a kernel is for; returns the folder that holds the programs."""
+    source, cross = facts(kernel)
+    key = hashlib.sha256(f"{source}\n{cross}\n{(SELFTESTS / 'Makefile').read_text()}".encode()).hexdigest()[:12]
     folder = cache_folder() / f"programs-{key}"
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder.with_suffix(".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        _make_all(folder, source)
+        _make_all(folder, source, cross)
     return folder
 
 
-def _make_all(folder, source):
+@functools.lru_cache(maxsize=None)
+def importer(kernel="stock"):
+    """Build the module that stands for a device; returns its path."""
+    return Path(output_of([VM / "module", "--kernel", kernel, SELFTESTS / "importer"]))
+
+
+def _make_all(folder, source, cross):
     mark = folder / ".building"
     if mark.exists():
         shutil.rmtree(folder)
@@ -72,11 +86,11 @@ def _make_all(folder, source):
     upstream = folder / "upstream.d"
     upstream.mkdir(exist_ok=True)
     try:
-        in_root(["make", "-s", jobs, "-C", SELFTESTS, f"KSRC={source}", f"OUTPUT={folder}", "all"])
+        in_root(["make", "-s", jobs, "-C", SELFTESTS, f"KSRC={source}", f"OUTPUT={folder}", f"CROSS_COMPILE={cross}",
+                 "all"])
         in_root(["make", "-s", "-C", source / HARNESS / "drivers/dma-buf", f"OUTPUT={upstream}",
-                 "USERLDFLAGS=-static", "all"])
+                 f"CROSS_COMPILE={cross}", "USERLDFLAGS=-static", "all"])
     finally:
         # make removes the target of a failed command; only being killed is different.
         mark.unlink()
     shutil.copy2(upstream / "udmabuf", folder / "upstream")
-    shutil.copy2(output_of([VM / "module", SELFTESTS / "importer"]), folder / IMPORTER)

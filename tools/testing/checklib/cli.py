@@ -4,7 +4,7 @@
 import argparse
 import sys
 
-from . import build, guest, host, ktap, plan, report
+from . import guest, host, plan, report
 
 HOST = {"rust": host.rust, "python": host.python}
 
@@ -60,13 +60,6 @@ def _run(boots, hosted, options):
             results += HOST[name](show)
     boots = [boot.only(options.subject) for boot in boots]
     boots = [boot for boot in boots if boot.subjects]
-    if not boots:
-        return results
-    show.heading("build selftests")
-    try:
-        programs = build.programs()
-    except build.BuildError as error:
-        return results + [ktap.Result("build", "build", ktap.FAILED, str(error))]
     for boot in boots:
-        results += guest.run(boot, programs, show)
+        results += guest.run(boot, show)
     return results

@@ -7,59 +7,73 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import ktap
+from . import build, ktap
 from .build import IMPORTER, VM
-from .plan import PROGRAM_LIMIT
 
 MARK = re.compile(r"^@@check (begin|end) (\S+)(?: (\d+))?$")
 # How tools/vm/run says what a command cannot say of itself.
 VERDICTS = {99: "the kernel log has a report", 124: "did not end in time", 125: "could not be built, booted or loaded"}
 
-SCRIPT_HEAD = f"""#!/bin/sh
+SCRIPT_HEAD = """#!/bin/sh
 # The host finds its way through the output by the lines that begin with @@check.
-run() {{
+run() {
 	echo "@@check begin $1"
-	timeout -s KILL {PROGRAM_LIMIT} "/check/$1" 2>&1
-	echo "@@check end $1 $?"
-}}
+	subject=$1
+	shift
+	timeout -s KILL "$LIMIT" "/check/$subject" "$@" 2>&1
+	echo "@@check end $subject $?"
+}
 """
 
 
 def script(boot):
     """The shell script that runs the steps of a boot."""
-    lines = [SCRIPT_HEAD]
+    lines = [SCRIPT_HEAD, f"LIMIT={boot.limit}"]
     lines += [f"export {name}={value}" for name, value in boot.environment.items()]
     lines += [step[1:] if step.startswith("!") else f"run {step}" for step in boot.steps]
     return "\n".join(lines) + "\nexit 0\n"
 
 
-def run(boot, programs, show):
-    """Boot, run, and return the results. `show` gets every line that a person may want."""
+def run(boot, show):
+    """Build what is needed, boot, run, and return the results. `show` gets every line that a person may want."""
     started = time.monotonic()
     show.heading(f"boot {boot.name}: {boot.why}")
     with tempfile.TemporaryDirectory(prefix="udmabuf-check-") as name:
         file = Path(name) / "check.sh"
         file.write_text(script(boot))
         file.chmod(0o755)
+        try:
+            command = _command(boot, file)
+        except build.BuildError as error:
+            return [ktap.Result(boot.name, f"boot {boot.name}", ktap.FAILED, str(error), boot=boot.name)]
         reader = _Reader(boot, show)
-        status = _boot(_command(boot, file, programs), reader.line)
-    results = reader.end()
-    if status:
-        results.append(ktap.Result(boot.name, f"boot {boot.name}", ktap.FAILED,
-                                   VERDICTS.get(status, f"ended with status {status}")))
+        status = _boot(command, reader.line)
+    results = reader.end() + _verdict(boot, status)
+    for result in results:
+        result.boot = boot.name
     show.line(f"# boot {boot.name}: {time.monotonic() - started:.0f} s")
     return results
 
 
-def _command(boot, file, programs):
+def _verdict(boot, status):
+    """What the boot as a whole amounts to: nothing where it went well."""
+    if status:
+        return [ktap.Result(boot.name, f"boot {boot.name}", ktap.FAILED,
+                            VERDICTS.get(status, f"ended with status {status}"))]
+    return []
+
+
+def _command(boot, file):
+    programs = build.programs(boot.kernel)
     add = [f"--add={file}=/check.sh"]
     for subject in boot.subjects:
         if (programs / subject).exists():
             add.append(f"--add={programs / subject}=/check/{subject}")
-    if "import" in boot.subjects:
-        add.append(f"--add={programs / IMPORTER}=/check/{IMPORTER}")
-    limit = 120 + PROGRAM_LIMIT * len(boot.subjects)
-    return [str(VM / "run"), *boot.arguments, f"--timeout={limit}", *add, "--", "/check.sh"]
+    if any(IMPORTER in step for step in boot.steps):
+        add.append(f"--add={build.importer(boot.kernel)}=/check/{IMPORTER}")
+    limit = 120 + boot.limit * len(boot.subjects)
+    return [str(VM / "run"), f"--kernel={boot.kernel}", *boot.arguments, f"--timeout={limit}", *add, "--",
+            "/check.sh"]
 
 
 def _boot(command, line):

@@ -26,6 +26,8 @@ class Result:
     status: str
     reason: str = ""
     notes: List[str] = field(default_factory=list)
+    # Where it ran, if that matters.
+    boot: str = ""
 
     @property
     def test(self):

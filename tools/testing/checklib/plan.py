@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """Which boots there are, what runs in each, and what every row asks."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import List
 
 UPSTREAM = "upstream"
-# Seconds after which one program is ended; a boot has the sum of its own.
-PROGRAM_LIMIT = 300
 
 RESERVE_2_GIB = "echo 1024 > /proc/sys/vm/nr_hugepages"
 KEEP_128_MIB = "echo 64 > /proc/sys/vm/nr_hugepages"
@@ -20,7 +18,7 @@ SWAP_ON = ("echo 256M > /sys/block/zram0/disksize && mkswap /dev/zram0 > /dev/nu
 class Boot:
     """One start of the VM: how it is started, and what runs there in turn.
 
-    A step is the name of a program, or "!" and a line of shell.
+    A step is the name of a program with its arguments, or "!" and a line of shell.
     """
 
     name: str
@@ -28,16 +26,20 @@ class Boot:
     arguments: List[str]
     steps: List[str]
     environment: dict = field(default_factory=dict)
+    # As tools/vm knows it.
+    kernel: str = "stock"
+    # Seconds after which one program is ended; a boot has the sum of its own.
+    limit: int = 300
 
     @property
     def subjects(self):
         """The programs among the steps."""
-        return [step for step in self.steps if not step.startswith("!")]
+        return [step.split()[0] for step in self.steps if not step.startswith("!")]
 
     def only(self, wanted):
         """The same boot with no other programs than those wanted."""
-        steps = [step for step in self.steps if step.startswith("!") or not wanted or step in wanted]
-        return Boot(self.name, self.why, self.arguments, steps, self.environment)
+        steps = [step for step in self.steps if step.startswith("!") or not wanted or step.split()[0] in wanted]
+        return replace(self, steps=steps)
 
 
 # "device" comes last where it runs: it leaves a buffer behind for good.

@@ -123,7 +123,7 @@ def _outcome(result):
 
 
 def _name(result):
-    name = result.name
+    name = f"[{result.boot}] {result.name}" if result.boot not in ("", "main") else result.name
     # create and create_32 have the same tests.
     return f"{result.subject}: {name}" if result.subject.endswith("_32") else name
 

@@ -51,11 +51,19 @@ class Verdict(unittest.TestCase):
                 line(text)
             return status
         with unittest.mock.patch.object(guest, "_boot", boot):
-            results = guest.run(plan.Boot("boot", "", [], ["a"]), guest.VM, Quiet())
+            with unittest.mock.patch.object(guest, "_command", lambda *_: []):
+                results = guest.run(plan.Boot("boot", "", [], ["a"]), Quiet())
         return [(result.name, result.status) for result in results]
 
     def test_clean(self):
         self.assertEqual(self.boot(0), [("x", "passed")])
+
+    def test_what_cannot_be_built(self):
+        def fail(*_):
+            raise guest.build.BuildError("no")
+        with unittest.mock.patch.object(guest, "_command", fail):
+            results = guest.run(plan.Boot("boot", "", [], ["a"]), Quiet())
+        self.assertEqual([(result.name, result.status) for result in results], [("boot boot", "failed")])
 
     def test_report_in_the_kernel_log_and_time_out(self):
         for status in (99, 124, 125, 1):
