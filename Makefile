@@ -47,6 +47,10 @@ demo:
 check:
 	@$(here)/tools/testing/check
 
+## check-coherence  who sees which bytes, on all kinds of machines: a table
+check-coherence:
+	@$(here)/tools/testing/check --coherence
+
 ## check-c          run them against the C driver, to see what it gets wrong
 check-c:
 	@$(here)/tools/testing/check --c-driver
@@ -58,6 +62,7 @@ lint:
 help:
 	@sed -n 's/^## /  make /p' $(here)/Makefile
 
-.PHONY: modules modules_install clean precheck demo check check-c lint help
+.PHONY: modules modules_install clean precheck demo lint help
+.PHONY: check check-coherence check-c
 
 endif

@@ -7,5 +7,6 @@ build     the selftests and upstream's own, built in the build root
 host      tests that need no VM: Rust arithmetic, Python tools
 guest     one boot: the script that runs in it, its output as it comes
 ktap      from lines of KTAP to results
+matrix    the rows of the coherence matrix; from results to cells
 report    what is printed at the end
 """

@@ -2,7 +2,7 @@
 """Which boots there are, what runs in each, and what every row asks."""
 
 from dataclasses import dataclass, field, replace
-from typing import List
+from typing import List, Optional
 
 UPSTREAM = "upstream"
 
@@ -48,8 +48,11 @@ EVERYTHING = ["!" + RESERVE_2_GIB, UPSTREAM, "!" + KEEP_128_MIB,
               "limits", "lifetime",
               "!" + SWAP_ON, "integrity"]
 
+# The programs of the coherence matrix; one more counts cache maintenance, which is for arm64 alone.
+COHERENCE = ["coherence", "importers", "brackets", "signals", "races"]
+
 # A device that does DMA, with the address bits that its driver expects.
-EDU = ["--qemu", "-device edu,dma_mask=0xffffffff"]
+EDU = ["--edu=0xffffffff"]
 # Without init_on_alloc=0 the kernel itself hides half of C1. zram is for swap, vgem for fences.
 MAIN = ["--mem", "3G", "--append", "init_on_alloc=0", "--kmod", "zram", "--kmod", "vgem"] + EDU
 BOUNCE = ["--append", "swiotlb=force", "--kmod", "vgem"] + EDU
@@ -70,6 +73,42 @@ THEIRS = [
     Boot("main", "the C driver of the stock kernel", ["--no-module"] + MAIN + C_WARNS, EVERYTHING + ["device"], C_DRIVER),
     Boot("bounce", "the C driver, every DMA mapping bounces", ["--no-module"] + BOUNCE,
          ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "device"], C_DRIVER),
+]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One kind of machine of the coherence matrix: a boot with our driver, and perhaps one with the C driver."""
+
+    name: str
+    what: str
+    ours: Boot
+    theirs: Optional[Boot] = None
+
+
+def _column(name, what, arguments, programs=(), device="faux", memory="direct", kernel="stock", compare=True):
+    environment = {"COHERENCE_DEVICE": device, "COHERENCE_MEMORY": memory}
+    steps = ["!" + LOAD_IMPORTER, *COHERENCE, *programs]
+    arguments = [*arguments, "--kmod", "vgem"]
+    ours = Boot(name, what, ["--replace-c", *arguments], steps, environment, kernel)
+    theirs = Boot(f"C {name}", f"{what}; the C driver", ["--no-module", *arguments], steps,
+                  {**environment, **C_DRIVER}, kernel)
+    return Column(name, what, ours, theirs if compare else None)
+
+
+# What the C driver gets wrong for sure: a column, and rows of it.
+KNOWN_TO_FAIL = ("bounce", [1, 2, 3])
+
+# The rows are in matrix.py.
+COLUMNS = [
+    _column("stock", "a device that reaches all memory", []),
+    _column("bounce", "swiotlb=force: every mapping bounces", ["--append", "swiotlb=force"], memory="bounced"),
+    _column("iommu", "edu, a PCI device, behind a strict virtual IOMMU", ["--iommu", *EDU], device="edu",
+            memory="translated"),
+    _column("32-bit", "edu with 32 address bits where memory has 6 GiB", [*EDU, "--mem", "6G"],
+            device="edu", memory="bounced"),
+    _column("arm64", "arm64, a device that is not coherent", [], ["maintenance"], kernel="arm64"),
+    _column("16k", "the same with pages of 16 KiB", [], ["maintenance"], kernel="arm64-16k", compare=False),
 ]
 
 

@@ -4,7 +4,7 @@
 import re
 import sys
 
-from . import ktap, plan
+from . import ktap, matrix, plan
 
 ROW = re.compile(r"^(C\d+)_")
 OWN = "own_"
@@ -86,6 +86,88 @@ def c_driver(results):
     print(f"\n{len(shown) - len(missing)} of {len(shown)} rows fail on the C driver as documented"
           + (f"; not shown: {', '.join(missing)}" if missing else ""), flush=True)
     return 1 if missing else 0
+
+
+WORDS = {ktap.PASSED: "pass", ktap.FAILED: "FAIL", ktap.SKIPPED: "-"}
+
+
+def coherence(ours, theirs):
+    """The matrix, for both drivers: `ours` and `theirs` are lists of a column and the results of its boot.
+
+    Returns the cells of ours as results, and what else the run was good for.
+    """
+    print("\n## Coherence matrix\n")
+    for column in plan.COLUMNS:
+        print(f"- {column.name}: {column.what}")
+    results = []
+    if ours:
+        results += _part("udmabuf_rs", ours)
+    if theirs:
+        cells = _part("the C driver", theirs)
+        results += _can_fail(cells)
+    return results
+
+
+def _part(driver, columns):
+    """Print one driver's part. Returns its cells as results, and what belongs to none but failed."""
+    table = {column.name: matrix.cells(results) for column, results in columns}
+    print(f"\n### {driver}\n")
+    _line(["row", *table])
+    print(f"|{'-' * 55}|" + "|".join("-" * 7 + ":" for _ in table) + "|")
+    for row, what in matrix.ROWS.items():
+        _line([f"{row:2} {what}", *(WORDS[cells[row].status] for cells in table.values())])
+    for status, what in ((ktap.PASSED, "pass"), (ktap.FAILED, "FAIL"), (ktap.SKIPPED, "- (not shown)")):
+        _line([f"**{what}**", *(sum(cell.status == status for cell in cells.values()) for cells in table.values())])
+    left = [result for _, results in columns for result in matrix.others(results) if result.status == ktap.FAILED]
+    _notes(table, left)
+    return [_cell(name, cell) for name, cells in table.items() for cell in cells.values()] + left
+
+
+def _line(words):
+    print(f"| {words[0]:53} |" + "|".join(f" {word:>6} " for word in words[1:]) + "|")
+
+
+def _notes(table, left):
+    """How many tests there were, what failed of them, and why cells are missing."""
+    cells = [(name, cell) for name, column in table.items() for cell in column.values()]
+    counts = [sum(len(cell.having(status)) for _, cell in cells) for status in (ktap.PASSED, ktap.FAILED, ktap.SKIPPED)]
+    print("\nThe cells are {} tests: {} passed, {} failed, {} skipped.\n".format(sum(counts), *counts))
+    for result in left:
+        print(f"- {result.boot}: {result.name}{_because(result)}")
+    failed, missing = {}, {}
+    for name, cell in sorted(cells, key=lambda pair: pair[1].row):
+        for result in cell.having(ktap.FAILED):
+            failed.setdefault(result.test, []).append(name)
+        for reason in cell.reasons:
+            in_part = "" if cell.status == ktap.SKIPPED else " in part"
+            missing.setdefault((cell.row, reason), []).append(name + in_part)
+    for test, names in failed.items():
+        print(f"- FAIL in {', '.join(names)}: {test}")
+    for (row, reason), names in missing.items():
+        print(f"- row {row} not shown in {', '.join(names)}: {reason}")
+
+
+def _can_fail(results):
+    """A matrix that cannot fail proves nothing: that it can is shown by what is known of the C driver."""
+    boot, rows = plan.KNOWN_TO_FAIL
+    cells = {result.name: result.status for result in results if result.boot == boot}
+    if not cells:
+        return []
+    missing = [row for row in rows if cells[_row_name(row)] != ktap.FAILED]
+    return [ktap.Result("coherence", f"the C driver fails in rows {', '.join(map(str, rows))}",
+                        ktap.FAILED if missing else ktap.PASSED,
+                        f"not in {', '.join(map(str, missing))}: what do these rows prove?" if missing else "",
+                        boot=boot)]
+
+
+def _row_name(row):
+    return f"row {row}, {matrix.ROWS[row]}"
+
+
+def _cell(column, cell):
+    failed = cell.having(ktap.FAILED)
+    reason = ", ".join(result.test for result in failed) if failed else "; ".join(cell.reasons)
+    return ktap.Result("coherence", _row_name(cell.row), cell.status, reason, boot=column)
 
 
 def _others(results, shown):

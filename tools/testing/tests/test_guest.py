@@ -73,9 +73,16 @@ class Verdict(unittest.TestCase):
 class Plan(unittest.TestCase):
     def test_every_subject_of_the_folder_runs_somewhere(self):
         makefile = (guest.VM.parent / "testing/selftests/udmabuf_rs/Makefile").read_text()
-        line = next(line for line in makefile.splitlines() if line.startswith("SUBJECTS"))
-        run = {step for boot in plan.OURS for step in boot.subjects}
-        self.assertLessEqual(set(line.split("=")[1].split()), run)
+        lines = [line for line in makefile.splitlines() if line.startswith("SUBJECTS")]
+        boots = [*plan.OURS, *(column.ours for column in plan.COLUMNS)]
+        run = {step for boot in boots for step in boot.subjects}
+        self.assertEqual(len(lines), 2)
+        self.assertLessEqual({word for line in lines for word in line.split("=")[1].split()}, run)
+
+    def test_names_of_boots_differ(self):
+        names = [boot.name for boot in plan.OURS]
+        names += [boot.name for column in plan.COLUMNS for boot in (column.ours, column.theirs) if boot]
+        self.assertLessEqual({name for name in names if names.count(name) > 1}, {"bounce"})
 
     def test_only_keeps_the_shell_steps(self):
         boot = plan.Boot("boot", "", [], ["!one", "a", "b"]).only(["b"])

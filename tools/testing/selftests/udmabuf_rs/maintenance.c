@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * maintenance: the cache maintenance that brackets and mappings ask for, where
+ * the device is not coherent with the CPU. arm64 only; rows as in coherence.c.
+ *
+ * The emulator has no caches, so bytes alone would show nothing. What is counted
+ * are the calls of arch_sync_dma_for_device() (cleans) and arch_sync_dma_for_cpu()
+ * (invalidates, unless the device only reads) that our own thread makes.
+ */
+#include "coherence.h"
+
+#define TRACING		"/sys/kernel/tracing"
+#define PROBES		TRACING "/kprobe_events"
+#define OURS		TRACING "/instances/maintenance"
+
+enum { FOR_DEVICE, FOR_CPU, BOTH };
+
+/* Bytes that were cleaned or invalidated, for mappings of each direction. */
+struct upkeep {
+	uint64_t bytes[BOTH][3];
+	int calls;
+};
+
+COHERENCE_FIXTURE(maintenance);
+
+static int write_line(const char *path, const char *line)
+{
+	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, line, strlen(line)) != (ssize_t)strlen(line))
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+/* Probes that nobody else has to know of; they may be there from an earlier test. */
+static int upkeep_prepare(void)
+{
+	static const char * const probes[] = {
+		"p:maintenance/for_device arch_sync_dma_for_device size=%x1:u64 dir=%x2:u32\n",
+		"p:maintenance/for_cpu arch_sync_dma_for_cpu size=%x1:u64 dir=%x2:u32\n",
+	};
+	char pid[16];
+	int err;
+
+	if (mkdir(OURS, 0700) && errno != EEXIST)
+		return -errno;
+	if (access(OURS "/events/maintenance", F_OK)) {
+		for (size_t i = 0; i < ARRAY_SIZE(probes); i++) {
+			err = write_line(PROBES, probes[i]);
+			if (err)
+				return err;
+		}
+	}
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	err = write_text(OURS "/set_event_pid", pid);
+	return err ?: write_text(OURS "/events/maintenance/enable", "1");
+}
+
+static void upkeep_forget(void)
+{
+	close(open(OURS "/trace", O_WRONLY | O_TRUNC | O_CLOEXEC));
+}
+
+static struct upkeep upkeep_since(void)
+{
+	struct upkeep seen = {};
+	FILE *file = fopen(OURS "/trace", "re");
+	char line[512];
+
+	while (file && fgets(line, sizeof(line), file)) {
+		const char *at = strstr(line, " size=");
+		unsigned long long size;
+		unsigned int dir;
+
+		if (!at || sscanf(at, " size=%llu dir=%u", &size, &dir) != 2 || dir > 2)
+			continue;
+		seen.bytes[strstr(line, ": for_device:") ? FOR_DEVICE : FOR_CPU][dir] += size;
+		seen.calls++;
+	}
+	if (file)
+		fclose(file);
+	upkeep_forget();
+	return seen;
+}
+
+/*
+ * Of mappings that the device may write. The driver is free to map for both
+ * directions where an importer asks for one.
+ */
+static uint64_t of_writers(const struct upkeep *u, int what)
+{
+	return u->bytes[what][IMPORTER_BIDIRECTIONAL] + u->bytes[what][IMPORTER_FROM_DEVICE];
+}
+
+/* An invalidate throws away what the CPU has written and not cleaned. */
+static uint64_t invalidated(const struct upkeep *u)
+{
+	return of_writers(u, FOR_CPU);
+}
+
+static uint64_t cleaned(const struct upkeep *u)
+{
+	return of_writers(u, FOR_DEVICE) + u->bytes[FOR_DEVICE][IMPORTER_TO_DEVICE];
+}
+
+/*
+ * Cleaned for so many mappings, in whole. What the driver does of its own accord,
+ * for observers that map nothing, is once more.
+ */
+#define EXPECT_CLEANED(mappings) do {					\
+	EXPECT_LE((mappings) * s->size, cleaned(&u));			\
+	EXPECT_GE(((mappings) + 1) * s->size, cleaned(&u));		\
+	EXPECT_EQ(0, cleaned(&u) % s->size);				\
+} while (0)
+
+#define PREPARE() do {							\
+	if (access(PROBES, F_OK))					\
+		SKIP(return, "this kernel has no kprobe events");	\
+	ASSERT_EQ(0, upkeep_prepare());					\
+	upkeep_forget();						\
+} while (0)
+
+/* What a START or an END asks for. */
+static struct upkeep does(struct __test_metadata *_metadata, struct scene *s, uint64_t flags)
+{
+	upkeep_forget();
+	EXPECT_EQ(0, buf_sync(s->buf, flags));
+	return upkeep_since();
+}
+
+TEST_F(maintenance, r01_end_cleans_for_a_device_that_reads)
+{
+	struct scene *s = &self->s;
+	struct upkeep u;
+
+	PREPARE();
+	ASSERT_EQ(0, device_map(s, 0, IMPORTER_TO_DEVICE));
+	u = upkeep_since();
+	EXPECT_EQ(s->size, u.bytes[FOR_DEVICE][IMPORTER_TO_DEVICE])
+		TH_LOG("map is not a barrier for a device that is not coherent");
+	EXPECT_EQ(0, invalidated(&u));
+	for (int i = 0; i < 2; i++) {
+		u = does(_metadata, s, SYNC_START_W);
+		EXPECT_EQ(0, invalidated(&u));
+		u = does(_metadata, s, SYNC_END_W);
+		EXPECT_CLEANED(1);
+		EXPECT_EQ(cleaned(&u), u.bytes[FOR_DEVICE][IMPORTER_TO_DEVICE]);
+		EXPECT_EQ(0, invalidated(&u));
+	}
+	ASSERT_EQ(0, device_unmap(s, 0));
+	u = upkeep_since();
+	EXPECT_EQ(0, invalidated(&u));
+}
+
+TEST_F(maintenance, r01_end_cleans_for_observers_that_map_nothing)
+{
+	struct scene *s = &self->s;
+	struct upkeep u;
+
+	PREPARE();
+	for (int i = 0; i < 2; i++) {
+		u = does(_metadata, s, SYNC_START_RW);
+		EXPECT_EQ(0, invalidated(&u));
+		u = does(_metadata, s, SYNC_END_RW);
+		EXPECT_EQ(s->size, cleaned(&u));
+		EXPECT_EQ(s->size, u.bytes[FOR_DEVICE][IMPORTER_TO_DEVICE]);
+		EXPECT_EQ(0, invalidated(&u));
+	}
+}
+
+TEST_F(maintenance, r02_start_invalidates_for_a_device_that_writes)
+{
+	struct scene *s = &self->s;
+	struct upkeep u;
+
+	PREPARE();
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, device_map(s, 0, writing[i]));
+		for (int round = 0; round < 2; round++) {
+			u = does(_metadata, s, SYNC_START_R);
+			EXPECT_EQ(s->size, invalidated(&u));
+			u = does(_metadata, s, SYNC_END_R);
+			EXPECT_EQ(0, u.calls) TH_LOG("the CPU has only read");
+		}
+		ASSERT_EQ(0, device_unmap(s, 0));
+	}
+}
+
+TEST_F(maintenance, r03_unmap_invalidates_for_a_device_that_writes)
+{
+	struct scene *s = &self->s;
+	struct upkeep u;
+
+	PREPARE();
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, device_map(s, 0, writing[i]));
+		u = upkeep_since();
+		EXPECT_LE(s->size, of_writers(&u, FOR_DEVICE));
+		EXPECT_EQ(0, invalidated(&u));
+		ASSERT_EQ(0, device_unmap(s, 0));
+		u = upkeep_since();
+		EXPECT_EQ(s->size, invalidated(&u));
+	}
+}
+
+TEST_F(maintenance, r04_write_bracket_fetches_before_it_cleans)
+{
+	struct scene *s = &self->s;
+	struct upkeep u;
+
+	PREPARE();
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, device_map(s, 0, writing[i]));
+		u = does(_metadata, s, SYNC_START_W);
+		EXPECT_EQ(s->size, invalidated(&u));
+		u = does(_metadata, s, SYNC_END_W);
+		EXPECT_CLEANED(1);
+		EXPECT_EQ(s->size, of_writers(&u, FOR_DEVICE));
+		EXPECT_EQ(0, invalidated(&u));
+		ASSERT_EQ(0, device_unmap(s, 0));
+	}
+}
+
+/*
+ * That the bytes are cleaned before is not enough: what is stored between the
+ * clean and the invalidate would be lost.
+ */
+TEST_F(maintenance, r05_second_start_invalidates_nothing_that_is_being_written)
+{
+	struct scene *s = &self->s;
+	struct upkeep u;
+
+	PREPARE();
+	ASSERT_EQ(0, device_map(s, 0, IMPORTER_BIDIRECTIONAL));
+	u = does(_metadata, s, SYNC_START_W);
+	EXPECT_EQ(s->size, invalidated(&u));
+	u = does(_metadata, s, SYNC_START_RW);
+	EXPECT_EQ(0, invalidated(&u));
+	u = does(_metadata, s, SYNC_START_R);
+	EXPECT_EQ(0, invalidated(&u));
+	u = does(_metadata, s, SYNC_END_R);
+	EXPECT_EQ(0, invalidated(&u));
+	u = does(_metadata, s, SYNC_END_RW);
+	EXPECT_CLEANED(1);
+	u = does(_metadata, s, SYNC_END_W);
+	EXPECT_CLEANED(1);
+}
+
+TEST_F(maintenance, r06_nothing_is_invalidated_where_no_device_writes)
+{
+	static const uint64_t dirs[] = { DMA_BUF_SYNC_READ, DMA_BUF_SYNC_WRITE, DMA_BUF_SYNC_RW };
+	struct scene *s = &self->s;
+	struct upkeep u;
+
+	PREPARE();
+	for (int readers = 0; readers < 3; readers++) {
+		for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
+			u = does(_metadata, s, DMA_BUF_SYNC_START | dirs[i]);
+			EXPECT_EQ(0, invalidated(&u));
+			u = does(_metadata, s, DMA_BUF_SYNC_END | dirs[i]);
+			EXPECT_EQ(0, invalidated(&u));
+			if (dirs[i] == DMA_BUF_SYNC_READ)
+				EXPECT_EQ(0, u.calls);
+			if (dirs[i] != DMA_BUF_SYNC_READ)
+				EXPECT_CLEANED(readers);
+		}
+		ASSERT_EQ(0, device_map(s, readers, IMPORTER_TO_DEVICE));
+	}
+}
+
+TEST_F(maintenance, r07_reader_and_writer_each_in_its_own_direction)
+{
+	struct scene *s = &self->s;
+	struct upkeep u;
+
+	PREPARE();
+	ASSERT_EQ(0, device_map(s, 0, IMPORTER_FROM_DEVICE));
+	ASSERT_EQ(0, device_map(s, 1, IMPORTER_TO_DEVICE));
+	u = does(_metadata, s, SYNC_START_RW);
+	EXPECT_EQ(s->size, invalidated(&u));
+	u = does(_metadata, s, SYNC_END_RW);
+	EXPECT_CLEANED(2);
+	EXPECT_EQ(s->size, of_writers(&u, FOR_DEVICE));
+	EXPECT_EQ(0, invalidated(&u));
+}
+
+TEST_F(maintenance, r09_brackets_of_the_kernel)
+{
+	struct scene *s = &self->s;
+	struct upkeep u;
+
+	PREPARE();
+	ASSERT_EQ(0, device_map(s, 0, IMPORTER_BIDIRECTIONAL));
+	upkeep_forget();
+	ASSERT_EQ(0, importer_access(s->importer, IMPORTER_BEGIN, s->buf, IMPORTER_TO_DEVICE));
+	u = upkeep_since();
+	EXPECT_EQ(s->size, invalidated(&u));
+	ASSERT_EQ(0, importer_access(s->importer, IMPORTER_END, s->buf, IMPORTER_TO_DEVICE));
+	u = upkeep_since();
+	EXPECT_CLEANED(1);
+}
+
+TEST_F(maintenance, r14_changed_table_is_not_the_one_that_is_synced)
+{
+	struct scene *s = &self->s;
+	struct upkeep u;
+
+	PREPARE();
+	ASSERT_EQ(0, device_map(s, 0, IMPORTER_BIDIRECTIONAL));
+	ASSERT_EQ(0, importer_slot(s->importer, IMPORTER_CHANGE_TABLE, 0));
+	u = does(_metadata, s, SYNC_START_W);
+	EXPECT_EQ(s->size, invalidated(&u));
+	u = does(_metadata, s, SYNC_END_W);
+	EXPECT_CLEANED(1);
+	ASSERT_EQ(0, device_unmap(s, 0));
+	u = upkeep_since();
+	EXPECT_EQ(s->size, invalidated(&u));
+}
+
+TEST_F(maintenance, r20_unmap_in_an_open_write_bracket_throws_nothing_away)
+{
+	struct scene *s = &self->s;
+	struct upkeep u;
+
+	PREPARE();
+	ASSERT_EQ(0, device_map(s, 0, IMPORTER_BIDIRECTIONAL));
+	ASSERT_EQ(0, buf_sync(s->buf, SYNC_START_W));
+	upkeep_forget();
+	ASSERT_EQ(0, device_unmap(s, 0));
+	u = upkeep_since();
+	EXPECT_EQ(0, invalidated(&u));
+	ASSERT_EQ(0, buf_sync(s->buf, SYNC_END_W));
+}
+
+TEST_HARNESS_MAIN
