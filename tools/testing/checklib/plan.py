@@ -61,6 +61,9 @@ OURS = [
     Boot("main", "in place of the C driver", ["--replace-c"] + MAIN, EVERYTHING + ["naming", "device"]),
     Boot("bounce", "every DMA mapping bounces", ["--replace-c"] + BOUNCE,
          ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "sync", "share", "device"]),
+    Boot("vmapfail", "a kernel mapping fails, of which the core warns",
+         ["--replace-c", "--expect-log", "WARNING: .*dma-buf/dma-buf.c.* dma_buf_vmap"],
+         ["!" + LOAD_IMPORTER, "vmapfail"]),
     Boot("beside", "next to the C driver", [], ["naming", "create"], {"UDMABUF_NODE": "/dev/udmabuf_rs"}),
 ]
 
@@ -137,7 +140,7 @@ ROWS = {
     "C13": Row("limits accept what corrupts memory"),
     "C14": Row("pinning cannot be killed and holds the inode lock"),
     "C15": Row("pinned memory and arrays are charged to nobody", "accounting, which is a later issue"),
-    "C16": Row("failing vmap answers EINVAL", "an importer"),
+    "C16": Row("failing vmap answers EINVAL", "memory that runs out: it maps what fails for us"),
     "C17": Row("SYNC END without START: EINVAL"),
     "C18": Row("/proc/PID/mem and debuggers cannot read a mapping"),
     "C19": Row("DMA mask set after the node is visible", "a race at boot that userspace is too late for"),
