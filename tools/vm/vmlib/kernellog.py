@@ -35,7 +35,7 @@ BEGINNINGS = re.compile(r"""
 
 ENDING = re.compile(r"---\[ end |^={20,}$|^ *<?/TASK>$")
 KTAP = re.compile(r"\s*not ok \d")  # ends what a unit test had to say
-LONGEST = 80  # lines; a report without a recognisable end is cut here
+LONGEST = 150  # lines; a report without a recognisable end is cut here
 
 
 @dataclass
@@ -101,7 +101,8 @@ def _ends(said, report, following):
 def _belongs(said):
     """Whether a line reads like the second one of a longer report."""
     return bool(re.match(r"\s|[=-]{5,}|CPU|Modules linked|Call |\S+/\d+ is trying|#PF:|Oops|WARNING|kernel BUG|BUG|"
-                         r"in_atomic|preempt_count|Write of|Read of|UBSAN|refcount_t|list_|rcu:|task:|Hardware", said))
+                         r"in_atomic|preempt_count|locks held|Write of|Read of|UBSAN|refcount_t|list_|rcu:|task:|"
+                         r"Hardware", said))
 
 
 def split_expected(reports, patterns):
