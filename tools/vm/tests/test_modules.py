@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """Tests of vmlib.modules: order of loading."""
 
+import tempfile
 import unittest
+from pathlib import Path
+from types import SimpleNamespace
 
 from vmlib import modules
+from vmlib.errors import Failure
 
 TABLE = modules.parse_dependencies("""\
 kernel/drm/drm.ko.xz:
@@ -32,6 +36,18 @@ class Resolve(unittest.TestCase):
     def test_unknown(self):
         with self.assertRaises(KeyError):
             self.names("foo")
+
+
+class BuiltIn(unittest.TestCase):
+    """A kernel without modules has what it needs, or never will."""
+
+    def test_built_in(self):
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "modules.builtin").write_text("kernel/drivers/gpu/drm/vgem/vgem.ko\nkernel/a/b-c.ko\n")
+            kernel = SimpleNamespace(flavour="debug", modules=None, build=Path(folder))
+            self.assertEqual([], modules.with_dependencies(kernel, ["vgem", "b_c", "b-c"]))
+            with self.assertRaisesRegex(Failure, "'debug' has no 'bochs'"):
+                modules.with_dependencies(kernel, ["vgem", "bochs"])
 
 
 if __name__ == "__main__":

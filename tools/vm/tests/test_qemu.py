@@ -8,9 +8,9 @@ from types import SimpleNamespace
 from vmlib import kernels, qemu
 
 
-def command(arch=kernels.AMD64, **options):
+def command(arch=kernels.AMD64, needs="", **options):
     """The command line for a machine with these options."""
-    machine = qemu.Machine(SimpleNamespace(arch=arch, image="vmlinuz"), Path("initramfs"), **options)
+    machine = qemu.Machine(SimpleNamespace(arch=arch, image="vmlinuz", append=needs), Path("initramfs"), **options)
     return list(map(str, machine.command(["-accel", "tcg"], Path("/run"))))
 
 
@@ -46,9 +46,9 @@ class CommandLine(unittest.TestCase):
         self.assertIn("edu,dma_mask=0xffffffff", argv)
 
     def test_ours_come_last(self):
-        argv = command(append="quiet", arguments=["-vga", "std"])
+        argv = command(needs="no5lvl", append="quiet", arguments=["-vga", "std"])
         self.assertEqual(["-vga", "std"], argv[-2:])
-        self.assertRegex(value(argv, "-append"), " quiet$")
+        self.assertRegex(value(argv, "-append"), " no5lvl quiet$")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ host        what the machine we run on must offer: a few packages
 progress    long steps that say what they do and how far they are
 buildroot   the pinned Debian system in which everything is built and run
 kernels     the kernels to choose from, and how each is made
+debugkernel the one that looks for mistakes: configuration, build, what is kept
 modules     building out-of-tree modules against one of them
 initramfs   the file system of the VM, packed anew for every run
 kernellog   finding warnings, oopses and other reports in a kernel log

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Tuple
 
+from . import debugkernel
 from .errors import Failure
 from .progress import apt_status, checkpoints, count_lines, marks, run_step
 
@@ -62,6 +63,7 @@ class Kernel:
     busybox: Path             # the userland: one static program
     modules: Optional[Path]   # the directory of modules.dep, where there is one
     make: Tuple[str, ...]     # arguments for make(1) to build against it
+    append: str = ""          # kernel arguments that it cannot do without
 
     @property
     def release(self):
@@ -257,7 +259,24 @@ MILESTONES = {"HOSTCC": 2, "rust/core.o": 15, "bindings_generated.rs": 17, "host
               "rust/zerocopy.o": 50, "rust/libmacros.so": 55, "rust/bindings.o": 65, "rust/kernel.o": 80,
               "exports_kernel_generated.h": 98}
 
+
+def _debug(cache, root):
+    """A kernel of the same sources that looks for mistakes while it runs."""
+    files = _files(cache, root, AMD64, "amd64")
+    source, version = _source(files), files.info["version"]
+    inputs = {"source": str(source), "options": debugkernel.options(debugkernel.FRAGMENT.read_text()),
+              "toolchain": root.toolchain, "recipe": debugkernel.RECIPE}
+    entry = cache.obtain("kernel-debug-amd64", inputs,
+                         lambda path, lock: debugkernel.make(cache, root, source, path, lock),
+                         ["bzImage", *(f"build/{name}" for name in debugkernel.KEPT), "build/rust/libkernel.rmeta"])
+    return Kernel(flavour="debug", arch=AMD64, version=version, localversion=debugkernel.LOCALVERSION,
+                  source=source, build=entry.path / "build", image=entry.path / "bzImage",
+                  busybox=files.path / "unpacked/usr/bin/busybox", modules=None,
+                  make=debugkernel.MAKE, append=debugkernel.APPEND)
+
+
 FLAVOURS = {
+    "debug": _debug,
     "stock": lambda cache, root: _stock(cache, root, "stock", AMD64, "amd64"),
     "arm64": lambda cache, root: _stock(cache, root, "arm64", ARM64, "arm64"),
     "arm64-16k": lambda cache, root: _stock(cache, root, "arm64-16k", ARM64, "arm64-16k"),

@@ -57,17 +57,26 @@ def _built(folder, out):
 def with_dependencies(kernel, names):
     """Paths of the distribution's modules `names`, each after what it depends on.
 
-    The paths are relative to kernel.modules.
+    The paths are relative to kernel.modules. A kernel without such a directory
+    has all it needs built in.
     """
+    if kernel.modules is None:
+        _require_built_in(kernel, names)
+        return []
     if not names:
         return []
-    if kernel.modules is None:
-        raise Failure(f"the kernel '{kernel.flavour}' has no modules of its own")
     table = parse_dependencies((kernel.modules / "modules.dep").read_text())
     try:
         return resolve(table, names)
     except KeyError as error:
         raise Failure(f"Linux {kernel.release} has no module '{error.args[0]}' (it may be built in)")
+
+
+def _require_built_in(kernel, names):
+    built_in = {plain_name(path) for path in (kernel.build / "modules.builtin").read_text().split()}
+    for name in names:
+        if name.replace("-", "_") not in built_in:
+            raise Failure(f"the kernel '{kernel.flavour}' has no '{name}', neither as a module nor built in")
 
 
 def parse_dependencies(text):

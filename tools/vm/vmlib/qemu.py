@@ -49,13 +49,14 @@ class Machine:
     append: str = ""                    # more kernel arguments
     arguments: List[str] = field(default_factory=list)  # more QEMU arguments
     iommu: bool = False                 # whether devices are behind one
-    edu: List[str] = field(default_factory=list)  # a DMA mask for each device of that kind; empty is QEMU's own choice
+    edu: List[str] = field(default_factory=list)        # a DMA mask for each, or nothing: QEMU's own choice
 
     def command(self, acceleration, folder):
         """QEMU's command line; its sockets lie in `folder`."""
         arch = self.kernel.arch
         argv = [arch.emulator, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-                *(arch.iommu if self.iommu else arch.machine), *acceleration, "-m", self.memory, "-smp", str(self.processors),
+                *(arch.iommu if self.iommu else arch.machine), *acceleration,
+                "-m", self.memory, "-smp", str(self.processors),
                 "-kernel", self.kernel.image, "-initrd", self.initramfs,
                 "-append", " ".join(self._append()),
                 "-serial", f"file:{folder}/kernel.log", "-device", "virtio-serial-pci"]
@@ -68,8 +69,9 @@ class Machine:
                        *self.arguments]
 
     def _append(self):
-        return [f"console={self.kernel.arch.console}", KERNEL_ARGUMENTS,
-                *([IOMMU_ARGUMENTS] if self.iommu else []), *self.append.split()]
+        parts = [f"console={self.kernel.arch.console}", KERNEL_ARGUMENTS, self.kernel.append,
+                 IOMMU_ARGUMENTS if self.iommu else "", self.append.strip()]
+        return [part for part in parts if part]
 
 
 PORTS = ["control", "stdin", "stdout", "stderr"]

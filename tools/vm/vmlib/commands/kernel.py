@@ -14,7 +14,7 @@ FACTS = {
     "localversion": ("what the release adds to it", lambda kernel: kernel.localversion),
     "release": ("both together, as uname -r says", lambda kernel: kernel.release),
     "arch": ("the architecture, as Debian calls it", lambda kernel: kernel.arch.debian),
-    "cross": ("what the names of its compiler begin with; empty for this machine's", lambda kernel: kernel.arch.cross),
+    "cross": ("what the names of its compiler begin with, if anything", lambda kernel: kernel.arch.cross),
     "make": ("arguments for make to build against it, one a line", lambda kernel: "\n".join(kernel.make)),
 }
 
