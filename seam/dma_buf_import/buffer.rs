@@ -13,6 +13,7 @@ use kernel::{
         from_err_ptr,
         to_result, //
     },
+    mm::virt::VmaNew,
     prelude::*,
     sync::aref::{
         ARef,
@@ -98,6 +99,17 @@ impl DmaBuf {
         to_result(unsafe { bindings::dma_buf_end_cpu_access(self.as_raw(), direction.into()) })
     }
 
+    /// Maps the buffer into userspace, from its page `first` on, in place of the file that was asked
+    /// to: for an `mmap` operation.
+    ///
+    /// Fails with [`EINVAL`] where the area is not all in the buffer, and with what the exporter
+    /// answers.
+    pub fn mmap(&self, vma: &VmaNew, first: usize) -> Result {
+        // SAFETY: The reference guarantees a valid dma-buf. A `VmaNew` is an area that is just being
+        // set up, the file of which may still be changed.
+        to_result(unsafe { bindings::dma_buf_mmap(self.as_raw(), vma.as_ptr(), first) })
+    }
+
     pub(super) fn as_raw(&self) -> *mut bindings::dma_buf {
         self.0.get()
     }
@@ -106,6 +118,12 @@ impl DmaBuf {
         // SAFETY: Set before the dma-buf was exported and constant since.
         unsafe { (*self.as_raw()).resv }
     }
+}
+
+/// Returns the page of the file that the area was asked to begin with.
+pub fn first_page(vma: &VmaNew) -> usize {
+    // SAFETY: The area is just being set up, so nobody changes it.
+    unsafe { (*vma.as_ptr()).vm_pgoff }
 }
 
 /// The time in which the CPU may access the memory of a dma-buf.

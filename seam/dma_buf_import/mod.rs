@@ -37,6 +37,7 @@ mod vmap;
 pub use self::{
     attachment::Attachment,
     buffer::{
+        first_page,
         CpuAccess,
         DmaBuf, //
     },

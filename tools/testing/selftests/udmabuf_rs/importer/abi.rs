@@ -19,6 +19,8 @@ use kernel::{
 };
 use zerocopy_derive::Immutable;
 
+/// `IMPORTER_MMAP_SHIFT`
+pub(crate) const MMAP_SHIFT: usize = 30;
 /// `IMPORTER_SLOTS`
 pub(crate) const SLOTS: usize = 32;
 

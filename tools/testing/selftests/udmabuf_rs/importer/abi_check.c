@@ -55,6 +55,7 @@ FIELD(fence, fd, 4, 4);
 FIELD(fence, writes, 8, 4);
 FIELD(fence, pad, 12, 4);
 
+static_assert(IMPORTER_MMAP_SHIFT == 30);
 static_assert(IMPORTER_SLOTS == 32);
 static_assert(IMPORTER_BIDIRECTIONAL == 0 && IMPORTER_TO_DEVICE == 1);
 static_assert(IMPORTER_FROM_DEVICE == 2);

@@ -14,6 +14,7 @@ use crate::{
     },
     seam::{
         dma_buf_import::{
+            first_page,
             DmaBuf,
             Fence,
             FenceUsage,
@@ -37,7 +38,9 @@ use kernel::{
         MiscDevice,
         MiscDeviceRegistration, //
     },
+    mm::virt::VmaNew,
     new_mutex,
+    page::PAGE_SHIFT,
     prelude::*,
     sync::{
         Mutex,
@@ -294,6 +297,18 @@ impl OpenFile {
         Ok(KERNEL_MAPPINGS(&mut self.lock()).get(slot)?.buffer().size())
     }
 
+    /// Has userspace map the buffer that a kernel mapping is of.
+    fn map_for_userspace(&self, vma: &VmaNew) -> Result {
+        const PAGES: usize = 1 << (abi::MMAP_SHIFT - PAGE_SHIFT);
+        let first = first_page(vma);
+        let slot = u32::try_from(first / PAGES).map_err(|_| EINVAL)?;
+
+        KERNEL_MAPPINGS(&mut self.lock())
+            .get(slot)?
+            .buffer()
+            .mmap(vma, first % PAGES)
+    }
+
     fn kernel_reads(&self, slot: u32, offset: usize, to: &mut [u8]) -> Result<usize> {
         KERNEL_MAPPINGS(&mut self.lock())
             .get(slot)?
@@ -459,6 +474,10 @@ impl MiscDevice for OpenFile {
             try_pin_init!(Self { holdings <- new_mutex!(holdings) }),
             GFP_KERNEL,
         )
+    }
+
+    fn mmap(this: Pin<&Self>, _file: &File, vma: &VmaNew) -> Result {
+        this.map_for_userspace(vma)
     }
 
     fn ioctl(this: Pin<&Self>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {

@@ -103,6 +103,13 @@ struct importer_fence {
 #define IMPORTER_VMAP_READ	_IOW('I', 18, struct importer_bytes)
 #define IMPORTER_VMAP_WRITE	_IOW('I', 19, struct importer_bytes)
 
+/*
+ * mmap() at this offset and further on maps the buffer that the slot's kernel
+ * mapping is of, by dma_buf_mmap().
+ */
+#define IMPORTER_MMAP_SHIFT	30
+#define IMPORTER_MMAP_OFFSET(slot)	((__u64)(slot) << IMPORTER_MMAP_SHIFT)
+
 /* dma_buf_begin_cpu_access() and dma_buf_end_cpu_access(), as a driver calls them. */
 #define IMPORTER_BEGIN		_IOW('I', 24, struct importer_access)
 #define IMPORTER_END		_IOW('I', 25, struct importer_access)
