@@ -92,7 +92,6 @@ class Column:
 def _column(name, what, arguments, programs=(), device="faux", memory="direct", kernel="stock", compare=True):
     environment = {"COHERENCE_DEVICE": device, "COHERENCE_MEMORY": memory}
     steps = ["!" + LOAD_IMPORTER, *COHERENCE, *programs]
-    arguments = [*arguments, "--kmod", "vgem"]
     ours = Boot(name, what, ["--replace-c", *arguments], steps, environment, kernel)
     theirs = Boot(f"C {name}", f"{what}; the C driver", ["--no-module", *arguments], steps,
                   {**environment, **C_DRIVER}, kernel)

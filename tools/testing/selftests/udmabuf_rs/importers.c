@@ -4,8 +4,6 @@
  * Rows 7 to 10 and 14 of the coherence matrix.
  */
 #include "coherence.h"
-#include <drm/drm.h>
-#include <drm/drm_mode.h>
 
 COHERENCE_FIXTURE(importers);
 
@@ -174,64 +172,64 @@ TEST_F(importers, r09_kernel_reads_what_the_device_wrote)
 
 /* 10: a mapping that userspace makes through an importer --------------------- */
 
-/* A file of the vgem driver, or -errno. */
-static int vgem_open(void)
+/* vgem and its like refuse to map what they have imported (drm_gem_dumb_map_offset). */
+static char *map_through_importer(struct scene *s, int slot, size_t page, size_t pages)
 {
-	for (int minor = 0; minor < 8; minor++) {
-		char path[32], name[16] = "";
-		struct drm_version version = { .name = name, .name_len = sizeof(name) - 1 };
-		int fd;
+	uint64_t offset = IMPORTER_MMAP_OFFSET(slot) + page * s->page;
 
-		snprintf(path, sizeof(path), "/dev/dri/card%d", minor);
-		fd = open(path, O_RDWR | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		if (!ioctl(fd, DRM_IOCTL_VERSION, &version) && !strcmp(name, "vgem"))
-			return fd;
-		close(fd);
-	}
-	return -ENODEV;
+	return map_at(s->importer, offset, pages * s->page, PROT_READ | PROT_WRITE);
 }
 
-/* Where in vgem's file the dma-buf is found: 0 or -errno. */
-static int vgem_place(int vgem, int buf, uint64_t *offset)
-{
-	struct drm_prime_handle prime = { .fd = buf };
-	struct drm_mode_map_dumb dumb = {};
-
-	if (ioctl(vgem, DRM_IOCTL_PRIME_FD_TO_HANDLE, &prime))
-		return -errno;
-	dumb.handle = prime.handle;
-	if (ioctl(vgem, DRM_IOCTL_MODE_MAP_DUMB, &dumb))
-		return -errno;
-	*offset = dumb.offset;
-	return 0;
-}
-
-TEST_F(importers, r10_mapping_through_vgem)
+TEST_F(importers, r10_mapping_of_all)
 {
 	struct scene *s = &self->s;
-	int vgem = vgem_open(), err;
-	uint64_t offset = 0;
 	char *c;
 
-	if (vgem < 0)
-		SKIP(return, "this kernel has no vgem");
-	err = vgem_place(vgem, s->buf, &offset);
-	if (err == -EINVAL)
-		SKIP(return, "vgem maps no imported buffer (drm_gem_dumb_map_offset)");
-	ASSERT_EQ(0, err);
-	c = map_at(vgem, offset, s->size, PROT_READ | PROT_WRITE);
+	ASSERT_EQ(0, importer_vmap(s->importer, 3, s->buf));
+	c = map_through_importer(s, 3, 0, s->pages);
 	ASSERT_NE(MAP_FAILED, c);
-	ASSERT_EQ(0, device_map(s, 0, IMPORTER_BIDIRECTIONAL));
-	ASSERT_EQ(0, buf_sync(s->buf, SYNC_START_W));
-	fill(c, s->page, 1);
-	ASSERT_EQ(0, buf_sync(s->buf, SYNC_END_W));
-	EXPECT_EQ(0, device_has(s, 0, 0, 1));
-	ASSERT_EQ(0, device_puts(s, 0, 0, 2));
-	ASSERT_EQ(0, buf_sync(s->buf, SYNC_START_R));
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, device_map(s, 0, writing[i]));
+		ASSERT_EQ(0, device_puts(s, 0, 1, 10 + i));
+		ASSERT_EQ(0, buf_sync(s->buf, SYNC_START_RW));
+		EXPECT_EQ(s->page, matches(c + s->page, s->page, 10 + i));
+		fill(c, s->page, 20 + i);
+		ASSERT_EQ(0, buf_sync(s->buf, SYNC_END_RW));
+		if (writing[i] == IMPORTER_BIDIRECTIONAL)
+			EXPECT_EQ(0, device_has(s, 0, 0, 20 + i));
+		ASSERT_EQ(0, device_unmap(s, 0));
+		EXPECT_EQ(s->page, matches(c, s->page, 20 + i));
+		EXPECT_EQ(0, cpu_has(s, 1, 10 + i));
+	}
+}
+
+TEST_F(importers, r10_mapping_of_a_part_outlives_the_importer)
+{
+	struct scene *s = &self->s;
+	size_t last = s->pages - 1;
+	char *c;
+
+	ASSERT_EQ(0, bracket_puts(s, last, 1));
+	ASSERT_EQ(0, importer_vmap(s->importer, 0, s->buf));
+	c = map_through_importer(s, 0, last, 1);
+	ASSERT_NE(MAP_FAILED, c);
+	EXPECT_EQ(MAP_FAILED, map_through_importer(s, 0, last, 2));
+	EXPECT_EQ(MAP_FAILED, map_through_importer(s, 1, 0, 1));
+	close(s->importer);
+	s->importer = importer_open();
+	ASSERT_LE(0, s->importer);
+	EXPECT_EQ(s->page, matches(c, s->page, 1));
+	ASSERT_EQ(0, device_map(s, 0, IMPORTER_FROM_DEVICE));
+	ASSERT_EQ(0, device_puts(s, 0, last, 2));
+	ASSERT_EQ(0, device_unmap(s, 0));
 	EXPECT_EQ(s->page, matches(c, s->page, 2));
-	ASSERT_EQ(0, buf_sync(s->buf, SYNC_END_R));
+	munmap(s->a, s->size);
+	munmap(s->b, s->size);
+	close(s->buf);
+	/* What is left of the buffer is this mapping. */
+	EXPECT_EQ(-EBUSY, seal_write(s->memfd));
+	munmap(c, s->page);
+	EXPECT_EQ(0, seal_write_soon(s->memfd));
 }
 
 /* 14: an importer that changes the table it was given ------------------------ */
