@@ -70,7 +70,7 @@ extern "C" {
     pub(crate) fn rs_dma_get_seg_boundary(dev: *mut device) -> c_ulong;
     pub(crate) fn rs_dma_dev_need_sync(dev: *mut device) -> bool;
     pub(crate) fn rs_dma_need_unmap(dev: *mut device) -> bool;
-    pub(crate) fn rs_dma_has_ops(dev: *mut device) -> bool;
+    pub(crate) fn rs_get_dma_ops(dev: *mut device) -> *const c_void;
     pub(crate) fn rs_use_dma_iommu(dev: *mut device) -> bool;
     pub(crate) fn rs_dma_to_phys(dev: *mut device, address: dma_addr_t) -> phys_addr_t;
     pub(crate) fn rs_iommu_dma_to_phys(dev: *mut device, address: dma_addr_t) -> phys_addr_t;

@@ -186,7 +186,7 @@ bool rs_dma_need_unmap(struct device *dev)
 	return dma_need_unmap(dev);
 }
 
-bool rs_dma_has_ops(struct device *dev)
+const void *rs_get_dma_ops(struct device *dev)
 {
 	return get_dma_ops(dev);
 }

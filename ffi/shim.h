@@ -53,7 +53,7 @@ unsigned int rs_dma_get_max_seg_size(struct device *dev);
 unsigned long rs_dma_get_seg_boundary(struct device *dev);
 bool rs_dma_dev_need_sync(struct device *dev);
 bool rs_dma_need_unmap(struct device *dev);
-bool rs_dma_has_ops(struct device *dev);
+const void *rs_get_dma_ops(struct device *dev);
 bool rs_use_dma_iommu(struct device *dev);
 phys_addr_t rs_dma_to_phys(struct device *dev, dma_addr_t address);
 phys_addr_t rs_iommu_dma_to_phys(struct device *dev, dma_addr_t address);

@@ -20,10 +20,15 @@ use kernel::{
 
 /// Something done for a device that must be undone when the device loses its driver.
 pub(crate) trait BoundState: Send + Sync {
+    /// The driver is about to be unbound. It may still undo what it has done.
+    ///
+    /// From now on the core may take away, at any time, what was set up for the driver.
+    fn device_leaving(&self);
+
     /// The driver has been unbound, or the device removed. It still exists.
     ///
-    /// Called with the lock of the device held, possibly more than once, at the same time as
-    /// anything else. What the driver has registered itself to be undone, has been.
+    /// As [`device_leaving`](Self::device_leaving), this may be called more than once, and at the
+    /// same time as anything else.
     fn device_gone(&self);
 }
 
@@ -35,15 +40,15 @@ pub(crate) trait BoundState: Send + Sync {
 ///
 /// # Invariants
 ///
-/// `notifier` is registered with the bus of `device`, if that has one, for as long as the value
-/// lives.
+/// `notifier` is registered with the bus of `device`, if there is a device and it has one, for as
+/// long as the value lives.
 #[pin_data(PinnedDrop)]
 pub(crate) struct UnbindWatch<T: BoundState> {
     #[pin]
     value: T,
     #[pin]
     notifier: Opaque<bindings::notifier_block>,
-    device: ARef<Device>,
+    device: Option<ARef<Device>>,
     #[pin]
     _pin: PhantomPinned,
 }
@@ -54,11 +59,11 @@ unsafe impl<T: BoundState> Send for UnbindWatch<T> {}
 unsafe impl<T: BoundState> Sync for UnbindWatch<T> {}
 
 impl<T: BoundState> UnbindWatch<T> {
-    /// Starts to watch `device` for `value`.
+    /// Starts to watch `device`, if there is one, for `value`.
     ///
     /// Fails with [`EINVAL`] for a device whose bus is going away.
     pub(crate) fn new(
-        device: ARef<Device>,
+        device: Option<ARef<Device>>,
         value: impl PinInit<T, Error>,
     ) -> impl PinInit<Self, Error> {
         try_pin_init!(&this in Self {
@@ -73,12 +78,12 @@ impl<T: BoundState> UnbindWatch<T> {
             _pin: PhantomPinned,
             // INVARIANT: Registers the notifier.
             _: {
-                let bus = bus_of(device);
+                let bus = bus_of(device.as_deref());
                 if !bus.is_null() {
                     // SAFETY: All fields are initialized. The value is pinned and unregisters
                     // the notifier when it is dropped.
                     let notifier = unsafe { &raw mut (*this.as_ptr()).notifier };
-                    // SAFETY: As above; the device keeps its bus alive.
+                    // SAFETY: As above. A bus that is gone is found out and refused.
                     to_result(unsafe { bindings::bus_register_notifier(bus, notifier.cast()) })?;
                 }
             },
@@ -97,20 +102,29 @@ impl<T: BoundState> UnbindWatch<T> {
         // SAFETY: By the safety requirements. `Opaque` is transparent.
         let this = unsafe { &*kernel::container_of!(Opaque::cast_from(notifier), Self, notifier) };
 
-        // CAST: Small constants.
-        let gone = event == bindings::bus_notifier_event_BUS_NOTIFY_UNBOUND_DRIVER as c_ulong
-            || event == bindings::bus_notifier_event_BUS_NOTIFY_REMOVED_DEVICE as c_ulong;
-        if gone && data == raw(&this.device).cast() {
-            this.value.device_gone();
+        let ours = |device: &ARef<Device>| raw(device).cast() == data;
+        if this.device.as_ref().is_some_and(ours) {
+            // CAST: A small constant.
+            match event as bindings::bus_notifier_event {
+                bindings::bus_notifier_event_BUS_NOTIFY_UNBIND_DRIVER
+                | bindings::bus_notifier_event_BUS_NOTIFY_DRIVER_NOT_BOUND => {
+                    this.value.device_leaving()
+                }
+                bindings::bus_notifier_event_BUS_NOTIFY_UNBOUND_DRIVER
+                | bindings::bus_notifier_event_BUS_NOTIFY_REMOVED_DEVICE => {
+                    this.value.device_gone()
+                }
+                _ => (),
+            }
         }
         bindings::NOTIFY_DONE as c_int
     }
 }
 
 /// Returns the bus of `device`, or NULL.
-fn bus_of(device: &Device) -> *const bindings::bus_type {
+fn bus_of(device: Option<&Device>) -> *const bindings::bus_type {
     // SAFETY: The reference guarantees a valid device, whose bus never changes.
-    unsafe { (*raw(device)).bus }
+    device.map_or(core::ptr::null(), |device| unsafe { (*raw(device)).bus })
 }
 
 impl<T: BoundState> Deref for UnbindWatch<T> {
@@ -124,7 +138,7 @@ impl<T: BoundState> Deref for UnbindWatch<T> {
 #[pinned_drop]
 impl<T: BoundState> PinnedDrop for UnbindWatch<T> {
     fn drop(self: Pin<&mut Self>) {
-        let bus = bus_of(&self.device);
+        let bus = bus_of(self.device.as_deref());
         if !bus.is_null() {
             // SAFETY: By the type invariants it is registered. Waits for calls that are under way.
             unsafe { bindings::bus_unregister_notifier(bus, self.notifier.get()) };
@@ -151,6 +165,11 @@ mod tests {
     struct Counter(Arc<Atomic<i32>>);
 
     impl BoundState for Counter {
+        fn device_leaving(&self) {
+            // Comes first.
+            assert_eq!(self.0.load(Relaxed), 0);
+        }
+
         fn device_gone(&self) {
             self.0.fetch_add(1, Relaxed);
         }
@@ -167,7 +186,7 @@ mod tests {
         let device: &Device<Bound> = device.as_ref().as_ref();
         let value = Counter(count.clone());
 
-        KBox::pin_init(UnbindWatch::new(device.into(), Ok(value)), GFP_KERNEL)
+        KBox::pin_init(UnbindWatch::new(Some(device.into()), Ok(value)), GFP_KERNEL)
     }
 
     #[test]

@@ -86,7 +86,12 @@ pub(super) fn needs_unmap(device: &Device) -> bool {
 pub(super) unsafe fn bounces(device: &Device, table: &SgTable) -> bool {
     let raw = raw(device);
     // SAFETY: The reference guarantees a valid device.
-    let (iommu, ops) = unsafe { (ffi::rs_use_dma_iommu(raw), ffi::rs_dma_has_ops(raw)) };
+    let (iommu, ops) = unsafe {
+        (
+            ffi::rs_use_dma_iommu(raw),
+            !ffi::rs_get_dma_ops(raw).is_null(),
+        )
+    };
 
     if !iommu && ops {
         return true;
@@ -109,14 +114,33 @@ pub(super) unsafe fn bounces(device: &Device, table: &SgTable) -> bool {
     })
 }
 
-/// Returns by which table, NULL if by none, addresses of `device` become physical ones.
+/// How addresses of a device become physical ones; only good for comparing.
 ///
-/// It goes when the driver of the device goes, and mappings that it was used for are of no use
-/// without it.
-pub(super) fn translation(device: &Device) -> *const c_void {
-    // SAFETY: The reference guarantees a valid device. Only changed while it has no driver, so not
-    // at the same time: callers are those who map for it, or whom it tells that its driver is gone.
-    unsafe { (*raw(device)).dma_range_map }.cast()
+/// The core takes that away when the device loses its driver, and what was mapped by it can then
+/// not be unmapped any more. What an IOMMU translates does not depend on it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Translation(*const c_void, *const c_void);
+
+// SAFETY: The pointers are not followed.
+unsafe impl Send for Translation {}
+
+impl Translation {
+    /// Returns that of `device` as it is now.
+    pub(super) fn of(device: &Device) -> Self {
+        let raw = raw(device);
+
+        // SAFETY: The reference guarantees a valid device. One that is losing its driver may have
+        // this changed meanwhile; then either answer will do.
+        unsafe {
+            if ffi::rs_use_dma_iommu(raw) {
+                return Self(core::ptr::null(), core::ptr::null());
+            }
+            Self(
+                core::ptr::read_volatile(&raw const (*raw).dma_range_map).cast(),
+                ffi::rs_get_dma_ops(raw).cast(),
+            )
+        }
+    }
 }
 
 /// Tells whether this machine encrypts its memory against devices, so that all DMA bounces.

@@ -21,6 +21,11 @@ pub(crate) fn monotonic() -> Delta {
     Delta::from_nanos(unsafe { bindings::ktime_get() })
 }
 
+/// Returns the identifier of the current thread.
+pub(crate) fn thread() -> i32 {
+    current!().pid()
+}
+
 /// An address space, by which tasks that share one are known as one: the threads of a process.
 ///
 /// Kernel threads have none, and are all known as one. Keeps no memory of the address space alive,

@@ -5,25 +5,36 @@
 //! # Concepts
 //!
 //! Userspace brackets its access to a dma-buf by a START and an END. What a device wrote is fetched
-//! at the START. Behind a bounce buffer that replaces all bytes of the memory, among them those
-//! which somebody else is writing in a bracket of their own. So open brackets in which the CPU
-//! writes are remembered, and as long as there is one nothing is fetched over its bytes.
+//! at the START. Behind a bounce buffer that replaces all bytes of the memory, and where caches are
+//! invalidated it drops what they hold: among them the bytes which somebody else is writing in a
+//! bracket of their own. So open brackets in which the CPU writes are remembered, and as long as
+//! there is one that counts nothing is fetched.
 //!
 //! That must not last forever, or a program that forgets its END keeps everybody else from seeing
 //! what devices write. So a bracket counts
 //!
 //! - until its END,
 //! - until the address space that it was started in is gone: nobody can be writing any more,
-//! - and no longer than [`PATIENCE`] after that address space was last seen to keep the rules:
-//!   when it had none open, or sent an END.
+//! - and no longer than [`PATIENCE`].
 //!
-//! Brackets nest, and those of several threads overlap, so they are counted for each address space.
+//! One that has lasted longer is taken for forgotten. The brackets of a thread that has forgotten
+//! one do not count until it sends an END: else one that never does, and starts over and over, would
+//! always have a young one.
+//!
+//! Brackets nest: an END closes the last one of its thread or, if another thread has started it,
+//! the last one of its address space.
 
 use crate::seam::task::AddressSpace;
 use kernel::{
     prelude::*,
     time::Delta, //
 };
+
+/// The brackets of one thread that are remembered. Of more, the last one stands for all that follow.
+const DEPTH: usize = 8;
+
+/// All that are remembered: bounds what those can use up who start brackets and die.
+const MOST: usize = 256;
 
 /// How long a bracket may stay open and still count.
 pub(super) const PATIENCE: Delta = Delta::from_secs(5);
@@ -40,64 +51,90 @@ impl Space for AddressSpace {
     }
 }
 
-/// The open brackets of one address space.
-struct Writer<S> {
+/// An open bracket.
+struct Bracket<S> {
     space: S,
-    /// Never 0.
-    open: u32,
-    /// When the space last kept the rules.
-    seen: Delta,
+    /// The thread identifier. It may be used again, and no harm comes of that.
+    thread: i32,
+    since: Delta,
 }
 
-impl<S: Space> Writer<S> {
-    fn counts(&self, now: Delta) -> bool {
-        now - self.seen < PATIENCE && self.space.is_alive()
+impl<S: Space> Bracket<S> {
+    fn is_of(&self, space: &S, thread: i32) -> bool {
+        self.thread == thread && self.space == *space
+    }
+
+    fn is_forgotten(&self, now: Delta) -> bool {
+        now - self.since >= PATIENCE
     }
 }
 
-/// The open brackets of a dma-buf in which the CPU writes.
+/// The open brackets of a dma-buf in which the CPU writes, in the order they were opened.
 ///
 /// Times are those since any fixed moment.
-pub(super) struct Brackets<S>(KVec<Writer<S>>);
+pub(super) struct Brackets<S>(KVec<Bracket<S>>);
 
 impl<S: Space> Brackets<S> {
     pub(super) const fn new() -> Self {
         Self(KVec::new())
     }
 
-    /// Opens a bracket of `space`. Fails with [`ENOMEM`], and nothing has changed then.
-    pub(super) fn open(&mut self, space: S, now: Delta) -> Result {
-        self.0.retain(|writer| writer.space.is_alive());
+    /// Opens a bracket of `space`. Fails with [`ENOMEM`], and no bracket is open more or less then.
+    pub(super) fn open(&mut self, space: S, thread: i32, now: Delta) -> Result {
+        self.prune();
+        self.0.reserve(1, GFP_KERNEL_ACCOUNT)?;
 
-        if let Some(writer) = self.0.iter_mut().find(|writer| writer.space == space) {
-            writer.open = writer.open.saturating_add(1);
+        // The oldest tell who forgets, so they stay.
+        let mut of_thread = self
+            .0
+            .iter()
+            .enumerate()
+            .filter(|(_, b)| b.is_of(&space, thread));
+        if let Some((last, _)) = of_thread.nth(DEPTH - 1) {
+            let _ = self.0.remove(last);
+        }
+        if self.0.len() >= MOST {
             return Ok(());
         }
-        self.0.push(
-            Writer {
-                space,
-                open: 1,
-                seen: now,
-            },
-            GFP_KERNEL_ACCOUNT,
-        )?;
+
+        let bracket = Bracket {
+            space,
+            thread,
+            since: now,
+        };
+        self.0.push(bracket, GFP_KERNEL_ACCOUNT)?;
         Ok(())
     }
 
     /// Closes a bracket of `space`, if there is one.
-    pub(super) fn close(&mut self, space: &S, now: Delta) {
-        self.0.retain(|writer| {
-            if writer.space == *space {
-                writer.open -= 1;
-                writer.seen = now;
-            }
-            writer.open != 0 && writer.space.is_alive()
-        });
+    pub(super) fn close(&mut self, space: &S, thread: i32, now: Delta) {
+        let own = self.0.iter().rposition(|b| b.is_of(space, thread));
+        let last = own.or_else(|| self.0.iter().rposition(|b| b.space == *space));
+
+        if let Some(Ok(closed)) = last.map(|at| self.0.remove(at)) {
+            let thread = closed.thread;
+            self.0
+                .retain(|b| !(b.is_of(space, thread) && b.is_forgotten(now)));
+        }
+        self.prune();
     }
 
-    /// Tells whether there is an open bracket that counts.
-    pub(super) fn any(&self, now: Delta) -> bool {
-        self.0.iter().any(|writer| writer.counts(now))
+    /// Forgets those of address spaces that are gone.
+    pub(super) fn prune(&mut self) {
+        self.0.retain(|b| b.space.is_alive());
+    }
+
+    /// Returns until when, at the most, there is a bracket that counts; nothing if there is none.
+    pub(super) fn counting(&self, now: Delta) -> Option<Delta> {
+        let counts = |bracket: &&Bracket<S>| {
+            let forgetful =
+                |b: &Bracket<S>| b.is_of(&bracket.space, bracket.thread) && b.is_forgotten(now);
+            bracket.space.is_alive() && !self.0.iter().any(forgetful)
+        };
+
+        // The youngest that counts lasts longest.
+        let youngest = self.0.iter().rev().find(counts)?;
+        Some(youngest.since + PATIENCE)
     }
 
     /// Tells whether nobody has a bracket open, whether it counts or not.
@@ -127,14 +164,17 @@ mod tests {
         Delta::from_secs(100 + seconds)
     }
 
+    fn any(brackets: &Brackets<Process>, seconds: i64) -> bool {
+        brackets.counting(at(seconds)).is_some()
+    }
+
     #[test]
     fn open_until_end() -> Result {
         let mut brackets = Brackets::new();
-        assert!(!brackets.any(at(0)));
-        brackets.open(A, at(0))?;
-        assert!(brackets.any(at(1)));
-        brackets.close(&A, at(2));
-        assert!(!brackets.any(at(2)));
+        assert!(!any(&brackets, 0));
+        brackets.open(A, 1, at(0))?;
+        assert!(any(&brackets, 1));
+        brackets.close(&A, 1, at(2));
         assert!(brackets.is_empty());
         Ok(())
     }
@@ -142,11 +182,11 @@ mod tests {
     #[test]
     fn nested_are_counted() -> Result {
         let mut brackets = Brackets::new();
-        brackets.open(A, at(0))?;
-        brackets.open(A, at(0))?;
-        brackets.close(&A, at(1));
-        assert!(brackets.any(at(1)));
-        brackets.close(&A, at(1));
+        brackets.open(A, 1, at(0))?;
+        brackets.open(A, 1, at(0))?;
+        brackets.close(&A, 1, at(1));
+        assert!(any(&brackets, 1));
+        brackets.close(&A, 1, at(1));
         assert!(brackets.is_empty());
         Ok(())
     }
@@ -154,14 +194,23 @@ mod tests {
     #[test]
     fn end_of_another_closes_nothing() -> Result {
         let mut brackets = Brackets::new();
-        brackets.close(&B, at(0));
-        brackets.open(A, at(0))?;
-        brackets.close(&B, at(1));
-        assert!(brackets.any(at(1)));
-        brackets.open(B, at(1))?;
-        brackets.close(&A, at(2));
-        assert!(brackets.any(at(2)));
-        brackets.close(&B, at(2));
+        brackets.close(&B, 1, at(0));
+        brackets.open(A, 1, at(0))?;
+        brackets.close(&B, 1, at(1));
+        assert!(any(&brackets, 1));
+        brackets.open(B, 2, at(1))?;
+        brackets.close(&A, 1, at(2));
+        assert!(any(&brackets, 2));
+        brackets.close(&B, 2, at(2));
+        assert!(brackets.is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn another_thread_may_send_the_end() -> Result {
+        let mut brackets = Brackets::new();
+        brackets.open(A, 1, at(0))?;
+        brackets.close(&A, 2, at(1));
         assert!(brackets.is_empty());
         Ok(())
     }
@@ -169,63 +218,85 @@ mod tests {
     #[test]
     fn patience_ends() -> Result {
         let mut brackets = Brackets::new();
-        brackets.open(A, at(0))?;
-        assert!(brackets.any(at(4)));
-        assert!(!brackets.any(at(5)));
+        brackets.open(A, 1, at(0))?;
+        assert!(brackets.counting(at(4)) == Some(at(5)));
+        assert!(!any(&brackets, 5));
         assert!(!brackets.is_empty());
         Ok(())
     }
 
     #[test]
-    fn start_after_start_buys_no_patience() -> Result {
+    fn starting_over_and_over_buys_no_patience() -> Result {
         let mut brackets = Brackets::new();
-        brackets.open(A, at(0))?;
-        brackets.open(A, at(4))?;
-        assert!(!brackets.any(at(5)));
+        for half in 0..40 {
+            for _ in 0..10 {
+                brackets.open(A, 1, at(0) + Delta::from_millis(500 * half))?;
+            }
+            assert!(any(&brackets, half / 2) == (half < 10));
+        }
+        assert!(brackets.0.len() <= DEPTH);
         Ok(())
     }
 
     #[test]
-    fn end_buys_patience() -> Result {
+    fn one_forgotten_does_not_last() -> Result {
         let mut brackets = Brackets::new();
-        brackets.open(A, at(0))?;
-        brackets.open(A, at(4))?;
-        brackets.close(&A, at(4));
-        assert!(brackets.any(at(8)));
-        assert!(!brackets.any(at(9)));
+        brackets.open(A, 1, at(0))?;
+        for second in 0..4 {
+            brackets.open(A, 1, at(second))?;
+            brackets.close(&A, 1, at(second));
+            assert!(any(&brackets, second));
+        }
+        assert!(!any(&brackets, 5));
+        Ok(())
+    }
+
+    #[test]
+    fn an_end_makes_good() -> Result {
+        let mut brackets = Brackets::new();
+        brackets.open(A, 1, at(0))?;
+        brackets.open(A, 1, at(6))?;
+        assert!(!any(&brackets, 6));
+        brackets.close(&A, 1, at(6));
+        assert!(brackets.is_empty());
+        brackets.open(A, 1, at(7))?;
+        assert!(any(&brackets, 7));
         Ok(())
     }
 
     #[test]
     fn patience_is_each_ones_own() -> Result {
         let mut brackets = Brackets::new();
-        brackets.open(A, at(0))?;
-        brackets.open(B, at(4))?;
-        assert!(brackets.any(at(8)));
-        brackets.close(&B, at(8));
-        assert!(!brackets.any(at(8)));
+        brackets.open(A, 1, at(0))?;
+        brackets.open(A, 2, at(3))?;
+        brackets.open(B, 3, at(4))?;
+        assert!(brackets.counting(at(6)) == Some(at(9)));
+        brackets.close(&B, 3, at(6));
+        assert!(brackets.counting(at(6)) == Some(at(8)));
+        brackets.close(&A, 2, at(6));
+        assert!(!any(&brackets, 6));
         Ok(())
     }
 
     #[test]
     fn the_dead_do_not_count_and_are_forgotten() -> Result {
         let mut brackets = Brackets::new();
-        brackets.open(DEAD, at(0))?;
-        assert!(!brackets.any(at(0)));
-        brackets.open(A, at(0))?;
-        brackets.close(&A, at(0));
+        brackets.open(DEAD, 1, at(0))?;
+        assert!(!any(&brackets, 0));
+        brackets.open(A, 2, at(0))?;
+        brackets.close(&A, 2, at(0));
         assert!(brackets.is_empty());
         Ok(())
     }
 
     #[test]
-    fn more_than_can_be_counted() -> Result {
+    fn no_more_are_remembered_than_that() -> Result {
         let mut brackets = Brackets::new();
-        brackets.open(A, at(0))?;
-        brackets.0[0].open = u32::MAX;
-        brackets.open(A, at(0))?;
-        brackets.close(&A, at(0));
-        assert!(brackets.any(at(0)));
+        for thread in 0..1000 {
+            brackets.open(A, thread, at(0))?;
+        }
+        assert!(brackets.0.len() == MOST);
+        assert!(any(&brackets, 1));
         Ok(())
     }
 }

@@ -20,6 +20,7 @@ use crate::{
 use core::{
     cell::UnsafeCell,
     marker::PhantomData,
+    mem::ManuallyDrop,
     ptr::NonNull, //
 };
 use kernel::{
@@ -39,8 +40,12 @@ use kernel::{
         atomic::{
             Acquire,
             Atomic,
-            Relaxed,
+            Full,
             Release, //
+        },
+        barrier::{
+            self,
+            smp_mb, //
         },
     },
     types::Opaque, //
@@ -64,14 +69,39 @@ pub(super) struct Exported<T: Exporter> {
 unsafe impl<T: Exporter> Sync for Exported<T> {}
 
 impl<T: Exporter> Exported<T> {
-    /// Notes one more reason not to leave out a begin or end of CPU access.
+    /// Notes one more reason not to leave out a begin or end of CPU access, before it is there: what
+    /// the CPU writes from now on is either seen by what follows, or passed on by an end that waits.
     pub(super) fn note_busy(&self) {
-        self.busy.fetch_add(1, Relaxed);
+        // Pairs with the barrier in `DmaBuf::needs_sync`.
+        self.busy.fetch_add(1, Full);
     }
 
-    /// Notes one less. What the reason was must be over: what follows is not waited for any more.
+    /// Notes one less. What the reason was must be over: nobody waits for it any more.
     pub(super) fn note_idle(&self) {
         self.busy.fetch_sub(1, Release);
+    }
+}
+
+/// A mapping that is being made, which may need to be synced.
+pub(super) struct Making<'a, T: Exporter>(&'a Exported<T>);
+
+impl<'a, T: Exporter> Making<'a, T> {
+    pub(super) fn new(exported: &'a Exported<T>) -> Self {
+        exported.note_busy();
+        Self(exported)
+    }
+
+    /// The mapping has been made. One that needs to be synced goes on counting.
+    pub(super) fn made(self, needs_sync: bool) {
+        if needs_sync {
+            let _counts = ManuallyDrop::new(self);
+        }
+    }
+}
+
+impl<T: Exporter> Drop for Making<'_, T> {
+    fn drop(&mut self) {
+        self.0.note_idle();
     }
 }
 
@@ -234,9 +264,11 @@ impl<T: Exporter> DmaBuf<T> {
     /// Tells whether there is a mapping that must be synced around CPU access, or a bracket that was
     /// opened while there was one.
     ///
-    /// The answer is a lockless look. A mapping that is made at the same time is a barrier of its
-    /// own; one that goes away counts until that barrier is through.
+    /// The answer is a lockless look. A mapping counts from before it is begun until it is undone:
+    /// what the CPU wrote before this is seen by one that does not count yet.
     pub(crate) fn needs_sync(&self) -> bool {
+        // Pairs with `note_busy`.
+        smp_mb(barrier::Full);
         self.exported().busy.load(Acquire) != 0
     }
 

@@ -5,7 +5,8 @@
 use super::{
     buffer::{
         DmaBuf,
-        Exported, //
+        Exported,
+        Making, //
     },
     mapping::Mapping,
     reserved::Reserved,
@@ -75,8 +76,8 @@ impl CpuAccess {
 ///
 /// # Invariants
 ///
-/// `device` is attached to `buffer` and bound to its driver, and the importer keeps it so until all
-/// mappings for it are unmapped.
+/// `device` is attached to `buffer` and bound to its driver: the importer keeps it so while the
+/// callback runs. It must until all mappings for it are unmapped, but [`Mapping`] copes if not.
 pub(crate) struct Attachment<'a, T: Exporter> {
     buffer: &'a DmaBuf<T>,
     device: ARef<Device>,
@@ -143,8 +144,8 @@ pub(crate) trait Exporter: Sized + Send + Sync + 'static {
 
     /// Ends such an access: what the CPU wrote must become visible to devices.
     ///
-    /// [`Reserved::begin_cpu_access`] and [`Reserved::end_cpu_access`] do that. May run on many tasks at once, and without a `begin_cpu_access` before. Callers ignore the
-    /// result, so there is none.
+    /// [`Reserved::begin_cpu_access`] and [`Reserved::end_cpu_access`] do that. May run on many tasks
+    /// at once, and without a `begin_cpu_access` before. Callers ignore the result, so there is none.
     fn end_cpu_access(_buffer: &DmaBuf<Self>, _access: CpuAccess) {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
@@ -187,9 +188,10 @@ impl<T: Exporter> ExporterVTable<T> {
         // SAFETY: The importer keeps the attachment, and its device bound, until we return.
         let attachment = unsafe { Attachment::new(buffer, (*attachment).dev) };
 
+        let making = Making::new(buffer.exported());
         let table = direction_from_raw(direction)
             .and_then(|direction| T::map(&attachment, &reserved, direction))
-            .and_then(|mapping| reserved.hand_out(mapping));
+            .and_then(|mapping| reserved.hand_out(mapping, making));
         match table {
             Ok(table) => table,
             Err(error) => error.to_ptr(),

@@ -11,9 +11,13 @@ use crate::{
             BoundState,
             UnbindWatch, //
         },
-        dma,
+        dma::{
+            self,
+            Translation, //
+        },
         mm::StableMemory,
-        scatterlist::SgTable, //
+        scatterlist::SgTable,
+        task, //
     },
 };
 use core::{
@@ -25,12 +29,14 @@ use kernel::{
     device::Device,
     dma::DataDirection,
     error::to_result,
-    new_mutex, pr_warn_once,
+    new_mutex,
+    pr_warn_once,
     prelude::*,
     sync::{
         aref::ARef,
         Mutex, //
     },
+    time::Delta, //
 };
 
 /// Attributes of every mapping.
@@ -44,12 +50,24 @@ const ATTRS: c_ulong = bindings::DMA_ATTR_DEBUGGING_IGNORE_CACHELINES as c_ulong
 /// What unmapping does with the bytes of the device.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Unmap {
-    /// Nothing: no device has had the mapping, the CPU's bytes are the only ones.
+    /// Nothing: no device has had the mapping.
     Forget,
     /// They become visible to the CPU.
     Fetch,
-    /// As far as that leaves alone what the CPU is writing.
-    FetchAround,
+    /// Nothing until that time: the CPU is writing. Later, they become visible.
+    FetchAfter(Delta),
+    /// Nothing: what the CPU wrote last has not been passed to the device.
+    Keep,
+}
+
+impl Unmap {
+    fn fetches(self) -> bool {
+        match self {
+            Self::Fetch => true,
+            Self::FetchAfter(time) => task::monotonic() >= time,
+            Self::Forget | Self::Keep => false,
+        }
+    }
 }
 
 /// A scatter list as it is mapped for a device, in the terms of the streaming DMA API.
@@ -68,8 +86,11 @@ struct Streaming {
     needs_sync: bool,
     /// Whether the device reaches copies of the memory instead.
     bounces: bool,
-    /// How addresses of the device and the CPU were related; only compared.
-    translation: *const c_void,
+    /// Whether unmapping does anything.
+    needs_unmap: bool,
+    translation: Translation,
+    /// Whether the device is losing its driver: nothing is synced any more.
+    leaving: bool,
     unmap: Unmap,
 }
 
@@ -129,26 +150,37 @@ impl Streaming {
             direction,
             needs_sync,
             bounces,
-            translation: dma::translation(device),
+            needs_unmap: dma::needs_unmap(device),
+            translation: Translation::of(device),
+            leaving: false,
             unmap: Unmap::Forget,
         })
     }
 
     /// Makes visible to the CPU what the device wrote.
     fn fetch(&self) {
-        // SAFETY: By the type invariants.
-        unsafe {
-            ffi::rs_dma_sync_sg_for_cpu(
-                dma::raw(&self.device),
-                self.entries,
-                self.count,
-                self.direction as u32,
-            )
-        };
+        if self.needs_sync && !self.leaving {
+            // SAFETY: By the type invariants.
+            unsafe {
+                ffi::rs_dma_sync_sg_for_cpu(
+                    dma::raw(&self.device),
+                    self.entries,
+                    self.count,
+                    self.direction as u32,
+                )
+            };
+        }
     }
 
     /// Makes visible to the device what the CPU wrote.
-    fn push(&self) {
+    fn push(&mut self) {
+        if !self.needs_sync {
+            return;
+        }
+        if self.leaving {
+            self.unmap = Unmap::Keep;
+            return;
+        }
         // SAFETY: By the type invariants.
         unsafe {
             ffi::rs_dma_sync_sg_for_device(
@@ -159,36 +191,24 @@ impl Streaming {
             )
         };
     }
-
-    /// Makes visible to the CPU what the device wrote, but leaves alone what the CPU is writing.
-    ///
-    /// Where there are caches between the two, what the CPU wrote is written back line by line
-    /// before other lines are read again. Where there is a copy of all of it, that is not possible.
-    fn fetch_around(&self) {
-        if !self.bounces {
-            self.push();
-            self.fetch();
-        }
-    }
-
-    /// Forgets the mapping instead of unmapping it.
-    fn leak(self) {
-        pr_warn_once!("a device has gone with a dma-buf mapped, and the mapping with it\n");
-        let _leaked = core::mem::ManuallyDrop::new(self);
-    }
 }
 
 impl Drop for Streaming {
     fn drop(&mut self) {
-        let attrs = match self.unmap {
-            Unmap::FetchAround if self.needs_sync && !self.bounces => {
-                self.push();
-                ATTRS
-            }
-            Unmap::Fetch => ATTRS,
-            _ => ATTRS | bindings::DMA_ATTR_SKIP_CPU_SYNC as c_ulong,
-        };
+        if !self.needs_unmap {
+            return;
+        }
+        // What is left of the mapping leads to other memory.
+        if Translation::of(&self.device) != self.translation {
+            pr_warn_once!("a device has gone with a dma-buf mapped, and the mapping with it\n");
+            return;
+        }
 
+        let attrs = if self.unmap.fetches() {
+            ATTRS
+        } else {
+            ATTRS | bindings::DMA_ATTR_SKIP_CPU_SYNC as c_ulong
+        };
         // SAFETY: By the type invariants the entries are mapped in just this way.
         unsafe {
             bindings::dma_unmap_sg_attrs(
@@ -216,17 +236,19 @@ struct Mapped {
 }
 
 impl BoundState for Mapped {
+    /// Stops to sync: what that needs may go away before the mapping does.
+    fn device_leaving(&self) {
+        if let Some(streaming) = &mut *self.streaming.lock() {
+            streaming.leaving = true;
+        }
+    }
+
     /// Ends the mapping, whoever has forgotten to: what it needs of the device goes away as well.
     fn device_gone(&self) {
-        let Some(streaming) = self.streaming.lock().take() else {
-            return;
-        };
+        let mut streaming = self.streaming.lock();
 
-        // Without the table that says where its addresses lead, unmapping them would hit other
-        // memory.
-        if dma::translation(&streaming.device) != streaming.translation {
-            streaming.leak();
-        }
+        // Under the lock: nobody may see that there is no mapping before its bytes are there.
+        *streaming = None;
     }
 }
 
@@ -237,8 +259,8 @@ impl BoundState for Mapped {
 /// direction it was made for, whatever the CPU is about to do: the other directions are not legal
 /// for it, and behind a bounce buffer they copy the wrong way.
 ///
-/// A device that loses its driver before the mapping is dropped takes it along: it is unmapped
-/// then, and never synced again.
+/// A device that loses its driver before the mapping is dropped takes it along: it is not synced
+/// from when that begins, and unmapped when it is through.
 ///
 /// # Invariants
 ///
@@ -276,7 +298,8 @@ impl<'a> Mapping<'a> {
 
         // Importers may change the addresses in the table they get. Where those are needed again
         // they must stay as they are, so the importer gets a copy.
-        let handed = if dma::needs_unmap(device) {
+        let watched = streaming.needs_unmap.then(|| device.into());
+        let handed = if streaming.needs_unmap {
             let mut copy = SgTable::from_memory(memory, limits)?;
             copy.copy_addresses(&table);
             Some(copy)
@@ -286,7 +309,7 @@ impl<'a> Mapping<'a> {
 
         // INVARIANT: `memory` is borrowed for `'a`.
         Ok(Self {
-            mapped: Mapped::place(place, device, streaming, table, handed)?,
+            mapped: Mapped::place(place, watched, streaming, table, handed)?,
             device_writes: direction != DataDirection::ToDevice,
             needs_sync,
             bounces,
@@ -313,16 +336,10 @@ impl<'a> Mapping<'a> {
         self.mapped.streaming.lock().is_some()
     }
 
-    /// Passes ownership to the CPU: what the device wrote becomes visible. If the CPU is writing
-    /// already, its bytes are not overwritten.
-    pub(super) fn sync_for_cpu(&self, cpu_writes: bool) {
-        if !self.needs_sync {
-            return;
-        }
-        if let Some(streaming) = &*self.mapped.streaming.lock() {
-            if cpu_writes {
-                streaming.fetch_around();
-            } else {
+    /// Passes ownership to the CPU: what the device wrote becomes visible.
+    pub(super) fn sync_for_cpu(&self) {
+        if self.needs_sync {
+            if let Some(streaming) = &*self.mapped.streaming.lock() {
                 streaming.fetch();
             }
         }
@@ -330,23 +347,20 @@ impl<'a> Mapping<'a> {
 
     /// Passes ownership to the device: what the CPU wrote becomes visible.
     pub(super) fn sync_for_device(&self) {
-        if !self.needs_sync {
-            return;
-        }
-        if let Some(streaming) = &*self.mapped.streaming.lock() {
-            streaming.push();
+        if self.needs_sync {
+            if let Some(streaming) = &mut *self.mapped.streaming.lock() {
+                streaming.push();
+            }
         }
     }
 
-    /// Notes that the importer has the mapping, and whether the CPU is writing: whenever the
+    /// Notes that the importer has the mapping, and until when the CPU may be writing: whenever the
     /// mapping ends, that decides what becomes of the device's bytes.
-    pub(super) fn set_written_by_cpu(&self, cpu_writes: bool) {
+    pub(super) fn set_written_by_cpu(&self, until: Option<Delta>) {
         if let Some(streaming) = &mut *self.mapped.streaming.lock() {
-            streaming.unmap = if cpu_writes {
-                Unmap::FetchAround
-            } else {
-                Unmap::Fetch
-            };
+            if streaming.unmap != Unmap::Keep {
+                streaming.unmap = until.map_or(Unmap::Fetch, Unmap::FetchAfter);
+            }
         }
     }
 
@@ -371,10 +385,10 @@ impl<'a> Mapping<'a> {
 }
 
 impl Mapped {
-    /// Fills `place` in, and starts to watch `device`.
+    /// Fills `place` in, and starts to watch a device.
     fn place(
         place: KBox<MaybeUninit<UnbindWatch<Self>>>,
-        device: &Device,
+        watched: Option<ARef<Device>>,
         streaming: Streaming,
         table: SgTable,
         handed: Option<SgTable>,
@@ -385,6 +399,6 @@ impl Mapped {
             handed,
         }? Error);
 
-        place.write_pin_init(UnbindWatch::new(device.into(), mapped))
+        place.write_pin_init(UnbindWatch::new(watched, mapped))
     }
 }

@@ -6,6 +6,7 @@
 
 use super::{
     brackets::Brackets,
+    buffer::Making,
     mapping::Mapping,
     CpuAccess,
     DmaBuf,
@@ -81,21 +82,25 @@ impl<'a, T: Exporter> Reserved<'a, T> {
     /// Starts a bracket: what devices wrote becomes visible to the CPU.
     ///
     /// Every mapping is passed to the CPU, in its own direction, whatever the CPU is about to do.
-    /// What the CPU has written in a bracket that is open and counts is not overwritten, see
+    /// Unless a bracket counts in which the CPU writes already: its bytes would be overwritten, see
     /// [`brackets`](super::brackets). Fails with [`ENOMEM`], and has done nothing then.
     pub(crate) fn begin_cpu_access(&self, access: CpuAccess) -> Result {
         let now = task::monotonic();
         let writing = self.brackets(|brackets| {
-            let writing = brackets.any(now);
+            brackets.prune();
+            let before = brackets.counting(now);
             if access.writes() {
-                brackets.open(AddressSpace::current(), now)?;
+                brackets.open(AddressSpace::current(), task::thread(), now)?;
             }
-            Ok::<_, Error>(writing)
-        })?;
+            Ok::<_, Error>((before, brackets.counting(now)))
+        });
+        let (before, writing) = writing?;
 
         self.for_each(|mapping| {
-            mapping.sync_for_cpu(writing);
-            mapping.set_written_by_cpu(writing || access.writes());
+            if before.is_none() {
+                mapping.sync_for_cpu();
+            }
+            mapping.set_written_by_cpu(writing);
         });
         Ok(())
     }
@@ -108,8 +113,8 @@ impl<'a, T: Exporter> Reserved<'a, T> {
 
         let now = task::monotonic();
         let writing = self.brackets(|brackets| {
-            brackets.close(&AddressSpace::current(), now);
-            brackets.any(now)
+            brackets.close(&AddressSpace::current(), task::thread(), now);
+            brackets.counting(now)
         });
         self.for_each(|mapping| {
             mapping.sync_for_device();
@@ -119,11 +124,11 @@ impl<'a, T: Exporter> Reserved<'a, T> {
 
     /// Makes visible to the CPU what devices wrote, and so to a device that is mapped for next.
     ///
-    /// What the CPU has written in a bracket that is open and counts is not overwritten.
+    /// Not while a bracket counts in which the CPU writes.
     pub(crate) fn fetch(&self) {
-        if self.buffer.needs_sync() {
-            let writing = self.with(|protected| protected.brackets.any(task::monotonic()));
-            self.for_each(|mapping| mapping.sync_for_cpu(writing));
+        let writing = self.with(|protected| protected.brackets.counting(task::monotonic()));
+        if writing.is_none() {
+            self.for_each(Mapping::sync_for_cpu);
         }
     }
 
@@ -175,6 +180,7 @@ impl<'a, T: Exporter> Reserved<'a, T> {
             return Ok(());
         }
 
+        let making = Making::new(self.buffer.exported());
         // SAFETY: A virtual device is there for whoever holds it, without a driver to unbind.
         let mapping = unsafe { Mapping::new(self.buffer.memory(), device, direction)? };
         let needs_sync = mapping.needs_sync();
@@ -182,9 +188,7 @@ impl<'a, T: Exporter> Reserved<'a, T> {
         let mapping = unsafe { mapping.erase() };
 
         self.with(|protected| protected.own = Some(mapping));
-        if needs_sync {
-            self.buffer.exported().note_busy();
-        }
+        making.made(needs_sync);
         Ok(())
     }
 
@@ -192,7 +196,11 @@ impl<'a, T: Exporter> Reserved<'a, T> {
     ///
     /// Fails with [`EBUSY`] for a device that writes behind a bounce buffer while another one
     /// writes, and the other way round; and with [`ENOMEM`].
-    pub(super) fn hand_out(&self, mapping: Mapping<'a>) -> Result<*mut bindings::sg_table> {
+    pub(super) fn hand_out(
+        &self,
+        mapping: Mapping<'a>,
+        making: Making<'_, T>,
+    ) -> Result<*mut bindings::sg_table> {
         let needs_sync = mapping.needs_sync();
         // SAFETY: `Exported` drops what the lock protects before the memory.
         let mapping = unsafe { mapping.erase() };
@@ -206,13 +214,11 @@ impl<'a, T: Exporter> Reserved<'a, T> {
             let table = mapping.handed();
             others.reserve(1, GFP_KERNEL)?;
             // From now on unmapping is a barrier.
-            mapping.set_written_by_cpu(protected.brackets.any(task::monotonic()));
+            mapping.set_written_by_cpu(protected.brackets.counting(task::monotonic()));
             others.push(mapping, GFP_KERNEL)?;
             Ok(table)
         })?;
-        if needs_sync {
-            self.buffer.exported().note_busy();
-        }
+        making.made(needs_sync);
         Ok(table)
     }
 
@@ -224,7 +230,7 @@ impl<'a, T: Exporter> Reserved<'a, T> {
             let mapping = imported.remove(at).ok()?;
 
             // Nobody may have told it that the process is gone which was writing.
-            mapping.set_written_by_cpu(protected.brackets.any(task::monotonic()));
+            mapping.set_written_by_cpu(protected.brackets.counting(task::monotonic()));
             Some(mapping)
         });
         let Some(mapping) = mapping else {

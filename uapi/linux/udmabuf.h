@@ -101,7 +101,7 @@
  *   with WRITE, what the memory holds is passed to the devices.
  * - Brackets nest, and those of several threads and processes may overlap. No
  *   START overwrites what is being written in an open WRITE bracket, until its
- *   END, until its process is gone, or for five seconds.
+ *   END (by the same process), until its process is gone, or for five seconds.
  * - A bracket is no lock: while it is open, a device or another process that
  *   writes the same buffer may leave any mix of old and new bytes of the buffer.
  *   Nothing outside the buffer is ever read or written.
