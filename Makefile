@@ -47,9 +47,17 @@ demo:
 check:
 	@$(here)/tools/testing/check
 
-## check-coherence  who sees which bytes, on all kinds of machines: a table
+## check-debug      run them on a kernel that looks at everything, with unit tests
+check-debug:
+	@$(here)/tools/testing/check --debug
+
+## check-coherence  who sees which bytes, on seven kinds of machines: a table
 check-coherence:
 	@$(here)/tools/testing/check --coherence
+
+## check-all        the three above, with one sum
+check-all:
+	@$(here)/tools/testing/check --all
 
 ## check-c          run them against the C driver, to see what it gets wrong
 check-c:
@@ -63,6 +71,6 @@ help:
 	@sed -n 's/^## /  make /p' $(here)/Makefile
 
 .PHONY: modules modules_install clean precheck demo lint help
-.PHONY: check check-coherence check-c
+.PHONY: check check-debug check-coherence check-all check-c
 
 endif

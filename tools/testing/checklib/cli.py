@@ -2,7 +2,9 @@
 """The command line of tools/testing/check, and the order of things."""
 
 import argparse
+import os
 import sys
+from concurrent import futures
 
 from . import guest, host, plan, report
 
@@ -23,12 +25,16 @@ def parser():
     which = parse.add_mutually_exclusive_group()
     which.add_argument("--c-driver", action="store_true",
                        help="run them against the C driver instead, and list where it fails as documented")
+    which.add_argument("--debug", action="store_true", help="run them on the debug kernel instead, with unit tests")
     which.add_argument("--coherence", action="store_true",
                        help="run the coherence matrix instead, and print its table (Markdown)")
+    which.add_argument("--all", action="store_true", help="run all of it, but --c-driver")
     parse.add_argument("--subject", action="append", default=[], metavar="NAME",
                        help="run no other subjects than these")
     parse.add_argument("--boot", action="append", default=[], metavar="NAME",
                        help="run no other boots than these, or columns of the matrix; and nothing on the host")
+    parse.add_argument("--jobs", type=int, default=max(1, min(4, os.cpu_count() or 1)), metavar="N",
+                       help="run up to N boots of the debug kernel or the matrix at a time (default: %(default)s)")
     parse.add_argument("--list", action="store_true", help="list boots and subjects, and run nothing")
     parse.add_argument("--verbose", action="store_true", help="show every line of every test")
     return parse
@@ -37,8 +43,8 @@ def parser():
 def main():
     """Run what was asked for; returns the exit status."""
     options = parser().parse_args()
-    boots, columns = _boots(options), plan.COLUMNS if options.coherence else []
-    hosted = list(HOST) if boots == plan.OURS else []
+    boots, columns = _boots(options), plan.COLUMNS if options.coherence or options.all else []
+    hosted = list(HOST) if boots in (plan.OURS, plan.OURS + plan.DEBUG) else []
     named = boots + [boot for column in columns for boot in (column.ours, column.theirs) if boot]
     if options.list:
         return _list(named, hosted)
@@ -49,9 +55,11 @@ def main():
         return 2
     show = report.Show(options.verbose)
     results = _hosted(hosted, options, show)
-    for boot in boots:
-        results += _run(boot, options, show) or []
-    results += _matrix(columns, options, show)
+    results += _one_by_one([boot for boot in boots if boot not in plan.DEBUG], options, show)
+    debug = [boot for boot in boots if boot in plan.DEBUG]
+    done = _together(debug + [boot for column in columns for boot in (column.ours, column.theirs) if boot], options)
+    results += [result for boot in debug for result in done.get(boot.name, [])]
+    results += report.coherence(*_by_driver(columns, done))
     return report.c_driver(results) if options.c_driver else report.summary(results)
 
 
@@ -60,14 +68,14 @@ def _boots(options):
         return plan.THEIRS
     if options.coherence:
         return []
-    return plan.OURS
+    return plan.OURS + plan.DEBUG if options.all else plan.DEBUG if options.debug else plan.OURS
 
 
 def _list(boots, hosted):
     for name in hosted:
-        print(f"{'host':12} {name}")
+        print(f"{'host':16} {name}")
     for boot in boots:
-        print(f"{boot.name:12} {' '.join(boot.subjects)}")
+        print(f"{boot.name:16} {' '.join(boot.subjects)}")
     return 0
 
 
@@ -76,17 +84,37 @@ def _hosted(hosted, options, show):
             for result in HOST[name](show)]
 
 
-def _run(boot, options, show):
-    """The results of a boot, or None where nothing of it was asked for."""
-    boot = boot.only(options.subject)
-    if not boot.subjects or options.boot and boot.name not in options.boot:
-        return None
-    return guest.run(boot, show)
+def _wanted(boots, options):
+    """What of these boots was asked for."""
+    boots = [boot.only(options.subject) for boot in boots if not options.boot or boot.name in options.boot]
+    return [boot for boot in boots if boot.subjects]
 
 
-def _matrix(columns, options, show):
-    """The results of the coherence matrix, whose table is printed."""
-    ours = [(column, _run(column.ours, options, show)) for column in columns]
-    theirs = [(column, _run(column.theirs, options, show)) for column in columns if column.theirs]
-    ours, theirs = ([(column, results) for column, results in part if results is not None] for part in (ours, theirs))
-    return report.coherence(ours, theirs) if ours or theirs else []
+def _one_by_one(boots, options, show):
+    """The results of boots whose tests measure time."""
+    return [result for boot in _wanted(boots, options) for result in guest.run(boot, show)]
+
+
+def _together(boots, options):
+    """The results of boots by name, of which some run at a time: they wait a lot, or keep one processor busy."""
+    boots = _wanted(boots, options)
+    # The first on the debug kernel has it made, which takes a quarter of an hour. No other should wait for that.
+    slow = [boot for boot in boots if boot.kernel == "debug"]
+    boots = slow[:1] + [boot for boot in boots if boot not in slow] + slow[1:]
+
+    def run(boot):
+        show = report.Held(options.verbose)
+        try:
+            return guest.run(boot, show)
+        finally:
+            show.release()
+
+    with futures.ThreadPoolExecutor(max_workers=options.jobs) as pool:
+        return dict(zip((boot.name for boot in boots), pool.map(run, boots)))
+
+
+def _by_driver(columns, done):
+    """The columns of the matrix that were run, with their results: ours and those of the C driver."""
+    ours = [(column, done[column.ours.name]) for column in columns if column.ours.name in done]
+    theirs = [(column, done[column.theirs.name]) for column in columns if column.theirs and column.theirs.name in done]
+    return ours, theirs

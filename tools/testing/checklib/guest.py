@@ -9,10 +9,13 @@ from pathlib import Path
 
 from . import build, ktap
 from .build import IMPORTER, VM
+from .plan import KUNIT
 
 MARK = re.compile(r"^@@check (begin|end) (\S+)(?: (\d+))?$")
+# The status of tools/vm/run for a kernel log that has a report.
+REPORT = 99
 # How tools/vm/run says what a command cannot say of itself.
-VERDICTS = {99: "the kernel log has a report", 124: "did not end in time", 125: "could not be built, booted or loaded"}
+VERDICTS = {REPORT: "the kernel log has a report", 124: "did not end in time", 125: "could not be built, booted or loaded"}
 
 SCRIPT_HEAD = """#!/bin/sh
 # The host finds its way through the output by the lines that begin with @@check.
@@ -23,6 +26,11 @@ run() {
 	timeout -s KILL "$LIMIT" "/check/$subject" "$@" 2>&1
 	echo "@@check end $subject $?"
 }
+kunit() {
+	echo "@@check begin kunit"
+	cat /sys/kernel/debug/kunit/*/results
+	echo "@@check end kunit 0"
+}
 """
 
 
@@ -30,7 +38,7 @@ def script(boot):
     """The shell script that runs the steps of a boot."""
     lines = [SCRIPT_HEAD, f"LIMIT={boot.limit}"]
     lines += [f"export {name}={value}" for name, value in boot.environment.items()]
-    lines += [step[1:] if step.startswith("!") else f"run {step}" for step in boot.steps]
+    lines += [step[1:] if step.startswith("!") else step if step == KUNIT else f"run {step}" for step in boot.steps]
     return "\n".join(lines) + "\nexit 0\n"
 
 
@@ -39,31 +47,36 @@ def run(boot, show):
     started = time.monotonic()
     show.heading(f"boot {boot.name}: {boot.why}")
     with tempfile.TemporaryDirectory(prefix="udmabuf-check-") as name:
-        file = Path(name) / "check.sh"
+        file, log = Path(name) / "check.sh", Path(name) / "kernel.log"
         file.write_text(script(boot))
         file.chmod(0o755)
         try:
-            command = _command(boot, file)
+            command = _command(boot, file, log)
         except build.BuildError as error:
             return [ktap.Result(boot.name, f"boot {boot.name}", ktap.FAILED, str(error), boot=boot.name)]
         reader = _Reader(boot, show)
-        status = _boot(command, reader.line)
-    results = reader.end() + _verdict(boot, status)
+        status = _boot(command, reader.line, show.errors)
+        text = log.read_text(errors="replace") if log.exists() else ""
+    results = reader.end() + _verdict(boot, status, text)
     for result in results:
         result.boot = boot.name
     show.line(f"# boot {boot.name}: {time.monotonic() - started:.0f} s")
     return results
 
 
-def _verdict(boot, status):
-    """What the boot as a whole amounts to: nothing where it went well."""
+def _verdict(boot, status, log):
+    """What the boot as a whole amounts to: nothing where it went well, unless it had to fail."""
+    name = f"boot {boot.name}"
+    if boot.report:
+        caught = status == REPORT and re.search(boot.report, log)
+        reason = "" if caught else f"no such report failed it: {boot.report} (status {status})"
+        return [ktap.Result(boot.name, f"{name}: {boot.why}", ktap.PASSED if caught else ktap.FAILED, reason)]
     if status:
-        return [ktap.Result(boot.name, f"boot {boot.name}", ktap.FAILED,
-                            VERDICTS.get(status, f"ended with status {status}"))]
+        return [ktap.Result(boot.name, name, ktap.FAILED, VERDICTS.get(status, f"ended with status {status}"))]
     return []
 
 
-def _command(boot, file):
+def _command(boot, file, log):
     programs = build.programs(boot.kernel)
     add = [f"--add={file}=/check.sh"]
     for subject in boot.subjects:
@@ -72,12 +85,14 @@ def _command(boot, file):
     if any(IMPORTER in step for step in boot.steps):
         add.append(f"--add={build.importer(boot.kernel)}=/check/{IMPORTER}")
     limit = 120 + boot.limit * len(boot.subjects)
-    return [str(VM / "run"), f"--kernel={boot.kernel}", *boot.arguments, f"--timeout={limit}", *add, "--",
+    # Without --log it is kept where people find it.
+    kept = [f"--log={log}"] if boot.report else []
+    return [str(VM / "run"), f"--kernel={boot.kernel}", *boot.arguments, f"--timeout={limit}", *kept, *add, "--",
             "/check.sh"]
 
 
-def _boot(command, line):
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace") as process:
+def _boot(command, line, errors):
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, errors="replace") as process:
         for text in process.stdout:
             line(text.rstrip("\r\n"))
         return process.wait()
@@ -111,7 +126,7 @@ class _Reader:
         if which == "begin":
             self.seen.add(subject)
             self.started = time.monotonic()
-            self.parser = ktap.Parser(subject)
+            self.parser = (ktap.KUnit if subject == KUNIT else ktap.Parser)(subject)
             self.show.subject(subject)
 
     def end(self):

@@ -85,3 +85,35 @@ class Parser:
     def _all_skipped(self, exit_status):
         # The harness ends so where everything was skipped.
         return exit_status == 4 and all(result.status == SKIPPED for result in self.results)
+
+
+class KUnit(Parser):
+    """Reads what the kernel says of unit tests: one suite after the other, tests indented below it.
+
+    No suite at all is a failure, as for a program without a plan.
+    """
+
+    SUITE = re.compile(r"^# Subtest: (\S+)$")
+    # Further right are the parameters of a test, which has a result of its own.
+    TEST = re.compile(r"^ {4}\S")
+
+    def __init__(self, subject):
+        super().__init__(subject)
+        self._suite = ""
+
+    def line(self, text):
+        """Take one line; returns the result that it is, or None."""
+        if not self.TEST.match(text):
+            return None
+        text = text.strip()
+        suite = self.SUITE.match(text)
+        if suite:
+            self._suite = suite.group(1)
+            return None
+        before = self.plan or 0
+        result = super().line(text)
+        if PLAN.match(text):
+            self.plan += before
+        if result:
+            result.name = f"{self._suite}.{result.name}"
+        return result

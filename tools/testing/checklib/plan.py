@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import List, Optional
 
 UPSTREAM = "upstream"
+# No program, but the unit tests of the modules that are loaded, see guest.py.
+KUNIT = "kunit"
 
 RESERVE_2_GIB = "echo 1024 > /proc/sys/vm/nr_hugepages"
 KEEP_128_MIB = "echo 64 > /proc/sys/vm/nr_hugepages"
@@ -30,6 +32,8 @@ class Boot:
     kernel: str = "stock"
     # Seconds after which one program is ended; a boot has the sum of its own.
     limit: int = 300
+    # What the run must be failed for: a report in the kernel log that matches. Empty: it must be clean.
+    report: str = ""
 
     @property
     def subjects(self):
@@ -57,12 +61,15 @@ EDU = ["--edu=0xffffffff"]
 MAIN = ["--mem", "3G", "--append", "init_on_alloc=0", "--kmod", "zram", "--kmod", "vgem"] + EDU
 BOUNCE = ["--append", "swiotlb=force", "--kmod", "vgem"] + EDU
 
+# The core has a WARN for a kernel mapping that fails.
+VMAP_WARNS = ["--expect-log", "WARNING: .*dma-buf/dma-buf.c.* dma_buf_vmap"]
+
 OURS = [
     Boot("main", "in place of the C driver", ["--replace-c"] + MAIN, EVERYTHING + ["naming", "device"]),
     Boot("bounce", "every DMA mapping bounces", ["--replace-c"] + BOUNCE,
          ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "sync", "share", "device"]),
     Boot("vmapfail", "a kernel mapping fails, of which the core warns",
-         ["--replace-c", "--expect-log", "WARNING: .*dma-buf/dma-buf.c.* dma_buf_vmap"],
+         ["--replace-c"] + VMAP_WARNS,
          ["!" + LOAD_IMPORTER, "vmapfail"]),
     Boot("beside", "next to the C driver", [], ["naming", "create"], {"UDMABUF_NODE": "/dev/udmabuf_rs"}),
 ]
@@ -79,6 +86,23 @@ THEIRS = [
 ]
 
 
+# On a kernel that looks at everything, and takes its time for it. What the stock kernel has as modules it has built in.
+DEBUG_MAIN = ["--replace-c", "--mem", "4G"] + EDU
+
+DEBUG = [
+    Boot("debug", "in place of the C driver, debug kernel", DEBUG_MAIN, EVERYTHING + ["naming", "device", KUNIT],
+         kernel="debug", limit=400),
+    Boot("debug-bounce", "every DMA mapping bounces, debug kernel", DEBUG_MAIN + ["--append", "swiotlb=force"],
+         ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "sync", "share", "device", *COHERENCE],
+         kernel="debug", limit=400),
+    Boot("debug-beside", "next to the C driver, debug kernel", VMAP_WARNS,
+         ["naming", "create", "!" + LOAD_IMPORTER, "vmapfail"], {"UDMABUF_NODE": "/dev/udmabuf_rs"}, kernel="debug"),
+    # The other leak detector, which takes half a minute, has nothing to find here.
+    Boot("debug-leak", "a mapping that is leaked on purpose must fail the run", ["--replace-c", "--append", "kmemleak=off"],
+         ["!" + LOAD_IMPORTER, "leak"], kernel="debug", report="DMA-API: still mapped"),
+]
+
+
 @dataclass(frozen=True)
 class Column:
     """One kind of machine of the coherence matrix: a boot with our driver, and perhaps one with the C driver."""
@@ -92,8 +116,8 @@ class Column:
 def _column(name, what, arguments, programs=(), device="faux", memory="direct", kernel="stock", compare=True):
     environment = {"COHERENCE_DEVICE": device, "COHERENCE_MEMORY": memory}
     steps = ["!" + LOAD_IMPORTER, *COHERENCE, *programs]
-    ours = Boot(name, what, ["--replace-c", *arguments], steps, environment, kernel)
-    theirs = Boot(f"C {name}", f"{what}; the C driver", ["--no-module", *arguments], steps,
+    ours = Boot(f"matrix-{name}", what, ["--replace-c", *arguments], steps, environment, kernel)
+    theirs = Boot(f"matrix-{name}-c", f"{what}; the C driver", ["--no-module", *arguments], steps,
                   {**environment, **C_DRIVER}, kernel)
     return Column(name, what, ours, theirs if compare else None)
 
@@ -109,6 +133,7 @@ COLUMNS = [
             memory="translated"),
     _column("32-bit", "edu with 32 address bits where memory has 6 GiB", [*EDU, "--mem", "6G"],
             device="edu", memory="bounced"),
+    _column("debug", "the debug kernel", [], kernel="debug", compare=False),
     _column("arm64", "arm64, a device that is not coherent", [], ["maintenance"], kernel="arm64"),
     _column("16k", "the same with pages of 16 KiB", [], ["maintenance"], kernel="arm64-16k", compare=False),
 ]

@@ -2,6 +2,7 @@
 """What is printed, while it runs and at the end."""
 
 import re
+import subprocess
 import sys
 
 from . import ktap, matrix, plan
@@ -12,6 +13,9 @@ OWN = "own_"
 
 class Show:
     """Lines for a person, as they come."""
+
+    # Where a boot writes what it says of itself: as we do.
+    errors = None
 
     def __init__(self, verbose):
         self.verbose = verbose
@@ -45,6 +49,24 @@ class Show:
             self.line(text)
         elif not ktap.CHATTER.match(text):
             self._held.append(text)
+
+
+class Held(Show):
+    """A show that is held back: what runs at the same time would get mixed up."""
+
+    errors = subprocess.STDOUT
+
+    def __init__(self, verbose):
+        super().__init__(verbose)
+        self._lines = []
+
+    def line(self, text):
+        """Keeps it."""
+        self._lines.append(text)
+
+    def release(self):
+        """Prints all that was kept."""
+        print("\n".join(self._lines), flush=True)
 
 
 def summary(results):
@@ -96,6 +118,8 @@ def coherence(ours, theirs):
 
     Returns the cells of ours as results, and what else the run was good for.
     """
+    if not ours and not theirs:
+        return []
     print("\n## Coherence matrix\n")
     for column in plan.COLUMNS:
         print(f"- {column.name}: {column.what}")
@@ -136,15 +160,21 @@ def _notes(table, left):
         print(f"- {result.boot}: {result.name}{_because(result)}")
     failed, missing = {}, {}
     for name, cell in sorted(cells, key=lambda pair: pair[1].row):
-        for result in cell.having(ktap.FAILED):
-            failed.setdefault(result.test, []).append(name)
+        for tests in _failed_tests(cell):
+            failed.setdefault((cell.row, tests), []).append(name)
         for reason in cell.reasons:
             in_part = "" if cell.status == ktap.SKIPPED else " in part"
             missing.setdefault((cell.row, reason), []).append(name + in_part)
-    for test, names in failed.items():
-        print(f"- FAIL in {', '.join(names)}: {test}")
+    for (row, tests), names in failed.items():
+        print(f"- row {row} fails in {', '.join(names)}: {tests}")
     for (row, reason), names in missing.items():
         print(f"- row {row} not shown in {', '.join(names)}: {reason}")
+
+
+def _failed_tests(cell):
+    """Their names without the row's, in one string if there are any."""
+    names = [matrix.ROW.sub("", result.test) for result in cell.having(ktap.FAILED)]
+    return [", ".join(names)] if names else []
 
 
 def _can_fail(results):
@@ -165,8 +195,7 @@ def _row_name(row):
 
 
 def _cell(column, cell):
-    failed = cell.having(ktap.FAILED)
-    reason = ", ".join(result.test for result in failed) if failed else "; ".join(cell.reasons)
+    reason = ", ".join(_failed_tests(cell)) or "; ".join(cell.reasons)
     return ktap.Result("coherence", _row_name(cell.row), cell.status, reason, boot=column)
 
 

@@ -59,3 +59,31 @@ class Ktap(unittest.TestCase):
     def test_upstream_style(self):
         self.assertEqual(results("1..1\nok 1 drivers/dma-buf/udmabuf: [PASS,test-1]\n", 0),
                          [("drivers/dma-buf/udmabuf: [PASS,test-1]", "passed")])
+
+
+class KUnit(unittest.TestCase):
+    SUITE = ("KTAP version 1\n1..1\n    KTAP version 1\n    # Subtest: {0}\n    1..2\n    ok 1 one\n    {1} 2 two\n"
+             "# {0}: pass:2 fail:0 skip:0 total:2\n{1} 1 {0}\n")
+
+    def results(self, text):
+        parser = ktap.KUnit("kunit")
+        for line in text.splitlines():
+            parser.line(line)
+        return [(result.name, result.status) for result in parser.end(0)]
+
+    def test_two_suites(self):
+        self.assertEqual(self.results(self.SUITE.format("a", "ok") + self.SUITE.format("b", "not ok")),
+                         [("a.one", "passed"), ("a.two", "passed"), ("b.one", "passed"), ("b.two", "failed")])
+
+    def test_no_suite_is_a_failure(self):
+        for text in ("", "cat: /sys/kernel/debug/kunit/*/results: No such file or directory\n"):
+            self.assertEqual([status for _, status in self.results(text)], ["failed"])
+
+    def test_parameters_of_a_test(self):
+        text = ("    # Subtest: a\n    1..1\n        KTAP version 1\n        # Subtest: one\n        1..2\n"
+                "        ok 1 x\n        ok 2 y\n    ok 1 one\nok 1 a\n")
+        self.assertEqual(self.results(text), [("a.one", "passed")])
+
+    def test_suite_that_was_cut_off(self):
+        text = "KTAP version 1\n1..1\n    # Subtest: a\n    1..2\n    ok 1 one\n"
+        self.assertEqual([status for _, status in self.results(text)], ["passed", "failed"])
