@@ -44,7 +44,7 @@ def main():
     """Run what was asked for; returns the exit status."""
     options = parser().parse_args()
     boots, columns = _boots(options), plan.COLUMNS if options.coherence or options.all else []
-    hosted = list(HOST) if boots in (plan.OURS, plan.OURS + plan.DEBUG) else []
+    hosted = list(HOST) if boots[:1] == plan.OURS[:1] else []
     named = boots + [boot for column in columns for boot in (column.ours, column.theirs) if boot]
     if options.list:
         return _list(named, hosted)
@@ -68,7 +68,7 @@ def _boots(options):
         return plan.THEIRS
     if options.coherence:
         return []
-    return plan.OURS + plan.DEBUG if options.all else plan.DEBUG if options.debug else plan.OURS
+    return plan.OURS + plan.DEBUG + plan.ALSO if options.all else plan.DEBUG if options.debug else plan.OURS
 
 
 def _list(boots, hosted):

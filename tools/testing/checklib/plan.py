@@ -93,13 +93,20 @@ DEBUG = [
     Boot("debug", "in place of the C driver, debug kernel", DEBUG_MAIN, EVERYTHING + ["naming", "device", KUNIT],
          kernel="debug", limit=400),
     Boot("debug-bounce", "every DMA mapping bounces, debug kernel", DEBUG_MAIN + ["--append", "swiotlb=force"],
-         ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "sync", "share", "device", *COHERENCE],
+         ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "sync", "share", "device", "coherence"],
          kernel="debug", limit=400),
     Boot("debug-beside", "next to the C driver, debug kernel", VMAP_WARNS,
          ["naming", "create", "!" + LOAD_IMPORTER, "vmapfail"], {"UDMABUF_NODE": "/dev/udmabuf_rs"}, kernel="debug"),
     # The other leak detector, which takes half a minute, has nothing to find here.
     Boot("debug-leak", "a mapping that is leaked on purpose must fail the run", ["--replace-c", "--append", "kmemleak=off"],
          ["!" + LOAD_IMPORTER, "leak"], kernel="debug", report="DMA-API: still mapped"),
+]
+
+
+# For what is in no other list.
+ALSO = [
+    Boot("arm64-bounce", "not coherent, and every mapping bounces: the driver's own must not",
+         ["--replace-c", "--append", "swiotlb=force"], ["bounce"], kernel="arm64"),
 ]
 
 

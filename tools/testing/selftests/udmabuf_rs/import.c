@@ -322,7 +322,7 @@ static void *race(void *arg)
 	return NULL;
 }
 
-TEST_F(import, C8_mapping_and_brackets_race)
+TEST_F_TIMEOUT(import, C8_mapping_and_brackets_race, 240)
 {
 	long long before = read_number(TLB_USED);
 	struct racer racers[4];
