@@ -87,12 +87,12 @@ THEIRS = [
 
 
 # On a kernel that looks at everything, and takes its time for it. What the stock kernel has as modules it has built in.
-DEBUG_MAIN = ["--replace-c", "--mem", "4G"] + EDU
+DEBUG_MAIN = ["--replace-c", "--mem", "4G", "--append", "init_on_alloc=0"] + EDU
 
 DEBUG = [
     Boot("debug", "in place of the C driver, debug kernel", DEBUG_MAIN, EVERYTHING + ["naming", "device", KUNIT],
          kernel="debug", limit=400),
-    Boot("debug-bounce", "every DMA mapping bounces, debug kernel", DEBUG_MAIN + ["--append", "swiotlb=force"],
+    Boot("debug-bounce", "every DMA mapping bounces, debug kernel", ["--replace-c", "--mem", "4G", "--append", "swiotlb=force"] + EDU,
          ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "sync", "share", "device", "coherence"],
          kernel="debug", limit=400),
     Boot("debug-beside", "next to the C driver, debug kernel", VMAP_WARNS,

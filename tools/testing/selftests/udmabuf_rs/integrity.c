@@ -282,7 +282,7 @@ TEST_F(integrity, C2_through_swap_after_the_buffer_is_gone)
 	EXPECT_EQ(size, surviving(memfd, size, 4));
 }
 
-TEST_F(integrity, changed_after_it_came_back_from_swap)
+TEST_F_TIMEOUT(integrity, changed_after_it_came_back_from_swap, 120)
 {
 	size_t size = 8 * MIB, pages = size / page_size();
 	int memfd = memfd_new(size), buf;
