@@ -43,6 +43,10 @@
 
 #include "kselftest_harness.h"
 
+/* Seconds after which a test hangs. An emulated machine with KASAN takes long for some. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	120
+
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE	0x0010
 #endif
