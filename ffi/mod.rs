@@ -19,8 +19,10 @@ use kernel::{
         mm_struct,
         page,
         phys_addr_t,
+        pte_t,
         scatterlist,
-        vm_area_struct, //
+        vm_area_struct,
+        vm_fault, //
     },
     ffi::{
         c_char,
@@ -52,7 +54,7 @@ extern "C" {
     pub(crate) fn rs_folio_mark_uptodate(folio: *mut folio);
     pub(crate) fn rs_page_to_pfn(page: *mut page) -> c_ulong;
     pub(crate) fn rs_pfn_to_page(pfn: c_ulong) -> *mut page;
-    pub(crate) fn rs_page_is_poisoned(page: *mut page) -> bool;
+    pub(crate) fn rs_pages_are_poisoned(pfn: c_ulong, count: c_ulong) -> bool;
     pub(crate) fn rs_lowmem_page_address(page: *mut page) -> *mut c_void;
     pub(crate) fn rs_memcpy_from_page(to: *mut c_void, page: *mut page, offset: usize, len: usize);
     pub(crate) fn rs_memcpy_to_page(
@@ -64,6 +66,17 @@ extern "C" {
     pub(crate) fn rs_vmap(pages: *mut *mut page, count: c_uint) -> *mut c_void;
     pub(crate) fn rs_vunmap(address: *const c_void);
     pub(crate) fn rs_vm_flags_set(vma: *mut vm_area_struct, flags: c_ulong);
+
+    pub(crate) fn rs_entries_per_table() -> usize;
+    pub(crate) fn rs_vmf_is_empty(vmf: *mut vm_fault) -> bool;
+    pub(crate) fn rs_vmf_is_huge(vmf: *mut vm_fault) -> bool;
+    pub(crate) fn rs_fill_entries(
+        vma: *mut vm_area_struct,
+        address: c_ulong,
+        entry: *mut pte_t,
+        pfn: c_ulong,
+        count: usize,
+    );
 
     pub(crate) fn rs_sg_set_page(sg: *mut scatterlist, page: *mut page, len: c_uint);
     pub(crate) fn rs_dma_get_max_seg_size(dev: *mut device) -> c_uint;

@@ -125,10 +125,27 @@ struct page *rs_pfn_to_page(unsigned long pfn)
  * A hugetlb folio carries the mark on its head, and which of its pages is bad
  * is not for modules to know: the whole folio counts as poisoned.
  */
-bool rs_page_is_poisoned(struct page *page)
+static bool page_is_poisoned(struct page *page)
 {
 	return PageHWPoison(page) ||
 	       (folio_test_hugetlb(page_folio(page)) && folio_test_hwpoison(page_folio(page)));
+}
+
+bool rs_pages_are_poisoned(unsigned long pfn, unsigned long count)
+{
+	unsigned long end = pfn + count;
+
+	while (pfn < end) {
+		struct page *page = pfn_to_page(pfn);
+		struct folio *folio = page_folio(page);
+
+		if (count == 1)
+			return page_is_poisoned(page);
+		if (folio_contain_hwpoisoned_page(folio))
+			return true;
+		pfn += folio_nr_pages(folio) - folio_page_idx(folio, page);
+	}
+	return false;
 }
 
 void *rs_lowmem_page_address(struct page *page)
@@ -159,6 +176,36 @@ void rs_vunmap(const void *address)
 void rs_vm_flags_set(struct vm_area_struct *vma, unsigned long flags)
 {
 	vm_flags_set(vma, flags);
+}
+
+size_t rs_entries_per_table(void)
+{
+	return PTRS_PER_PTE;
+}
+
+bool rs_vmf_is_empty(struct vm_fault *vmf)
+{
+	return pmd_none(pmdp_get_lockless(vmf->pmd));
+}
+
+bool rs_vmf_is_huge(struct vm_fault *vmf)
+{
+	return pmd_leaf(pmdp_get_lockless(vmf->pmd));
+}
+
+/*
+ * What vmf_insert_pfn() does for one page, for many in a table that is locked.
+ * The caching attributes are those of the area: what a memfd is made of is
+ * ordinary memory, in which there are no others to look up.
+ */
+void rs_fill_entries(struct vm_area_struct *vma, unsigned long address, pte_t *entry,
+		     unsigned long pfn, size_t count)
+{
+	for (; count--; address += PAGE_SIZE, entry++, pfn++) {
+		if (pte_none(ptep_get(entry)) && !page_is_poisoned(pfn_to_page(pfn)))
+			set_pte_at(vma->vm_mm, address, entry,
+				   pte_mkspecial(pfn_pte(pfn, vma->vm_page_prot)));
+	}
 }
 
 void rs_sg_set_page(struct scatterlist *sg, struct page *page, unsigned int len)

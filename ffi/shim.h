@@ -8,6 +8,7 @@
 #ifndef UDMABUF_RS_FFI_SHIM_H
 #define UDMABUF_RS_FFI_SHIM_H
 
+#include <linux/pgtable.h>
 #include <linux/types.h>
 
 struct device;
@@ -18,6 +19,7 @@ struct mm_struct;
 struct page;
 struct scatterlist;
 struct vm_area_struct;
+struct vm_fault;
 
 /* Files, inodes, seals: linux/fs.h, linux/memfd.h, linux/hugetlb.h */
 bool rs_shmem_file(struct file *file);
@@ -39,13 +41,20 @@ void rs_folio_zero(struct folio *folio);
 void rs_folio_mark_uptodate(struct folio *folio);
 unsigned long rs_page_to_pfn(struct page *page);
 struct page *rs_pfn_to_page(unsigned long pfn);
-bool rs_page_is_poisoned(struct page *page);
+bool rs_pages_are_poisoned(unsigned long pfn, unsigned long count);
 void *rs_lowmem_page_address(struct page *page);
 void rs_memcpy_from_page(void *to, struct page *page, size_t offset, size_t len);
 void rs_memcpy_to_page(struct page *page, size_t offset, const void *from, size_t len);
 void *rs_vmap(struct page **pages, unsigned int count);
 void rs_vunmap(const void *address);
 void rs_vm_flags_set(struct vm_area_struct *vma, unsigned long flags);
+
+/* Page tables: linux/pgtable.h */
+size_t rs_entries_per_table(void);
+bool rs_vmf_is_empty(struct vm_fault *vmf);
+bool rs_vmf_is_huge(struct vm_fault *vmf);
+void rs_fill_entries(struct vm_area_struct *vma, unsigned long address, pte_t *entry,
+		     unsigned long pfn, size_t count);
 
 /* DMA: linux/scatterlist.h, linux/dma-mapping.h, -direct.h and -map-ops.h, linux/iommu.h */
 void rs_sg_set_page(struct scatterlist *sg, struct page *page, unsigned int len);

@@ -12,5 +12,6 @@ pub(crate) mod memfd;
 pub(crate) mod misc;
 pub(crate) mod mm;
 pub(crate) mod param;
+pub(crate) mod rwsem;
 pub(crate) mod scatterlist;
 pub(crate) mod task;

@@ -15,7 +15,13 @@ use super::{
 };
 use crate::{
     ffi,
-    seam::mm::StableMemory, //
+    seam::{
+        mm::{
+            fault::EntrySizes,
+            StableMemory, //
+        },
+        rwsem::new_rwsem, //
+    },
 };
 use core::{
     cell::UnsafeCell,
@@ -55,11 +61,14 @@ use kernel::{
 const FOREVER: c_ulong = c_long::MAX as c_ulong;
 
 /// What a dma-buf of a `T` owns: its `priv`.
+#[pin_data]
 pub(super) struct Exported<T: Exporter> {
     // Borrows from `memory`: must stay before it, so that it is dropped first.
     pub(super) protected: UnsafeCell<Protected>,
     /// How many of the mappings in `protected` need to be synced, and one more if brackets are open.
     busy: Atomic<usize>,
+    #[pin]
+    entry_sizes: EntrySizes,
     exporter: T,
     memory: T::Memory,
 }
@@ -150,15 +159,18 @@ impl<T: Exporter> DmaBuf<T> {
             .pages()
             .checked_mul(1 << PAGE_SHIFT)
             .ok_or(EOVERFLOW)?;
-        let exported = KBox::into_raw(KBox::new(
-            Exported {
+        let exported = KBox::pin_init(
+            pin_init!(Exported {
                 protected: UnsafeCell::new(Protected::new()),
                 busy: Atomic::new(0),
+                entry_sizes <- new_rwsem!(c"dma_buf_entry_sizes"),
                 exporter,
                 memory,
-            },
+            }),
             GFP_KERNEL_ACCOUNT,
-        )?);
+        )?;
+        // SAFETY: Nothing moves it until it is dropped.
+        let exported = KBox::into_raw(unsafe { Pin::into_inner_unchecked(exported) });
 
         let info = bindings::dma_buf_export_info {
             exp_name: T::NAME.as_char_ptr(),
@@ -215,6 +227,11 @@ impl<T: Exporter> DmaBuf<T> {
     /// Returns the memory.
     pub(crate) fn memory(&self) -> &T::Memory {
         &self.exported().memory
+    }
+
+    /// Returns what its page faults are to be served with.
+    pub(super) fn entry_sizes(&self) -> &EntrySizes {
+        &self.exported().entry_sizes
     }
 
     /// Takes the reservation lock, whatever it takes.

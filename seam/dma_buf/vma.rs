@@ -11,7 +11,8 @@ use crate::{
     seam::mm::fault::{
         self,
         Access,
-        Fault, //
+        Fault,
+        FaultError, //
     },
 };
 use core::{
@@ -63,17 +64,50 @@ impl<T: Exporter> VmaVTable<T> {
     ///
     /// `vmf` must be valid and its area set up by [`mmap`] for the same `T`.
     unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
-        // SAFETY: By the safety requirements; the area keeps the dma-buf alive.
-        let buffer =
-            unsafe { DmaBuf::<T>::from_raw((*(*vmf).__bindgen_anon_1.vma).vm_private_data.cast()) };
+        // SAFETY: By the safety requirements.
+        let buffer = unsafe { Self::buffer(vmf) };
         // SAFETY: `mmap` made it a shared `VM_PFNMAP` area; its offset is one within the memory,
         // and it keeps the dma-buf, which owns the memory, alive.
-        let fault = unsafe { Fault::from_raw(vmf, buffer.memory()) };
+        let fault = unsafe { Fault::from_raw(vmf, buffer.memory(), buffer.entry_sizes()) };
 
         match T::fault(buffer, &fault) {
             Ok(()) => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
             Err(error) => error.into_vm_fault(),
         }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::fault`].
+    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+    unsafe extern "C" fn huge_fault(
+        vmf: *mut bindings::vm_fault,
+        order: c_uint,
+    ) -> bindings::vm_fault_t {
+        // Moving a mapping with entries of the next size up loses them, and with them the flush of
+        // the TLB: see Documentation/design.md.
+        if !fault::is_order_of_large_entry(order) {
+            return FaultError::FALLBACK.into_vm_fault();
+        }
+        // SAFETY: By the safety requirements.
+        let buffer = unsafe { Self::buffer(vmf) };
+        // SAFETY: As in `fault`.
+        let fault = unsafe { Fault::from_raw(vmf, buffer.memory(), buffer.entry_sizes()) };
+
+        match fault.insert_huge() {
+            Ok(()) => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
+            Err(error) => error.into_vm_fault(),
+        }
+    }
+
+    /// Returns the dma-buf that is mapped where `vmf` is.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::fault`].
+    unsafe fn buffer<'a>(vmf: *mut bindings::vm_fault) -> &'a DmaBuf<T> {
+        // SAFETY: By the safety requirements; the area keeps the dma-buf alive.
+        unsafe { DmaBuf::from_raw((*(*vmf).__bindgen_anon_1.vma).vm_private_data.cast()) }
     }
 
     /// # Safety
@@ -87,7 +121,7 @@ impl<T: Exporter> VmaVTable<T> {
         len: c_int,
         write: c_int,
     ) -> c_int {
-        // SAFETY: As in `fault`.
+        // SAFETY: The area keeps the dma-buf alive.
         let buffer = unsafe { DmaBuf::<T>::from_raw((*vma).vm_private_data.cast()) };
         // SAFETY: The area is valid and locked.
         let vma = unsafe { VmaRef::from_raw(vma) };
@@ -112,6 +146,8 @@ impl<T: Exporter> VmaVTable<T> {
 
     const OPS: bindings::vm_operations_struct = bindings::vm_operations_struct {
         fault: Some(Self::fault),
+        #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+        huge_fault: Some(Self::huge_fault),
         access: Some(Self::access),
         ..pin_init::zeroed()
     };

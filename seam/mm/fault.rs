@@ -11,13 +11,17 @@ use super::{
     runs::Extent,
     StableMemory, //
 };
-use crate::ffi;
+use crate::{
+    ffi,
+    seam::rwsem::RwSemaphore, //
+};
 use core::{
     mem::MaybeUninit,
     ops::Range, //
 };
 use kernel::{
     bindings,
+    error::to_result,
     mm::virt::{
         flags,
         VmaRef, //
@@ -41,6 +45,9 @@ pub(crate) enum FaultError {
 }
 
 impl FaultError {
+    /// A smaller entry must do.
+    pub(crate) const FALLBACK: Self = Self::Failed(bindings::vm_fault_reason_VM_FAULT_FALLBACK);
+
     /// Bits of a `vm_fault_t` that mean failure: `VM_FAULT_ERROR` in C.
     const BITS: bindings::vm_fault_t = bindings::vm_fault_reason_VM_FAULT_OOM
         | bindings::vm_fault_reason_VM_FAULT_SIGBUS
@@ -67,17 +74,27 @@ impl FaultError {
     }
 }
 
+/// What keeps the two sizes of page table entries apart in the mappings of one memory.
+///
+/// A page table is filled by a C function that takes it for a bug to find a large entry in its
+/// place. So large entries are put in with this held for writing, single ones with it held for
+/// reading, after a look.
+pub(crate) type EntrySizes = RwSemaphore;
+
 /// A page fault in a mapping of `memory`.
 ///
 /// # Invariants
 ///
-/// - `vma` is a `VM_PFNMAP` area which is not a private one and which shows `memory`; its page
+/// - `vmf` is the argument of a fault handler that is running, so page table entries may be inserted.
+/// - `vma` is its area: a `VM_PFNMAP` one which is not private and which shows `memory`; its page
 ///   offset counts from the start of `memory`.
 /// - `memory` lives at least as long as `vma`.
-/// - The fault handler of `vma` is running, so that page table entries may be inserted.
+/// - All faults in areas that show `memory` are given the same `sizes`.
 pub(crate) struct Fault<'a, M> {
+    vmf: *mut bindings::vm_fault,
     vma: &'a VmaRef,
     memory: &'a M,
+    sizes: &'a EntrySizes,
     address: usize,
 }
 
@@ -88,15 +105,21 @@ impl<'a, M: StableMemory> Fault<'a, M> {
     ///
     /// `vmf` must be the argument of a fault handler that is running, for an area which shows
     /// `memory`, and `memory` must outlive the area: the type invariants must hold.
-    pub(crate) unsafe fn from_raw(vmf: *mut bindings::vm_fault, memory: &'a M) -> Self {
+    pub(crate) unsafe fn from_raw(
+        vmf: *mut bindings::vm_fault,
+        memory: &'a M,
+        sizes: &'a EntrySizes,
+    ) -> Self {
         // SAFETY: The caller guarantees a valid `struct vm_fault`.
         let info = unsafe { &(*vmf).__bindgen_anon_1 };
 
         // INVARIANT: By the safety requirements.
         Self {
+            vmf,
             // SAFETY: A fault is handled under the lock of its area.
             vma: unsafe { VmaRef::from_raw(info.vma) },
             memory,
+            sizes,
             address: info.address,
         }
     }
@@ -108,7 +131,7 @@ impl<'a, M: StableMemory> Fault<'a, M> {
 
     /// Returns which page of the memory was touched.
     pub(crate) fn page(&self) -> usize {
-        self.pages().start + ((self.address() - self.vma.start()) >> PAGE_SHIFT)
+        self.page_at(self.address)
     }
 
     /// Returns which pages of the memory the area shows.
@@ -116,57 +139,164 @@ impl<'a, M: StableMemory> Fault<'a, M> {
         shown_pages(self.vma)
     }
 
-    /// Maps the page that was touched, and those of `window` around it that can be had for nothing.
+    /// Maps the page that was touched, and those of `window` around it that can be had for little.
     ///
-    /// Entries that are there already are left alone. `window` is cut to what the area shows. Only a
-    /// failure at the page that was touched counts.
+    /// `window` is cut to what the area shows, and to one page table. Entries that are there already
+    /// are left alone, and so are pages that are poisoned: whoever touches one gets an answer of his
+    /// own. Only a failure at the page that was touched counts.
     pub(crate) fn insert(&self, window: Range<usize>) -> Result<(), FaultError> {
-        let shown = self.pages();
         let touched = self.page();
-
-        self.insert_extent(touched..touched + 1)
-            .ok_or(FaultError::Beyond)??;
-
-        let window = window.start.max(shown.start)..window.end.min(shown.end);
-        for part in [window.start..touched, touched + 1..window.end] {
-            // Whoever touches a page that is left out here gets a fault, and an answer, of his own.
-            let _ = self.insert_extent(part);
-        }
-        Ok(())
-    }
-
-    /// Maps the pages `range`, which the area must show, up to the first failure. `None`: there are
-    /// no such pages.
-    fn insert_extent(&self, range: Range<usize>) -> Option<Result<(), FaultError>> {
-        let mut answer = None;
-
-        for extent in self.memory.runs().extents(range) {
-            for at in 0..extent.pages {
-                let result = self.insert_page(&extent, at);
-                answer = Some(result);
-                if result.is_err() {
-                    return answer;
-                }
-            }
-        }
-        answer
-    }
-
-    /// Maps page `at` of `extent`.
-    fn insert_page(&self, extent: &Extent, at: usize) -> Result<(), FaultError> {
-        let frame = extent.frame + at;
-        // SAFETY: Frames of a `StableMemory` have a `struct page`.
-        if unsafe { ffi::rs_page_is_poisoned(ffi::rs_pfn_to_page(frame)) } {
+        let extent = self
+            .extent(touched..touched + 1)
+            .ok_or(FaultError::Beyond)?;
+        if is_poisoned(&extent) {
             return Err(FaultError::Poisoned);
         }
 
-        let offset = (extent.page + at - self.pages().start) << PAGE_SHIFT;
-        // SAFETY: By the type invariants this is called from the fault handler of a shared
-        // `VM_PFNMAP` area whose memory, which the frame is of, outlives it. C checks the address.
-        FaultError::check(unsafe {
-            bindings::vmf_insert_pfn(self.vma.as_ptr(), self.vma.start() + offset, frame)
-        })
+        let table = self.table();
+        let fill = Fill {
+            fault: self,
+            pages: window.start.max(table.start).min(touched)
+                ..window.end.min(table.end).max(touched + 1),
+        };
+
+        let _single = self.sizes.read();
+        // SAFETY: By the type invariants.
+        if unsafe { ffi::rs_vmf_is_huge(self.vmf) } {
+            // Another task was quicker.
+            return Ok(());
+        }
+        // SAFETY: By the type invariants page table entries of the area may be inserted, so its
+        // address space is alive. No large entry is there, nor comes as long as `_single` lives.
+        // `fill` is what `Fill::entries` expects; one page stands for the whole page table.
+        let answer = unsafe {
+            bindings::apply_to_page_range(
+                self.vma.mm().as_raw(),
+                self.address_of(fill.pages.start),
+                PAGE_SIZE,
+                Some(Fill::<M>::entries),
+                (&raw const fill).cast_mut().cast(),
+            )
+        };
+        to_result(answer).map_err(|_| FaultError::Failed(bindings::vm_fault_reason_VM_FAULT_OOM))
     }
+
+    /// Maps all that a large entry of the page table covers, with one.
+    ///
+    /// That is where area and memory both have all of it, in one run that is aligned in physical
+    /// memory as the entry is in the address space. Fails with [`FaultError::FALLBACK`] else; the
+    /// core asks without looking.
+    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+    pub(crate) fn insert_huge(&self) -> Result<(), FaultError> {
+        let pages = entries_per_table();
+        let bytes = pages << PAGE_SHIFT;
+        let start = self.address & !(bytes - 1);
+        if start < self.vma.start() || self.vma.end() - start < bytes {
+            return Err(FaultError::FALLBACK);
+        }
+
+        let first = self.page_at(start);
+        let extent = self
+            .extent(first..first + pages)
+            .filter(|extent| extent.pages == pages && extent.frame & (pages - 1) == 0)
+            .filter(|extent| !is_poisoned(extent))
+            .ok_or(FaultError::FALLBACK)?;
+
+        let _large = self.sizes.write();
+        // An entry that is there is a page table, or one that userspace may not write through: a
+        // large entry is of no use in the first case and makes no progress in the second.
+        // SAFETY: By the type invariants.
+        if !unsafe { ffi::rs_vmf_is_empty(self.vmf) } {
+            return Err(FaultError::FALLBACK);
+        }
+        // SAFETY: By the type invariants this is called from the fault handler of a shared
+        // `VM_PFNMAP` area whose memory, which all the frames are of, outlives it. All of the entry
+        // lies in the area. Writing is what the protection of the area says, not the fault.
+        FaultError::check(unsafe { bindings::vmf_insert_pfn_pmd(self.vmf, extent.frame, false) })
+    }
+
+    /// Returns the first stretch of `pages`.
+    fn extent(&self, pages: Range<usize>) -> Option<Extent> {
+        self.memory.runs().extents(pages).next()
+    }
+
+    /// Returns which pages lie in the page table of the page that was touched.
+    fn table(&self) -> Range<usize> {
+        let shown = self.pages();
+        let touched = self.page();
+        let entries = entries_per_table();
+        let before = (self.address >> PAGE_SHIFT) & (entries - 1);
+
+        shown.start.max(touched.saturating_sub(before))
+            ..shown.end.min(touched.saturating_add(entries - before))
+    }
+
+    /// Returns which page of the memory is shown at `address`, which must lie in the area.
+    fn page_at(&self, address: usize) -> usize {
+        self.pages().start + ((address - self.vma.start()) >> PAGE_SHIFT)
+    }
+
+    /// Returns where `page`, which the area must show, is mapped.
+    fn address_of(&self, page: usize) -> usize {
+        self.vma.start() + ((page - self.pages().start) << PAGE_SHIFT)
+    }
+}
+
+/// Entries of a page table that are to be filled.
+struct Fill<'a, M> {
+    fault: &'a Fault<'a, M>,
+    /// Which pages: in one page table, shown by the area.
+    pages: Range<usize>,
+}
+
+impl<M: StableMemory> Fill<'_, M> {
+    /// Fills the entries, of which `entry` is the first.
+    ///
+    /// # Safety
+    ///
+    /// `data` must point at a `Fill`. `entry` must be the one at `address`, which must be where the
+    /// first page of it is mapped, in a page table that is locked.
+    unsafe extern "C" fn entries(
+        entry: *mut bindings::pte_t,
+        address: c_ulong,
+        data: *mut c_void,
+    ) -> c_int {
+        // SAFETY: By the safety requirements.
+        let fill = unsafe { &*data.cast::<Self>() };
+
+        for extent in fill.fault.memory.runs().extents(fill.pages.clone()) {
+            let at = extent.page - fill.pages.start;
+            // SAFETY: All pages of `fill` lie in one page table, so the entries are there and
+            // locked. The frames are of memory that outlives the area.
+            unsafe {
+                ffi::rs_fill_entries(
+                    fill.fault.vma.as_ptr(),
+                    address + (at << PAGE_SHIFT),
+                    entry.add(at),
+                    extent.frame,
+                    extent.pages,
+                )
+            };
+        }
+        0
+    }
+}
+
+/// Tells whether a large entry maps `1 << order` pages.
+pub(crate) fn is_order_of_large_entry(order: c_uint) -> bool {
+    1usize.checked_shl(order) == Some(entries_per_table())
+}
+
+/// Returns how many pages a page table maps, and one large entry in its place.
+fn entries_per_table() -> usize {
+    // SAFETY: Returns a constant.
+    unsafe { ffi::rs_entries_per_table() }
+}
+
+/// Tells whether any page of `extent`, which must be of a [`StableMemory`], is poisoned.
+fn is_poisoned(extent: &Extent) -> bool {
+    // SAFETY: Frames of a `StableMemory` have a `struct page`, and an extent has them side by side.
+    unsafe { ffi::rs_pages_are_poisoned(extent.frame, extent.pages) }
 }
 
 /// Returns which pages of the memory behind it `vma` shows.
@@ -241,12 +371,11 @@ fn copy<M: StableMemory>(
         return false;
     };
 
-    // SAFETY: Frames of a `StableMemory` have a `struct page`.
-    let page = unsafe { ffi::rs_pfn_to_page(extent.frame) };
-    // SAFETY: As above.
-    if unsafe { ffi::rs_page_is_poisoned(page) } {
+    if is_poisoned(&extent) {
         return false;
     }
+    // SAFETY: Frames of a `StableMemory` have a `struct page`.
+    let page = unsafe { ffi::rs_pfn_to_page(extent.frame) };
 
     match access {
         Access::Read(bytes) => {
