@@ -96,9 +96,12 @@ impl<'a> KernelMapping<'a> {
             KVVec::<*mut bindings::page>::with_capacity(runs.pages(), GFP_KERNEL | __GFP_NOWARN)?;
 
         for extent in runs.iter() {
-            for frame in extent.frame..extent.frame + extent.pages {
-                // SAFETY: Frames of a `StableMemory` have a `struct page`.
-                pages.push(unsafe { ffi::rs_pfn_to_page(frame) }, GFP_KERNEL)?;
+            // SAFETY: Frames of a `StableMemory` have a `struct page`, side by side in an extent.
+            let first = unsafe { ffi::rs_pfn_to_page(extent.frame) };
+            for n in 0..extent.pages {
+                pages
+                    .push_within_capacity(first.wrapping_add(n))
+                    .map_err(|_| ENOMEM)?;
             }
         }
 
