@@ -75,19 +75,14 @@ void rs_inode_unlock_shared(struct file *file)
 	inode_unlock_shared(file_inode(file));
 }
 
-size_t rs_folio_size(struct folio *folio)
+struct rs_folio_facts rs_folio_facts(struct folio *folio)
 {
-	return folio_size(folio);
-}
-
-struct page *rs_folio_page(struct folio *folio, size_t index)
-{
-	return folio_page(folio, index);
-}
-
-int rs_folio_ref_count(struct folio *folio)
-{
-	return folio_ref_count(folio);
+	return (struct rs_folio_facts) {
+		.pfn = folio_pfn(folio),
+		.pages = folio_nr_pages(folio),
+		.uptodate = folio_test_uptodate(folio),
+		.crowded = folio_ref_count(folio) > INT_MAX / 2,
+	};
 }
 
 bool rs_folio_test_uptodate(struct folio *folio)
@@ -111,21 +106,21 @@ void rs_folio_mark_uptodate(struct folio *folio)
 	folio_mark_uptodate(folio);
 }
 
-unsigned long rs_page_to_pfn(struct page *page)
-{
-	return page_to_pfn(page);
-}
-
 struct page *rs_pfn_to_page(unsigned long pfn)
 {
 	return pfn_to_page(pfn);
+}
+
+void rs_unpin_pages(unsigned long pfn, unsigned long count, bool dirty)
+{
+	unpin_user_page_range_dirty_lock(pfn_to_page(pfn), count, dirty);
 }
 
 /*
  * A hugetlb folio carries the mark on its head, and which of its pages is bad
  * is not for modules to know: the whole folio counts as poisoned.
  */
-static bool page_is_poisoned(struct page *page)
+static __always_inline bool page_is_poisoned(struct page *page)
 {
 	return PageHWPoison(page) ||
 	       (folio_test_hugetlb(page_folio(page)) && folio_test_hwpoison(page_folio(page)));
@@ -201,16 +196,19 @@ bool rs_vmf_is_huge(struct vm_fault *vmf)
 void rs_fill_entries(struct vm_area_struct *vma, unsigned long address, pte_t *entry,
 		     unsigned long pfn, size_t count)
 {
-	for (; count--; address += PAGE_SIZE, entry++, pfn++) {
-		if (pte_none(ptep_get(entry)) && !page_is_poisoned(pfn_to_page(pfn)))
-			set_pte_at(vma->vm_mm, address, entry,
-				   pte_mkspecial(pfn_pte(pfn, vma->vm_page_prot)));
+	struct page *page = pfn_to_page(pfn);
+	pte_t value = pte_mkspecial(pfn_pte(pfn, vma->vm_page_prot));
+
+	for (; count--; address += PAGE_SIZE, entry++, page++) {
+		if (pte_none(ptep_get(entry)) && !page_is_poisoned(page))
+			set_pte_at(vma->vm_mm, address, entry, value);
+		value = pte_next_pfn(value);
 	}
 }
 
-void rs_sg_set_page(struct scatterlist *sg, struct page *page, unsigned int len)
+void rs_sg_set_pages(struct scatterlist *sg, unsigned long pfn, unsigned int len)
 {
-	sg_set_page(sg, page, len, 0);
+	sg_set_page(sg, pfn_to_page(pfn), len, 0);
 }
 
 unsigned int rs_dma_get_max_seg_size(struct device *dev)

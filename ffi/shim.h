@@ -32,15 +32,23 @@ int rs_inode_lock_shared_killable(struct file *file);
 void rs_inode_unlock_shared(struct file *file);
 
 /* Folios and pages: linux/mm.h, linux/pagemap.h, linux/highmem.h */
-size_t rs_folio_size(struct folio *folio);
-struct page *rs_folio_page(struct folio *folio, size_t index);
-int rs_folio_ref_count(struct folio *folio);
+
+/* All that pinning asks of a folio, at the price of one call. */
+struct rs_folio_facts {
+	unsigned long pfn;
+	u32 pages;
+	bool uptodate;
+	/* More than half of what the reference count can hold. */
+	bool crowded;
+};
+
+struct rs_folio_facts rs_folio_facts(struct folio *folio);
 bool rs_folio_test_uptodate(struct folio *folio);
 int rs_folio_lock_killable(struct folio *folio);
 void rs_folio_zero(struct folio *folio);
 void rs_folio_mark_uptodate(struct folio *folio);
-unsigned long rs_page_to_pfn(struct page *page);
 struct page *rs_pfn_to_page(unsigned long pfn);
+void rs_unpin_pages(unsigned long pfn, unsigned long count, bool dirty);
 bool rs_pages_are_poisoned(unsigned long pfn, unsigned long count);
 void *rs_lowmem_page_address(struct page *page);
 void rs_memcpy_from_page(void *to, struct page *page, size_t offset, size_t len);
@@ -57,7 +65,7 @@ void rs_fill_entries(struct vm_area_struct *vma, unsigned long address, pte_t *e
 		     unsigned long pfn, size_t count);
 
 /* DMA: linux/scatterlist.h, linux/dma-mapping.h, -direct.h and -map-ops.h, linux/iommu.h */
-void rs_sg_set_page(struct scatterlist *sg, struct page *page, unsigned int len);
+void rs_sg_set_pages(struct scatterlist *sg, unsigned long pfn, unsigned int len);
 unsigned int rs_dma_get_max_seg_size(struct device *dev);
 unsigned long rs_dma_get_seg_boundary(struct device *dev);
 bool rs_dma_dev_need_sync(struct device *dev);

@@ -126,7 +126,7 @@ unsafe fn set_entry(entry: *mut bindings::scatterlist, segment: Extent) {
     let len = (segment.pages << PAGE_SHIFT) as c_uint;
 
     // SAFETY: By the safety requirements.
-    unsafe { ffi::rs_sg_set_page(entry, ffi::rs_pfn_to_page(segment.frame), len) };
+    unsafe { ffi::rs_sg_set_pages(entry, segment.frame, len) };
 }
 
 impl Drop for SgTable {
@@ -167,8 +167,8 @@ mod tests {
         /// Makes a buffer of runs of these lengths, each a gap apart from the next.
         fn new(lengths: &[usize]) -> Result<Self> {
             let first = Page::alloc_page(GFP_KERNEL)?;
-            // SAFETY: The page is valid.
-            let mut frame = unsafe { ffi::rs_page_to_pfn(first.as_ptr()) } & !0xff;
+            // SAFETY: The page is valid, and a folio of its own.
+            let mut frame = unsafe { ffi::rs_folio_facts(first.as_ptr().cast()) }.pfn & !0xff;
             let mut runs = KVec::new();
             let mut pages = 0;
 

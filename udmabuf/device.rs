@@ -66,7 +66,7 @@ pub(crate) struct Node {
 impl Node {
     /// Makes a buffer and returns a descriptor for it.
     fn create(&self, request: Request) -> Result<u32, CreateError> {
-        let pages = pin(&request.items)?;
+        let pages = pin(&request)?;
         let buffer = DmaBuf::export(Buffer::new(self.device.clone()), pages)?;
         let flags = if request.close_on_exec { O_CLOEXEC } else { 0 };
 

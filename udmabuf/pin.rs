@@ -5,14 +5,21 @@
 use super::request::{
     check_seals,
     CreateError,
-    Item, //
+    Request, //
 };
 use crate::seam::{
-    memfd::FolioBatch,
+    memfd::{
+        FolioBatch,
+        LockedMemfd, //
+    },
     mm::pinned::PinnedPages,
     task, //
 };
-use kernel::prelude::*;
+use core::ops::Range;
+use kernel::{
+    page::PAGE_SHIFT,
+    prelude::*, //
+};
 
 /// Most folios of a window. The window bounds how long a fatal signal and writers of the inode wait.
 const WINDOW_FOLIOS: usize = 512;
@@ -20,30 +27,30 @@ const WINDOW_FOLIOS: usize = 512;
 /// Most bytes of a window: a folio can be as large as 1 GiB.
 const WINDOW_BYTES: u64 = 64 << 20;
 
-/// Pins the pages of all `items`, in order.
+/// Pins the pages that make up the buffer, in order.
 ///
 /// The inode of each memfd is locked for a window at a time only. The seals hold all the same: they
 /// are checked in each window under the lock that adding one takes; once a page is pinned
 /// `F_SEAL_WRITE` cannot be added, and `F_SEAL_SHRINK` is never taken away.
 ///
 /// After a failure nothing is left pinned.
-pub(super) fn pin(items: &[Item]) -> Result<PinnedPages, CreateError> {
-    let pages = items.iter().map(Item::pages).max().unwrap_or(0);
+pub(super) fn pin(request: &Request) -> Result<PinnedPages, CreateError> {
+    let pages = request.size >> PAGE_SHIFT;
     // CAST: Not more than `WINDOW_FOLIOS`.
     let mut batch = FolioBatch::new(pages.min(WINDOW_FOLIOS as u64) as usize)?;
     let mut pinned = PinnedPages::new();
 
-    for item in items {
-        let mut at = item.start;
-        while at < item.end {
+    for (memfd, ranges) in request.sources() {
+        let mut rest = Rest { ranges, done: 0 };
+
+        while !rest.ranges.is_empty() {
             if task::fatal_signal_pending() {
                 return Err(CreateError::Kernel(EINTR));
             }
 
-            let window = at..item.end.min(at + WINDOW_BYTES);
-            let memfd = item.memfd.lock_shared()?;
+            let memfd = memfd.lock_shared()?;
             check_seals(memfd.seals())?;
-            at += memfd.pin(window, &mut batch, &mut pinned)?;
+            pin_window(&memfd, &mut rest, &mut batch, &mut pinned)?;
             drop(memfd);
             task::cond_resched();
         }
@@ -51,4 +58,52 @@ pub(super) fn pin(items: &[Item]) -> Result<PinnedPages, CreateError> {
 
     pinned.shrink_to_fit();
     Ok(pinned)
+}
+
+/// Pins a window of `rest`, which may take in many small ranges.
+fn pin_window(
+    memfd: &LockedMemfd<'_>,
+    rest: &mut Rest<'_>,
+    batch: &mut FolioBatch,
+    pinned: &mut PinnedPages,
+) -> Result {
+    let (mut folios, mut bytes) = (WINDOW_FOLIOS, WINDOW_BYTES);
+
+    while folios > 0 && bytes > 0 {
+        let Some(range) = rest.first(bytes) else {
+            break;
+        };
+        let done = memfd.pin(range, folios, batch, pinned)?;
+        rest.advance(done.bytes);
+        folios -= done.folios;
+        bytes -= done.bytes;
+    }
+    Ok(())
+}
+
+/// What is left to be pinned of the ranges of a file.
+struct Rest<'a> {
+    ranges: &'a [Range<u64>],
+    /// Bytes of the first range that are pinned; less than its length.
+    done: u64,
+}
+
+impl Rest<'_> {
+    /// Returns the next range, up to `most` bytes of it.
+    fn first(&self, most: u64) -> Option<Range<u64>> {
+        let range = self.ranges.first()?;
+        let start = range.start + self.done;
+
+        Some(start..range.end.min(start + most))
+    }
+
+    /// Notes that `bytes` more of the first range are pinned.
+    fn advance(&mut self, bytes: u64) {
+        self.done += bytes;
+        if let [first, rest @ ..] = self.ranges {
+            if first.start + self.done == first.end {
+                (self.ranges, self.done) = (rest, 0);
+            }
+        }
+    }
 }

@@ -10,11 +10,9 @@ use crate::{
         Seals, //
     },
 };
+use core::ops::Range;
 use kernel::{
-    page::{
-        PAGE_SHIFT,
-        PAGE_SIZE, //
-    },
+    page::PAGE_SIZE,
     prelude::*,
     uaccess::{
         UserPtr,
@@ -102,53 +100,25 @@ impl Limits {
     }
 }
 
-/// A range of a memory file.
-///
-/// # Invariants
-///
-/// `start` and `end` are multiples of the page size, `start` is less than `end`.
-pub(super) struct Item {
-    pub(super) memfd: Memfd,
-    pub(super) start: u64,
-    pub(super) end: u64,
-}
-
-impl Item {
-    /// Looks up what `raw` names, which must have passed [`total`].
-    fn new(raw: &uapi::CreateItem) -> Result<Self, CreateError> {
-        let memfd = Memfd::from_fd(raw.memfd)?;
-
-        check_seals(memfd.seals())?;
-        if !memfd.is_readable() || !memfd.is_writable() {
-            return Err(CreateError::AccessMode);
-        }
-        let end = raw
-            .offset
-            .checked_add(raw.size)
-            .filter(|end| *end <= memfd.size())
-            .ok_or(CreateError::BeyondEnd)?;
-        if raw.size == 0 {
-            return Err(CreateError::Empty);
-        }
-
-        // INVARIANT: `total` has checked the alignment.
-        Ok(Self {
-            memfd,
-            start: raw.offset,
-            end,
-        })
-    }
-
-    /// Length in pages.
-    pub(super) fn pages(&self) -> u64 {
-        (self.end - self.start) >> PAGE_SHIFT
-    }
+/// A memory file that items name one after the other.
+struct Source {
+    memfd: Memfd,
+    fd: u32,
+    /// Which of the ranges are of this file.
+    ranges: Range<usize>,
 }
 
 /// A request for a buffer that can be served, as far as can be told without doing it.
+///
+/// Items that name the same descriptor one after the other share what that costs, and become one
+/// range where the second begins at the end of the first.
 pub(super) struct Request {
-    /// What the buffer is made of, in order; not empty.
-    pub(super) items: KVVec<Item>,
+    /// What the buffer is made of, in order, in bytes: not empty, multiples of the page size.
+    ranges: KVVec<Range<u64>>,
+    /// The files they are of, in the same order.
+    sources: KVec<Source>,
+    /// Size of the buffer in bytes.
+    pub(super) size: u64,
     /// Whether the new descriptor closes on exec.
     pub(super) close_on_exec: bool,
 }
@@ -199,21 +169,73 @@ impl Request {
     /// Checks everything there is to check: first what the numbers say by themselves, then each
     /// item against its file.
     fn new(flags: u32, raw: &[uapi::CreateItem], limits: Limits) -> Result<Self, CreateError> {
-        total(raw, limits)?;
+        let mut request = Self {
+            size: total(raw, limits)?,
+            ranges: KVVec::with_capacity(raw.len(), GFP_KERNEL_ACCOUNT | __GFP_NOWARN)
+                .map_err(Error::from)?,
+            sources: KVec::new(),
+            close_on_exec: flags & uapi::FLAGS_CLOEXEC != 0,
+        };
 
-        let mut items = KVVec::with_capacity(raw.len(), GFP_KERNEL_ACCOUNT | __GFP_NOWARN)
-            .map_err(Error::from)?;
-        for raw in raw {
-            items
-                .push(Item::new(raw)?, GFP_KERNEL_ACCOUNT)
+        for item in raw {
+            request.add(item)?;
+        }
+        Ok(request)
+    }
+
+    /// Adds what `raw` names, which must have passed [`total`].
+    fn add(&mut self, raw: &uapi::CreateItem) -> Result<(), CreateError> {
+        let at = self.ranges.len();
+        if self.sources.last().is_none_or(|last| last.fd != raw.memfd) {
+            let source = Source {
+                memfd: open(raw.memfd)?,
+                fd: raw.memfd,
+                ranges: at..at,
+            };
+            self.sources
+                .push(source, GFP_KERNEL_ACCOUNT)
                 .map_err(Error::from)?;
         }
+        let source = self.sources.last_mut().ok_or(CreateError::Empty)?;
 
-        Ok(Self {
-            items,
-            close_on_exec: flags & uapi::FLAGS_CLOEXEC != 0,
-        })
+        let end = raw
+            .offset
+            .checked_add(raw.size)
+            .filter(|end| *end <= source.memfd.size())
+            .ok_or(CreateError::BeyondEnd)?;
+        if raw.size == 0 {
+            return Err(CreateError::Empty);
+        }
+
+        match self.ranges.last_mut() {
+            Some(last) if !source.ranges.is_empty() && last.end == raw.offset => last.end = end,
+            _ => {
+                self.ranges
+                    .push(raw.offset..end, GFP_KERNEL_ACCOUNT)
+                    .map_err(Error::from)?;
+                source.ranges.end += 1;
+            }
+        }
+        Ok(())
     }
+
+    /// Returns the files and the ranges of each that make up the buffer, in order.
+    pub(super) fn sources(&self) -> impl Iterator<Item = (&Memfd, &[Range<u64>])> {
+        self.sources
+            .iter()
+            .map(|source| (&source.memfd, &self.ranges[source.ranges.clone()]))
+    }
+}
+
+/// Looks up the memory file `fd` and checks that it may be put into a buffer.
+fn open(fd: u32) -> Result<Memfd, CreateError> {
+    let memfd = Memfd::from_fd(fd)?;
+
+    check_seals(memfd.seals())?;
+    if !memfd.is_readable() || !memfd.is_writable() {
+        return Err(CreateError::AccessMode);
+    }
+    Ok(memfd)
 }
 
 /// Adds up the sizes of `items`, which must be whole pages, some, and within the limit.

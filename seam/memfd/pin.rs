@@ -16,12 +16,14 @@ use kernel::{
     types::ScopeGuard, //
 };
 
-/// Reference count above which a folio is not pinned once more.
-///
-/// The count is an `int` that saturates with a kernel warning, and a pin on a page of a small folio
-/// adds 1024 to it. Half of the range is left to everyone else, and to callers that pass the test
-/// at the same time.
-const MAX_REF_COUNT: c_int = c_int::MAX / 2;
+/// What one call has pinned.
+#[derive(Clone, Copy)]
+pub(crate) struct Pinned {
+    /// From the start of the range: at least a page.
+    pub(crate) bytes: u64,
+    /// How many folios these bytes lie in.
+    pub(crate) folios: usize,
+}
 
 /// Room for the folios that are pinned in one go.
 pub(crate) struct FolioBatch(KVec<*mut bindings::folio>);
@@ -36,9 +38,8 @@ impl FolioBatch {
 impl LockedMemfd<'_> {
     /// Pins pages of `range`, which is in bytes, multiples of the page size, and not empty.
     ///
-    /// Takes as many folios as `batch` has room for and appends their pages to `pinned`. Returns how
-    /// many bytes were pinned, from the start of `range`: at least a page. Pages that the file does
-    /// not have yet are allocated; what has never been written, like the pages of a `fallocate()`,
+    /// Takes as many folios as `batch` has room for, but no more than `most`, and appends their pages
+    /// to `pinned`. Pages that the file does not have yet are allocated; what has never been written, like the pages of a `fallocate()`,
     /// is zeroed, for whoever sees it through the pins must not see what was there before.
     ///
     /// May sleep. Cannot be interrupted except while it waits for the lock of a folio, so the size
@@ -54,23 +55,23 @@ impl LockedMemfd<'_> {
     pub(crate) fn pin(
         &self,
         range: Range<u64>,
+        most: usize,
         batch: &mut FolioBatch,
         pinned: &mut PinnedPages,
-    ) -> Result<u64> {
-        let folios = PinnedFolios::new(self, &range, batch)?;
-        pinned.reserve(folios.remaining())?;
+    ) -> Result<Pinned> {
+        let folios = PinnedFolios::new(self, &range, most, batch)?;
+        let count = folios.remaining();
+        pinned.reserve(count)?;
 
-        let mut at = range.start;
-        for (folio, offset) in folios {
-            // SAFETY: The folio is pinned by us.
-            let size = unsafe { ffi::rs_folio_size(folio.0) } - offset;
-            let bytes = (range.end - at).min(size as u64);
-
-            // CAST: No more than the size of a folio.
-            folio.append_to(pinned, offset >> PAGE_SHIFT, (bytes >> PAGE_SHIFT) as usize)?;
-            at += bytes;
+        let pages = (range.end - range.start) >> PAGE_SHIFT;
+        let mut left = pages;
+        for (folio, first) in folios {
+            left -= folio.append_to(pinned, first, left)?;
         }
-        Ok(at - range.start)
+        Ok(Pinned {
+            bytes: (pages - left) << PAGE_SHIFT,
+            folios: count,
+        })
     }
 }
 
@@ -82,13 +83,18 @@ impl LockedMemfd<'_> {
 struct PinnedFolios<'a> {
     batch: &'a mut FolioBatch,
     next: usize,
-    /// Where the range starts in the next folio, in bytes.
-    offset: usize,
+    /// At which page of the next folio the range starts.
+    first: usize,
 }
 
 impl<'a> PinnedFolios<'a> {
-    fn new(memfd: &LockedMemfd<'_>, range: &Range<u64>, batch: &'a mut FolioBatch) -> Result<Self> {
-        let room = c_uint::try_from(batch.0.capacity()).unwrap_or(c_uint::MAX);
+    fn new(
+        memfd: &LockedMemfd<'_>,
+        range: &Range<u64>,
+        most: usize,
+        batch: &'a mut FolioBatch,
+    ) -> Result<Self> {
+        let room = c_uint::try_from(batch.0.capacity().min(most)).unwrap_or(c_uint::MAX);
         let start = i64::try_from(range.start).map_err(|_| EINVAL)?;
         let last = i64::try_from(range.end).map_err(|_| EINVAL)? - 1;
         let mut offset = 0;
@@ -118,7 +124,7 @@ impl<'a> PinnedFolios<'a> {
         Ok(Self {
             batch,
             next: 0,
-            offset,
+            first: offset >> PAGE_SHIFT,
         })
     }
 
@@ -130,13 +136,13 @@ impl<'a> PinnedFolios<'a> {
 impl Iterator for PinnedFolios<'_> {
     type Item = (PinnedFolio, usize);
 
-    /// Returns the next folio and the offset, in bytes, at which the range goes on in it.
+    /// Returns the next folio and at which page of it the range goes on.
     fn next(&mut self) -> Option<Self::Item> {
         let folio = *self.batch.0.get(self.next)?;
 
         self.next += 1;
         // INVARIANT: The pin goes over to the `PinnedFolio`.
-        Some((PinnedFolio(folio), core::mem::take(&mut self.offset)))
+        Some((PinnedFolio(folio), core::mem::take(&mut self.first)))
     }
 }
 
@@ -155,36 +161,44 @@ impl Drop for PinnedFolios<'_> {
 struct PinnedFolio(*mut bindings::folio);
 
 impl PinnedFolio {
-    /// Appends `count` pages from page `first` of the folio on to `pinned`, with a pin for each.
-    fn append_to(self, pinned: &mut PinnedPages, first: usize, count: usize) -> Result {
+    /// Appends the pages of the folio from page `first` on, but no more than `most`, to `pinned`, with
+    /// a pin for each. Returns how many.
+    #[inline]
+    fn append_to(self, pinned: &mut PinnedPages, first: usize, most: u64) -> Result<u64> {
         // SAFETY: The folio is pinned.
-        if unsafe { ffi::rs_folio_ref_count(self.0) } > MAX_REF_COUNT {
+        let folio = unsafe { ffi::rs_folio_facts(self.0) };
+        let count = (u64::from(folio.pages) - first as u64).min(most);
+
+        // The reference count saturates with a kernel warning, and a pin on a page of a small folio
+        // adds 1024 to it. Half of the range is left to everyone else, and to callers that pass
+        // this test at the same time.
+        if folio.crowded {
             return Err(ENOMEM);
         }
-        self.make_uptodate()?;
-        self.add_pins(count - 1)?;
+        if !folio.uptodate {
+            self.make_uptodate()?;
+        }
+        // CAST: No more than the pages of a folio.
+        if count > 1 {
+            self.add_pins(count as u32 - 1)?;
+        }
 
-        // SAFETY: The range lies within the folio, which has its pages side by side.
-        let page = unsafe { ffi::rs_folio_page(self.0, first) };
+        let frame = folio.pfn + first;
         // SAFETY: These pages hold `count` pins now, all of them ours.
-        let appended = unsafe { pinned.append(page, count) };
-        if appended.is_err() {
-            self.drop_pins(page, count - 1);
-            return appended;
+        let appended = unsafe { pinned.append(frame, count as usize) };
+        if let Err(error) = appended {
+            self.drop_pins(frame, count as usize - 1);
+            return Err(error);
         }
 
         // The pin that came with `self` is among those that were handed over.
         let _ = core::mem::ManuallyDrop::new(self);
-        Ok(())
+        Ok(count)
     }
 
     /// Zeroes the folio if nothing has been put there yet, and marks it as having contents.
+    #[cold]
     fn make_uptodate(&self) -> Result {
-        // SAFETY: The folio is pinned. The flag is never taken away from memory files.
-        if unsafe { ffi::rs_folio_test_uptodate(self.0) } {
-            return Ok(());
-        }
-
         // SAFETY: The folio is pinned, and we hold no folio lock.
         to_result(unsafe { ffi::rs_folio_lock_killable(self.0) })?;
         let _unlock = ScopeGuard::new(|| {
@@ -192,7 +206,8 @@ impl PinnedFolio {
             unsafe { bindings::folio_unlock(self.0) }
         });
 
-        // Someone else may have filled it before we got the lock.
+        // Someone else may have filled it before we got the lock. The flag is never taken away from
+        // memory files.
         // SAFETY: As above.
         if !unsafe { ffi::rs_folio_test_uptodate(self.0) } {
             // SAFETY: The folio is locked and nobody has been shown its contents.
@@ -204,21 +219,16 @@ impl PinnedFolio {
     }
 
     /// Adds `count` pins of our own.
-    fn add_pins(&self, count: usize) -> Result {
-        let count = c_uint::try_from(count).map_err(|_| ENOMEM)?;
-
-        if count > 0 {
-            // SAFETY: The folio is pinned already.
-            to_result(unsafe { bindings::folio_add_pins(self.0, count) })?;
-        }
-        Ok(())
+    fn add_pins(&self, count: u32) -> Result {
+        // SAFETY: The folio is pinned already.
+        to_result(unsafe { bindings::folio_add_pins(self.0, count) })
     }
 
     /// Takes `count` pins back that `add_pins` has added.
-    fn drop_pins(&self, page: *mut bindings::page, count: usize) {
+    fn drop_pins(&self, frame: usize, count: usize) {
         if count > 0 {
-            // SAFETY: The pins are ours, and `page` and those behind it lie within the folio.
-            unsafe { bindings::unpin_user_page_range_dirty_lock(page, count, false) };
+            // SAFETY: The pins are ours, and `frame` and those behind it lie within the folio.
+            unsafe { ffi::rs_unpin_pages(frame, count, false) };
         }
     }
 }

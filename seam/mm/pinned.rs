@@ -16,10 +16,7 @@ use crate::{
     ffi,
     seam::task, //
 };
-use kernel::{
-    bindings,
-    prelude::*, //
-};
+use kernel::prelude::*;
 
 /// Pages released between two chances for other tasks to run.
 const RELEASE_BATCH: usize = 1 << 14;
@@ -76,7 +73,7 @@ impl PinnedPages {
             .shrink_to(self.runs.len(), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
     }
 
-    /// Puts `count` pages from `page` on behind those already there and takes over their pins.
+    /// Puts `count` pages from frame `frame` on behind those already there and takes over their pins.
     ///
     /// Fails with [`ENOMEM`] when no room is left, see [`reserve`](Self::reserve), and with
     /// [`EOVERFLOW`] when the buffer would have more pages than can be counted. The pins stay with
@@ -84,14 +81,13 @@ impl PinnedPages {
     ///
     /// # Safety
     ///
-    /// `page` must be the first of `count` contiguous pages of one folio of user memory. The caller
-    /// must own a pin on the folio for each of them, and hands these pins over.
-    pub(crate) unsafe fn append(&mut self, page: *mut bindings::page, count: usize) -> Result {
+    /// `frame` must be the first of `count` contiguous page frames of one folio of user memory. The
+    /// caller must own a pin on the folio for each of them, and hands these pins over.
+    #[inline]
+    pub(crate) unsafe fn append(&mut self, frame: usize, count: usize) -> Result {
         let pages = self.pages.checked_add(count).ok_or(EOVERFLOW)?;
-        // SAFETY: The caller guarantees a valid page.
-        let frame = unsafe { ffi::rs_page_to_pfn(page) };
 
-        if !(self.runs().continues(frame) && self.pages_are_contiguous(page, frame)) {
+        if !(self.runs().continues(frame) && self.pages_are_contiguous(frame)) {
             self.runs
                 .push_within_capacity(Run {
                     page: self.pages,
@@ -106,16 +102,18 @@ impl PinnedPages {
         Ok(())
     }
 
-    /// Tells whether `page` is the next `struct page` after those of the last run, of which `frame`
-    /// is the next frame. Memory models without a virtual memory map have gaps at section ends.
-    fn pages_are_contiguous(&self, page: *mut bindings::page, frame: usize) -> bool {
+    /// Tells whether the `struct page` of `frame`, the next frame after the last run, is the next
+    /// one as well. Memory models without a virtual memory map have gaps at section ends.
+    fn pages_are_contiguous(&self, frame: usize) -> bool {
         if cfg!(CONFIG_SPARSEMEM_VMEMMAP) || cfg!(CONFIG_FLATMEM) {
             return true;
         }
 
         self.runs.last().is_some_and(|last| {
-            // SAFETY: The first frame of a run has a `struct page` by the type invariants.
-            let first = unsafe { ffi::rs_pfn_to_page(last.frame) };
+            // SAFETY: Frames of a run have a `struct page` by the type invariants, and this one by
+            // the safety requirements of `append`.
+            let (first, page) =
+                unsafe { (ffi::rs_pfn_to_page(last.frame), ffi::rs_pfn_to_page(frame)) };
 
             // The pages may lie in different allocations: this compares addresses.
             first.wrapping_add(frame - last.frame) == page
@@ -129,11 +127,9 @@ impl PinnedPages {
 ///
 /// The caller must own the pins of the pages of `extent`, which are contiguous, and gives them up.
 unsafe fn unpin(extent: Extent) {
-    // SAFETY: The pages are pinned, so they have a `struct page`.
-    let page = unsafe { ffi::rs_pfn_to_page(extent.frame) };
     // SAFETY: The pages are contiguous, and pinned by the caller who hands over the pins. May
     // sleep: pinned pages are released in process context only.
-    unsafe { bindings::unpin_user_page_range_dirty_lock(page, extent.pages, true) };
+    unsafe { ffi::rs_unpin_pages(extent.frame, extent.pages, true) };
 }
 
 impl Drop for PinnedPages {
