@@ -9,6 +9,7 @@
 
 pub(crate) mod uapi;
 
+use crate::seam::mm::runs::Run;
 use kernel::{
     bindings::{
         device,
@@ -33,19 +34,6 @@ use kernel::{
     },
 };
 
-/// `struct rs_folio_facts`.
-#[repr(C)]
-pub(crate) struct FolioFacts {
-    /// Frame number of the first page.
-    pub(crate) pfn: c_ulong,
-    /// How many pages.
-    pub(crate) pages: u32,
-    /// Whether it has contents.
-    pub(crate) uptodate: bool,
-    /// Whether the reference count has passed half of its range.
-    pub(crate) crowded: bool,
-}
-
 // Empty C structs, which some of these hold, are no C. Only pointers to them are passed.
 #[expect(improper_ctypes)]
 extern "C" {
@@ -58,13 +46,20 @@ extern "C" {
     pub(crate) fn rs_inode_lock_shared_killable(file: *mut file) -> c_int;
     pub(crate) fn rs_inode_unlock_shared(file: *mut file);
 
-    pub(crate) fn rs_folio_facts(folio: *mut folio) -> FolioFacts;
+    pub(crate) fn rs_folio_pfn(folio: *mut folio) -> c_ulong;
+    pub(crate) fn rs_folio_nr_pages(folio: *mut folio) -> c_ulong;
     pub(crate) fn rs_folio_test_uptodate(folio: *mut folio) -> bool;
     pub(crate) fn rs_folio_lock_killable(folio: *mut folio) -> c_int;
     pub(crate) fn rs_folio_zero(folio: *mut folio);
     pub(crate) fn rs_folio_mark_uptodate(folio: *mut folio);
     pub(crate) fn rs_pfn_to_page(pfn: c_ulong) -> *mut page;
-    pub(crate) fn rs_unpin_pages(pfn: c_ulong, count: c_ulong, dirty: bool);
+    pub(crate) fn rs_unpin_runs(
+        run: *const Run,
+        last: *const Run,
+        pages: usize,
+        at: usize,
+        until: usize,
+    ) -> usize;
     pub(crate) fn rs_pages_are_poisoned(pfn: c_ulong, count: c_ulong) -> bool;
     pub(crate) fn rs_lowmem_page_address(page: *mut page) -> *mut c_void;
     pub(crate) fn rs_memcpy_from_page(to: *mut c_void, page: *mut page, offset: usize, len: usize);
@@ -85,8 +80,10 @@ extern "C" {
         vma: *mut vm_area_struct,
         address: c_ulong,
         entry: *mut pte_t,
-        pfn: c_ulong,
-        count: usize,
+        run: *const Run,
+        last: *const Run,
+        at: usize,
+        end: usize,
     );
 
     pub(crate) fn rs_sg_set_pages(sg: *mut scatterlist, pfn: c_ulong, len: c_uint);

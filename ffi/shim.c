@@ -75,14 +75,14 @@ void rs_inode_unlock_shared(struct file *file)
 	inode_unlock_shared(file_inode(file));
 }
 
-struct rs_folio_facts rs_folio_facts(struct folio *folio)
+unsigned long rs_folio_pfn(struct folio *folio)
 {
-	return (struct rs_folio_facts) {
-		.pfn = folio_pfn(folio),
-		.pages = folio_nr_pages(folio),
-		.uptodate = folio_test_uptodate(folio),
-		.crowded = folio_ref_count(folio) > INT_MAX / 2,
-	};
+	return folio_pfn(folio);
+}
+
+unsigned long rs_folio_nr_pages(struct folio *folio)
+{
+	return folio_nr_pages(folio);
 }
 
 bool rs_folio_test_uptodate(struct folio *folio)
@@ -111,9 +111,48 @@ struct page *rs_pfn_to_page(unsigned long pfn)
 	return pfn_to_page(pfn);
 }
 
-void rs_unpin_pages(unsigned long pfn, unsigned long count, bool dirty)
+/* The page is all of a folio, and that has nothing to be marked. Reads the flags once. */
+static __always_inline bool is_small_and_dirty(struct page *page)
 {
-	unpin_user_page_range_dirty_lock(pfn_to_page(pfn), count, dirty);
+	const unsigned long mask = BIT(PG_head) | BIT(PG_dirty);
+
+	return !PageTail(page) && (READ_ONCE(page->flags.f) & mask) == BIT(PG_dirty);
+}
+
+/*
+ * Mark dirty and unpin, once, each folio of a buffer that is a list of runs, from
+ * a page at which a folio or a run begins up to one that is not before @until.
+ * Returns that page.
+ *
+ * A loop, since a call from Rust for each small folio takes half as many
+ * instructions again, as does unpin_user_page_range_dirty_lock().
+ */
+size_t rs_unpin_runs(const struct rs_run *run, const struct rs_run *last, size_t pages, size_t at,
+		     size_t until)
+{
+	for (; at < until; run++) {
+		struct page *start = pfn_to_page(run->frame + (at - run->page));
+		struct page *end = start + ((run == last ? pages : run[1].page) - at);
+		struct page *stop = min(end, start + (until - at));
+		struct page *page = start;
+
+		while (page < stop) {
+			if (likely(is_small_and_dirty(page))) {
+				unpin_folio((struct folio *)page);
+				page++;
+			} else {
+				struct folio *folio = page_folio(page);
+
+				page = min(end, folio_page(folio, folio_nr_pages(folio)));
+				if (folio_test_dirty(folio))
+					unpin_folio(folio);
+				else
+					unpin_user_page_range_dirty_lock(&folio->page, 1, true);
+			}
+		}
+		at += page - start;
+	}
+	return at;
 }
 
 /*
@@ -189,20 +228,26 @@ bool rs_vmf_is_huge(struct vm_fault *vmf)
 }
 
 /*
- * What vmf_insert_pfn() does for one page, for many in a table that is locked.
+ * What vmf_insert_pfn() does for one page, for the pages @at to @end of a buffer
+ * that is a list of runs, in a table that is locked. @run is that of page @at.
  * The caching attributes are those of the area: what a memfd is made of is
  * ordinary memory, in which there are no others to look up.
  */
 void rs_fill_entries(struct vm_area_struct *vma, unsigned long address, pte_t *entry,
-		     unsigned long pfn, size_t count)
+		     const struct rs_run *run, const struct rs_run *last, size_t at, size_t end)
 {
-	struct page *page = pfn_to_page(pfn);
-	pte_t value = pte_mkspecial(pfn_pte(pfn, vma->vm_page_prot));
+	pgprot_t prot = vma->vm_page_prot;
 
-	for (; count--; address += PAGE_SIZE, entry++, page++) {
-		if (pte_none(ptep_get(entry)) && !page_is_poisoned(page))
-			set_pte_at(vma->vm_mm, address, entry, value);
-		value = pte_next_pfn(value);
+	for (; at < end; run++) {
+		size_t stop = run == last ? end : min(end, run[1].page);
+		unsigned long pfn = run->frame + (at - run->page);
+		struct page *page = pfn_to_page(pfn);
+
+		for (; at < stop; at++, page++, pfn++, entry++, address += PAGE_SIZE) {
+			if (pte_none(ptep_get(entry)) && !page_is_poisoned(page))
+				set_pte_at(vma->vm_mm, address, entry,
+					   pte_mkspecial(pfn_pte(pfn, prot)));
+		}
 	}
 }
 

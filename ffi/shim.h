@@ -33,22 +33,21 @@ void rs_inode_unlock_shared(struct file *file);
 
 /* Folios and pages: linux/mm.h, linux/pagemap.h, linux/highmem.h */
 
-/* All that pinning asks of a folio, at the price of one call. */
-struct rs_folio_facts {
-	unsigned long pfn;
-	u32 pages;
-	bool uptodate;
-	/* More than half of what the reference count can hold. */
-	bool crowded;
+/* Run of seam/mm/runs.rs */
+struct rs_run {
+	size_t page;
+	size_t frame;
 };
 
-struct rs_folio_facts rs_folio_facts(struct folio *folio);
+unsigned long rs_folio_pfn(struct folio *folio);
+unsigned long rs_folio_nr_pages(struct folio *folio);
 bool rs_folio_test_uptodate(struct folio *folio);
 int rs_folio_lock_killable(struct folio *folio);
 void rs_folio_zero(struct folio *folio);
 void rs_folio_mark_uptodate(struct folio *folio);
 struct page *rs_pfn_to_page(unsigned long pfn);
-void rs_unpin_pages(unsigned long pfn, unsigned long count, bool dirty);
+size_t rs_unpin_runs(const struct rs_run *run, const struct rs_run *last, size_t pages, size_t at,
+		     size_t until);
 bool rs_pages_are_poisoned(unsigned long pfn, unsigned long count);
 void *rs_lowmem_page_address(struct page *page);
 void rs_memcpy_from_page(void *to, struct page *page, size_t offset, size_t len);
@@ -62,7 +61,7 @@ size_t rs_entries_per_table(void);
 bool rs_vmf_is_empty(struct vm_fault *vmf);
 bool rs_vmf_is_huge(struct vm_fault *vmf);
 void rs_fill_entries(struct vm_area_struct *vma, unsigned long address, pte_t *entry,
-		     unsigned long pfn, size_t count);
+		     const struct rs_run *run, const struct rs_run *last, size_t at, size_t end);
 
 /* DMA: linux/scatterlist.h, linux/dma-mapping.h, -direct.h and -map-ops.h, linux/iommu.h */
 void rs_sg_set_pages(struct scatterlist *sg, unsigned long pfn, unsigned int len);

@@ -15,6 +15,7 @@ use super::{
     task, //
 };
 use crate::ffi;
+use core::marker::PhantomData;
 use kernel::{
     bindings,
     error::to_result,
@@ -52,20 +53,24 @@ impl SgTable {
 
     /// Describes all of `memory` in segments within `limits`.
     pub(crate) fn from_memory<M: StableMemory>(memory: &M, limits: SegmentLimits) -> Result<Self> {
-        let segments = || {
-            memory
-                .runs()
-                .iter()
-                .flat_map(move |extent| extent.segments(limits))
-        };
-        let table = Self::new(segments().count())?;
+        let runs = memory.runs();
+        let table = Self::new(
+            runs.iter()
+                .map(|extent| extent.segments(limits).count())
+                .sum(),
+        )?;
+        let mut entries = table.entries();
+        let mut filled = 0;
 
-        for (n, (entry, segment)) in table.entries().zip(segments()).enumerate() {
-            // SAFETY: The entry is one of ours and the frames of a `StableMemory` have contiguous
-            // `struct page`s along an extent.
-            unsafe { set_entry(entry, segment) };
-            if n % BATCH == BATCH - 1 {
-                task::cond_resched();
+        for extent in runs.iter() {
+            for (segment, entry) in extent.segments(limits).zip(&mut entries) {
+                // SAFETY: The entry is one of ours and the frames of a `StableMemory` have contiguous
+                // `struct page`s along an extent.
+                unsafe { set_entry(entry, segment) };
+                filled += 1;
+                if filled % BATCH == 0 {
+                    task::cond_resched();
+                }
             }
         }
         Ok(table)
@@ -102,17 +107,60 @@ impl SgTable {
     }
 
     /// Returns pointers to the entries, in order.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = *mut bindings::scatterlist> {
-        let next = |&entry: &*mut bindings::scatterlist| {
-            // SAFETY: `entry` is part of a table, so what follows it is an entry, or NULL at the
-            // end. This is never called with NULL.
-            let next = unsafe { bindings::sg_next(entry) };
-            (!next.is_null()).then_some(next)
-        };
-
-        // A table that was allocated has at least one entry.
-        core::iter::successors(Some(self.raw().sgl), next)
+    pub(crate) fn entries(&self) -> Entries<'_> {
+        // INVARIANT: A table that was allocated has at least one entry.
+        Entries {
+            next: self.raw().sgl,
+            _table: PhantomData,
+        }
     }
+}
+
+/// Iterator over the entries of an [`SgTable`].
+///
+/// # Invariants
+///
+/// `next` is an entry of the table, or NULL behind the last one.
+pub(crate) struct Entries<'a> {
+    next: *mut bindings::scatterlist,
+    _table: PhantomData<&'a SgTable>,
+}
+
+impl Iterator for Entries<'_> {
+    type Item = *mut bindings::scatterlist;
+
+    /// What `sg_next()` does, which is a function that is called.
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let entry = self.next;
+        if entry.is_null() {
+            return None;
+        }
+
+        // SAFETY: By the type invariants this is an entry. What follows one that is not marked as the
+        // last is another, or a link to where the entries go on.
+        self.next = unsafe {
+            if is_marked(entry, bindings::SG_END) {
+                core::ptr::null_mut()
+            } else if is_marked(entry.add(1), bindings::SG_CHAIN) {
+                let link = (*entry.add(1)).page_link;
+                (link & !(bindings::SG_PAGE_LINK_MASK as usize)) as *mut _
+            } else {
+                entry.add(1)
+            }
+        };
+        Some(entry)
+    }
+}
+
+/// Tells whether `entry` has `mark`.
+///
+/// # Safety
+///
+/// It must be part of a table.
+unsafe fn is_marked(entry: *const bindings::scatterlist, mark: u32) -> bool {
+    // SAFETY: By the safety requirements.
+    unsafe { (*entry).page_link & mark as usize != 0 }
 }
 
 /// Makes `entry` point at `segment`.
@@ -168,7 +216,7 @@ mod tests {
         fn new(lengths: &[usize]) -> Result<Self> {
             let first = Page::alloc_page(GFP_KERNEL)?;
             // SAFETY: The page is valid, and a folio of its own.
-            let mut frame = unsafe { ffi::rs_folio_facts(first.as_ptr().cast()) }.pfn & !0xff;
+            let mut frame = unsafe { ffi::rs_folio_pfn(first.as_ptr().cast()) } & !0xff;
             let mut runs = KVec::new();
             let mut pages = 0;
 

@@ -42,20 +42,18 @@ use kernel::{
 pub(super) struct Buffer {
     /// The misc device that made it.
     device: VirtualDevice,
+    /// Whether the buffer keeps a mapping of its own, for observers that map nothing here: a display
+    /// that reads memory directly.
+    observed: bool,
 }
 
 impl Buffer {
     pub(super) fn new(device: VirtualDevice) -> Self {
-        Self { device }
-    }
+        // Only where it does something: it makes the CPU write its caches back. Not where memory is
+        // encrypted, since all that could be written back is what no device can read.
+        let observed = !device.is_coherent() && !dma::memory_is_encrypted();
 
-    /// Tells whether the buffer keeps a mapping of its own, for observers that map nothing here: a
-    /// display that reads memory directly.
-    ///
-    /// Only where it does something: it makes the CPU write its caches back. Not where memory is
-    /// encrypted, since all that could be written back is what no device can read.
-    fn has_observers(&self) -> bool {
-        !self.device.is_coherent() && !dma::memory_is_encrypted()
+        Self { device, observed }
     }
 }
 
@@ -76,16 +74,15 @@ impl Exporter for Buffer {
 
     fn begin_cpu_access(buffer: &DmaBuf<Self>, access: CpuAccess) -> Result {
         let this = buffer.exporter();
-        let observed = this.has_observers();
 
-        // The core waits as well, but only after this: too late, a device might still be writing.
-        buffer.wait_fences(access)?;
-        if !observed && !buffer.needs_sync() {
+        // Fences are left to the core then, which waits for them after this.
+        if !this.observed && !buffer.needs_sync() {
             return Ok(());
         }
 
+        // Else that would be too late: a device might still be writing what is fetched here.
         let reserved = buffer.reserve_idle(access)?;
-        if observed {
+        if this.observed {
             // The other directions would throw away what the CPU wrote through the memfd.
             reserved.map_own(&this.device, DataDirection::ToDevice)?;
         }

@@ -5,7 +5,13 @@
 use super::LockedMemfd;
 use crate::{
     ffi,
-    seam::mm::pinned::PinnedPages, //
+    seam::mm::{
+        folio::{
+            Facts,
+            PageMap, //
+        },
+        pinned::PinnedPages, //
+    },
 };
 use core::ops::Range;
 use kernel::{
@@ -13,6 +19,10 @@ use kernel::{
     error::to_result,
     page::PAGE_SHIFT,
     prelude::*,
+    sync::barrier::{
+        self,
+        smp_mb, //
+    },
     types::ScopeGuard, //
 };
 
@@ -39,8 +49,9 @@ impl LockedMemfd<'_> {
     /// Pins pages of `range`, which is in bytes, multiples of the page size, and not empty.
     ///
     /// Takes as many folios as `batch` has room for, but no more than `most`, and appends their pages
-    /// to `pinned`. Pages that the file does not have yet are allocated; what has never been written, like the pages of a `fallocate()`,
-    /// is zeroed, for whoever sees it through the pins must not see what was there before.
+    /// to `pinned`. Pages that the file does not have yet are allocated; what has never been written,
+    /// like the pages of a `fallocate()`, is zeroed, for whoever sees it through the pins must not
+    /// see what was there before.
     ///
     /// May sleep. Cannot be interrupted except while it waits for the lock of a folio, so the size
     /// of the batch, and that of the range, decide how long a signal waits. Fails with
@@ -59,17 +70,26 @@ impl LockedMemfd<'_> {
         batch: &mut FolioBatch,
         pinned: &mut PinnedPages,
     ) -> Result<Pinned> {
-        let folios = PinnedFolios::new(self, &range, most, batch)?;
+        let mut folios = PinnedFolios::new(self, &range, most, batch)?;
         let count = folios.remaining();
         pinned.reserve(count)?;
 
-        let pages = (range.end - range.start) >> PAGE_SHIFT;
+        let pages = ((range.end - range.start) >> PAGE_SHIFT) as usize;
         let mut left = pages;
-        for (folio, first) in folios {
-            left -= folio.append_to(pinned, first, left)?;
+        while left > 0 {
+            left -= folios.append_ready_to(pinned, left);
+            if let Some((folio, first)) = folios.next() {
+                left -= folio.append_to(pinned, first, left)?;
+            }
+            if folios.remaining() == 0 {
+                break;
+            }
         }
+        // What the pages hold may be read from now on.
+        smp_mb(barrier::Read);
+
         Ok(Pinned {
-            bytes: (pages - left) << PAGE_SHIFT,
+            bytes: ((pages - left) << PAGE_SHIFT) as u64,
             folios: count,
         })
     }
@@ -131,6 +151,33 @@ impl<'a> PinnedFolios<'a> {
     fn remaining(&self) -> usize {
         self.batch.0.len() - self.next
     }
+
+    /// Appends the next folios to `pinned`, as long as there is nothing to do about them, and no more
+    /// than `most` pages. Returns how many pages.
+    ///
+    /// This is [`PinnedFolio::append_to`] for many.
+    #[inline(never)]
+    fn append_ready_to(&mut self, pinned: &mut PinnedPages, most: usize) -> usize {
+        if self.first != 0 {
+            return 0;
+        }
+
+        let map = PageMap::new();
+        let ready = self.batch.0[self.next..].iter().map_while(|&folio| {
+            // SAFETY: By the type invariants we own a pin on each of these.
+            let facts = unsafe { Facts::of(folio, map) };
+
+            (facts.uptodate && !facts.crowded).then_some((facts.frame, facts.pages))
+        });
+        // SAFETY: As above. The pins of those that are appended are no longer ours after this.
+        let (folios, pages) = unsafe { pinned.append_folios(ready) };
+        // INVARIANT: As was just said.
+        self.next += folios;
+
+        // The range may end inside the last folio.
+        pinned.shorten(pages.saturating_sub(most));
+        pages.min(most)
+    }
 }
 
 impl Iterator for PinnedFolios<'_> {
@@ -161,39 +208,25 @@ impl Drop for PinnedFolios<'_> {
 struct PinnedFolio(*mut bindings::folio);
 
 impl PinnedFolio {
-    /// Appends the pages of the folio from page `first` on, but no more than `most`, to `pinned`, with
-    /// a pin for each. Returns how many.
-    #[inline]
-    fn append_to(self, pinned: &mut PinnedPages, first: usize, most: u64) -> Result<u64> {
+    /// Appends the pages of the folio from page `first` on, but no more than `most`, to `pinned`.
+    /// Returns how many.
+    fn append_to(self, pinned: &mut PinnedPages, first: usize, most: usize) -> Result<usize> {
         // SAFETY: The folio is pinned.
-        let folio = unsafe { ffi::rs_folio_facts(self.0) };
-        let count = (u64::from(folio.pages) - first as u64).min(most);
+        let facts = unsafe { Facts::of(self.0, PageMap::new()) };
+        let pages = (facts.pages - first).min(most);
 
-        // The reference count saturates with a kernel warning, and a pin on a page of a small folio
-        // adds 1024 to it. Half of the range is left to everyone else, and to callers that pass
-        // this test at the same time.
-        if folio.crowded {
+        if facts.crowded {
             return Err(ENOMEM);
         }
-        if !folio.uptodate {
+        if !facts.uptodate {
             self.make_uptodate()?;
         }
-        // CAST: No more than the pages of a folio.
-        if count > 1 {
-            self.add_pins(count as u32 - 1)?;
+        // SAFETY: These are pages of the folio, whose pin is ours.
+        if unsafe { pinned.append(facts.frame + first, pages, first > 0) }? {
+            // The pin that came with `self` was handed over.
+            let _ = core::mem::ManuallyDrop::new(self);
         }
-
-        let frame = folio.pfn + first;
-        // SAFETY: These pages hold `count` pins now, all of them ours.
-        let appended = unsafe { pinned.append(frame, count as usize) };
-        if let Err(error) = appended {
-            self.drop_pins(frame, count as usize - 1);
-            return Err(error);
-        }
-
-        // The pin that came with `self` is among those that were handed over.
-        let _ = core::mem::ManuallyDrop::new(self);
-        Ok(count)
+        Ok(pages)
     }
 
     /// Zeroes the folio if nothing has been put there yet, and marks it as having contents.
@@ -216,20 +249,6 @@ impl PinnedFolio {
             unsafe { ffi::rs_folio_mark_uptodate(self.0) };
         }
         Ok(())
-    }
-
-    /// Adds `count` pins of our own.
-    fn add_pins(&self, count: u32) -> Result {
-        // SAFETY: The folio is pinned already.
-        to_result(unsafe { bindings::folio_add_pins(self.0, count) })
-    }
-
-    /// Takes `count` pins back that `add_pins` has added.
-    fn drop_pins(&self, frame: usize, count: usize) {
-        if count > 0 {
-            // SAFETY: The pins are ours, and `frame` and those behind it lie within the folio.
-            unsafe { ffi::rs_unpin_pages(frame, count, false) };
-        }
     }
 }
 

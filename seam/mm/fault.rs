@@ -154,10 +154,10 @@ impl<'a, M: StableMemory> Fault<'a, M> {
         }
 
         let table = self.table();
+        let end = table.end.min(self.memory.runs().pages());
         let fill = Fill {
             fault: self,
-            pages: window.start.max(table.start).min(touched)
-                ..window.end.min(table.end).max(touched + 1),
+            pages: window.start.max(table.start).min(touched)..window.end.min(end).max(touched + 1),
         };
 
         let _single = self.sizes.read();
@@ -245,7 +245,7 @@ impl<'a, M: StableMemory> Fault<'a, M> {
 /// Entries of a page table that are to be filled.
 struct Fill<'a, M> {
     fault: &'a Fault<'a, M>,
-    /// Which pages: in one page table, shown by the area.
+    /// Which pages: some of the memory, in one page table, shown by the area.
     pages: Range<usize>,
 }
 
@@ -263,18 +263,22 @@ impl<M: StableMemory> Fill<'_, M> {
     ) -> c_int {
         // SAFETY: By the safety requirements.
         let fill = unsafe { &*data.cast::<Self>() };
+        let Range { start, end } = fill.pages;
+        let runs = fill.fault.memory.runs().from_page(start);
 
-        for extent in fill.fault.memory.runs().extents(fill.pages.clone()) {
-            let at = extent.page - fill.pages.start;
-            // SAFETY: All pages of `fill` lie in one page table, so the entries are there and
-            // locked. The frames are of memory that outlives the area.
+        if let Some(last) = runs.last() {
+            // SAFETY: All pages of `fill` lie in one page table, so the entries are there and locked.
+            // The runs go on to the end of the memory, which has all of these pages, and which
+            // outlives the area.
             unsafe {
                 ffi::rs_fill_entries(
                     fill.fault.vma.as_ptr(),
-                    address + (at << PAGE_SHIFT),
-                    entry.add(at),
-                    extent.frame,
-                    extent.pages,
+                    address,
+                    entry,
+                    runs.as_ptr(),
+                    last,
+                    start,
+                    end,
                 )
             };
         }

@@ -6,6 +6,7 @@
 //! [`include/linux/vmalloc.h`](srctree/include/linux/vmalloc.h)
 
 pub(crate) mod fault;
+pub(crate) mod folio;
 pub(crate) mod pinned;
 pub(crate) mod runs;
 pub(crate) mod vmap;

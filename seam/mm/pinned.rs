@@ -6,7 +6,6 @@
 
 use super::{
     runs::{
-        Extent,
         Run,
         Runs, //
     },
@@ -21,7 +20,7 @@ use kernel::prelude::*;
 /// Pages released between two chances for other tasks to run.
 const RELEASE_BATCH: usize = 1 << 14;
 
-/// Pages that hold a `FOLL_PIN` pin each, as a list of runs.
+/// Pages of folios that are pinned (`FOLL_PIN`), as a list of runs.
 ///
 /// The same page may be in it more than once. Dropping it marks every folio dirty, since what was
 /// written through other mappings or by devices has left no trace in page tables of the file's
@@ -29,8 +28,8 @@ const RELEASE_BATCH: usize = 1 << 14;
 ///
 /// # Invariants
 ///
-/// - For each page of the buffer that `runs` and `pages` describe, this value owns one pin on the
-///   folio of the page.
+/// - For each of the runs, this value owns one pin on each folio that has pages in it. A folio that is
+///   pinned is not split, so which folios these are does not change.
 /// - The `struct page`s of one run are contiguous.
 pub(crate) struct PinnedPages {
     runs: KVVec<Run>,
@@ -73,33 +72,75 @@ impl PinnedPages {
             .shrink_to(self.runs.len(), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
     }
 
-    /// Puts `count` pages from frame `frame` on behind those already there and takes over their pins.
+    /// Puts `count` pages of a folio, from frame `frame` on, behind those already there. Tells whether
+    /// the pin of the folio was taken over.
     ///
-    /// Fails with [`ENOMEM`] when no room is left, see [`reserve`](Self::reserve), and with
-    /// [`EOVERFLOW`] when the buffer would have more pages than can be counted. The pins stay with
+    /// It was not if the pages go on, `inside` the folio, where the last run ends: that has one.
+    /// Fails with [`ENOMEM`] when no room is left, see [`reserve`](Self::reserve); the pin stays with
     /// the caller then.
     ///
     /// # Safety
     ///
-    /// `frame` must be the first of `count` contiguous page frames of one folio of user memory. The
-    /// caller must own a pin on the folio for each of them, and hands these pins over.
-    #[inline]
-    pub(crate) unsafe fn append(&mut self, frame: usize, count: usize) -> Result {
-        let pages = self.pages.checked_add(count).ok_or(EOVERFLOW)?;
+    /// `frame` must be the first of `count` page frames of one folio of user memory, on which the
+    /// caller must own a pin. It must be the first of the folio, or `inside` be true.
+    pub(crate) unsafe fn append(
+        &mut self,
+        frame: usize,
+        count: usize,
+        inside: bool,
+    ) -> Result<bool> {
+        let goes_on = self.runs().next_frame() == Some(frame);
+        // SAFETY: By the safety requirements.
+        let (folios, _) = unsafe { self.append_folios(core::iter::once((frame, count))) };
 
-        if !(self.runs().continues(frame) && self.pages_are_contiguous(frame)) {
-            self.runs
-                .push_within_capacity(Run {
-                    page: self.pages,
-                    frame,
-                })
-                .map_err(|_| ENOMEM)?;
+        match folios {
+            0 => Err(ENOMEM),
+            _ => Ok(!(goes_on && inside)),
+        }
+    }
+
+    /// Puts whole folios behind the pages already there, by the number of their first frame and that
+    /// of their pages, until room runs out. Returns how many folios and pages that were.
+    ///
+    /// # Safety
+    ///
+    /// As for [`append`](Self::append): the caller must own a pin on each folio, and hands over those
+    /// of the folios that are appended.
+    pub(crate) unsafe fn append_folios(
+        &mut self,
+        folios: impl Iterator<Item = (usize, usize)>,
+    ) -> (usize, usize) {
+        let before = self.pages;
+        // No frame has the number that stands for none.
+        let mut next = self.runs().next_frame().unwrap_or(usize::MAX);
+        let mut at = before;
+        let mut count = 0;
+
+        for (frame, pages) in folios {
+            if next != frame || !self.pages_are_contiguous(frame) {
+                let run = Run { page: at, frame };
+                if self.runs.push_within_capacity(run).is_err() {
+                    break;
+                }
+            }
+            // There are not as many pages as there are numbers.
+            at = at.wrapping_add(pages);
+            next = frame.wrapping_add(pages);
+            count += 1;
         }
 
-        // INVARIANT: The new pages are pinned by the safety requirements, and within a run they
-        // are contiguous with those before them as was just tested.
-        self.pages = pages;
-        Ok(())
+        // INVARIANT: Frames that go on have their `struct page`s go on, as was tested, and a folio has
+        // them side by side.
+        self.pages = at;
+        (count, at - before)
+    }
+
+    /// Leaves out the last `pages` pages; that must be less than the last folio has.
+    pub(crate) fn shorten(&mut self, pages: usize) {
+        let last = self.runs.last().map_or(0, |run| self.pages - run.page);
+
+        // INVARIANT: The last run, and so the last folio of it, has a page left.
+        self.pages -= pages.min(last.saturating_sub(1));
     }
 
     /// Tells whether the `struct page` of `frame`, the next frame after the last run, is the next
@@ -121,28 +162,21 @@ impl PinnedPages {
     }
 }
 
-/// Unpins `extent`, marking its folios dirty.
-///
-/// # Safety
-///
-/// The caller must own the pins of the pages of `extent`, which are contiguous, and gives them up.
-unsafe fn unpin(extent: Extent) {
-    // SAFETY: The pages are contiguous, and pinned by the caller who hands over the pins. May
-    // sleep: pinned pages are released in process context only.
-    unsafe { ffi::rs_unpin_pages(extent.frame, extent.pages, true) };
-}
-
 impl Drop for PinnedPages {
     fn drop(&mut self) {
-        let mut at = 0;
+        let Some(last) = self.runs.last() else {
+            return;
+        };
+        let (runs, mut at) = (self.runs(), 0);
 
         while at < self.pages {
-            let end = self.pages.min(at + RELEASE_BATCH);
-            for extent in self.runs().extents(at..end) {
-                // SAFETY: By the type invariants the pins are ours, and each page is visited once.
-                unsafe { unpin(extent) };
-            }
-            at = end;
+            let until = self.pages.min(at + RELEASE_BATCH);
+            // SAFETY: By the type invariants the pins are ours, and the pages of a run are contiguous.
+            // The first time `at` is where a run begins, then where a folio or a run does. May
+            // sleep: pinned pages are released in process context only.
+            at = unsafe {
+                ffi::rs_unpin_runs(runs.from_page(at).as_ptr(), last, self.pages, at, until)
+            };
             task::cond_resched();
         }
     }

@@ -13,6 +13,7 @@ use core::ops::Range;
 
 /// Where a run starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub(crate) struct Run {
     /// Offset in the buffer, in pages.
     pub(crate) page: usize,
@@ -54,26 +55,31 @@ impl<'a> Runs<'a> {
         self.pages
     }
 
-    /// Tells whether a page with the frame number `frame`, put behind the buffer, would go on where
-    /// the last run ends.
-    pub(crate) fn continues(&self, frame: usize) -> bool {
+    /// Returns the frame number with which a page, put behind the buffer, would go on where the last
+    /// run ends.
+    pub(crate) fn next_frame(&self) -> Option<usize> {
         self.runs
             .last()
-            .is_some_and(|last| last.frame + (self.pages - last.page) == frame)
+            .map(|last| last.frame + (self.pages - last.page))
     }
 
     /// Returns the extents that make up the pages `range` of the buffer, in order.
     ///
     /// What lies past the end of the buffer is left out.
     pub(crate) fn extents(&self, range: Range<usize>) -> Extents<'a> {
-        let behind = self.runs.partition_point(|run| run.page <= range.start);
-
         Extents {
-            runs: *self,
-            next: behind.saturating_sub(1),
+            runs: self.from_page(range.start),
+            pages: self.pages,
             at: range.start,
             end: range.end.min(self.pages),
         }
+    }
+
+    /// Returns the runs from the one that holds page `page` of the buffer on.
+    pub(crate) fn from_page(&self, page: usize) -> &'a [Run] {
+        let behind = self.runs.partition_point(|run| run.page <= page);
+
+        &self.runs[behind.saturating_sub(1)..]
     }
 
     /// Returns all extents: one a run.
@@ -84,8 +90,10 @@ impl<'a> Runs<'a> {
 
 /// Iterator over the [`Extent`]s of a range; see [`Runs::extents`].
 pub(crate) struct Extents<'a> {
-    runs: Runs<'a>,
-    next: usize,
+    /// From the run that holds `at` on.
+    runs: &'a [Run],
+    /// Length of the buffer.
+    pages: usize,
     at: usize,
     end: usize,
 }
@@ -93,17 +101,14 @@ pub(crate) struct Extents<'a> {
 impl Iterator for Extents<'_> {
     type Item = Extent;
 
+    #[inline]
     fn next(&mut self) -> Option<Extent> {
         if self.at >= self.end {
             return None;
         }
 
-        let run = self.runs.runs.get(self.next)?;
-        let run_end = self
-            .runs
-            .runs
-            .get(self.next + 1)
-            .map_or(self.runs.pages, |next| next.page);
+        let (run, rest) = self.runs.split_first()?;
+        let run_end = rest.first().map_or(self.pages, |next| next.page);
         let extent = Extent {
             page: self.at,
             frame: run.frame + (self.at - run.page),
@@ -111,7 +116,7 @@ impl Iterator for Extents<'_> {
         };
 
         self.at += extent.pages;
-        self.next += 1;
+        self.runs = rest;
         Some(extent)
     }
 }
@@ -127,6 +132,7 @@ pub(crate) struct SegmentLimits {
 
 impl Extent {
     /// Cuts the extent into segments within `limits`.
+    #[inline]
     pub(crate) fn segments(self, limits: SegmentLimits) -> Segments {
         Segments { rest: self, limits }
     }
@@ -141,6 +147,7 @@ pub(crate) struct Segments {
 impl Iterator for Segments {
     type Item = Extent;
 
+    #[inline]
     fn next(&mut self) -> Option<Extent> {
         let rest = &mut self.rest;
         if rest.pages == 0 {
@@ -169,7 +176,7 @@ mod tests {
     fn collect(stretches: &[(usize, usize)]) -> (Vec<Run>, usize) {
         let (mut runs, mut pages) = (Vec::new(), 0);
         for &(frame, count) in stretches {
-            if !Runs::new(&runs, pages).continues(frame) {
+            if Runs::new(&runs, pages).next_frame() != Some(frame) {
                 runs.push(Run { page: pages, frame });
             }
             pages += count;
@@ -218,7 +225,7 @@ mod tests {
     fn an_empty_list_has_no_extents() {
         let runs = Runs::new(&[], 0);
 
-        assert!(!runs.continues(0));
+        assert_eq!(runs.next_frame(), None);
         assert_eq!(runs.iter().next(), None);
         assert_eq!(runs.extents(3..9).next(), None);
     }
@@ -245,6 +252,24 @@ mod tests {
         #[allow(clippy::reversed_empty_ranges)]
         let range = 2..1;
         assert_eq!(Runs::new(&runs, pages).extents(range).next(), None);
+    }
+
+    #[test]
+    fn the_run_of_a_page_and_all_behind_it() {
+        let (runs, pages) = collect(&[(7, 3), (20, 1), (40, 2)]);
+        let runs = Runs::new(&runs, pages);
+
+        let left: Vec<_> = (0..6).map(|page| runs.from_page(page).len()).collect();
+        assert_eq!(left, [3, 3, 3, 2, 1, 1]);
+        assert_eq!(runs.from_page(4)[0].frame, 40);
+    }
+
+    #[test]
+    fn the_next_frame_goes_on_where_the_last_run_ends() {
+        let (runs, pages) = collect(&[(7, 3), (20, 4)]);
+
+        assert_eq!(Runs::new(&runs, pages).next_frame(), Some(24));
+        assert_eq!(Runs::new(&[], 0).next_frame(), None);
     }
 
     #[test]
