@@ -116,7 +116,7 @@ pub(super) struct Request {
     /// What the buffer is made of, in order, in bytes: not empty, multiples of the page size.
     ranges: KVVec<Range<u64>>,
     /// The files they are of, in the same order.
-    sources: KVec<Source>,
+    sources: KVVec<Source>,
     /// Size of the buffer in bytes.
     pub(super) size: u64,
     /// Whether the new descriptor closes on exec.
@@ -173,7 +173,7 @@ impl Request {
             size: total(raw, limits)?,
             ranges: KVVec::with_capacity(raw.len(), GFP_KERNEL_ACCOUNT | __GFP_NOWARN)
                 .map_err(Error::from)?,
-            sources: KVec::new(),
+            sources: KVVec::new(),
             close_on_exec: flags & uapi::FLAGS_CLOEXEC != 0,
         };
 

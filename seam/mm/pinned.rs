@@ -89,13 +89,13 @@ impl PinnedPages {
         count: usize,
         inside: bool,
     ) -> Result<bool> {
-        let goes_on = self.runs().next_frame() == Some(frame);
+        let runs = self.runs.len();
         // SAFETY: By the safety requirements.
         let (folios, _) = unsafe { self.append_folios(core::iter::once((frame, count))) };
 
         match folios {
             0 => Err(ENOMEM),
-            _ => Ok(!(goes_on && inside)),
+            _ => Ok(!inside || self.runs.len() > runs),
         }
     }
 
