@@ -323,6 +323,76 @@ TEST_F(create, several_items_on_one_huge_page)
 	EXPECT_EQ(0, seal_write_soon(memfd));
 }
 
+/*
+ * Items that start and end anywhere, half of them where the last one ended, so
+ * that runs merge inside huge pages and across them. A pin that is lost, or
+ * given back twice, shows in the counters and in whether the memfd can be
+ * sealed again.
+ */
+TEST_F(create, items_cut_at_random_give_every_pin_back)
+{
+	size_t pg = page_size(), in_huge = HUGE / pg;
+	struct udmabuf_create_item items[120];
+	uint64_t seed = now_us();
+	int memfd[2], tries, i;
+	size_t pages[2] = { 4 * in_huge, 256 };
+
+	NEED_HUGE(4);
+	memfd[0] = memfd_new_huge(4 * HUGE);
+	memfd[1] = memfd_new(256 * pg);
+	for (i = 0; i < 2; i++) {
+		char *a;
+
+		ASSERT_LE(0, memfd[i]);
+		a = map_rw(memfd[i], pages[i] * pg);
+		ASSERT_NE(MAP_FAILED, a);
+		tag_pages(a, pages[i], 7 + i);
+		munmap(a, pages[i] * pg);
+	}
+	TH_LOG("seed %llu", (unsigned long long)seed);
+	srand48(seed);
+
+	for (tries = 0; tries < 20; tries++) {
+		size_t at[2] = {}, total = 0, page = 0, k;
+		long long before = pins_outstanding();
+		size_t wrong = 0;
+		int buf;
+		char *b;
+
+		for (i = 0; i < 120; i++) {
+			int which = lrand48() % 8 == 0;
+			size_t start = at[which], length;
+
+			if (start == pages[which] || lrand48() % 2)
+				start = lrand48() % pages[which];
+			length = 1 + lrand48() % (lrand48() % 4 ? 20 : in_huge + 20);
+			if (length > pages[which] - start)
+				length = pages[which] - start;
+			items[i] = item(memfd[which], start * pg, length * pg);
+			at[which] = start + length;
+			total += length;
+		}
+		buf = create_list(self->dev, items, 120);
+		ASSERT_LE(0, buf);
+		b = map_rw(buf, total * pg);
+		ASSERT_NE(MAP_FAILED, b);
+		for (i = 0; i < 120; i++) {
+			int which = items[i].memfd == (uint32_t)memfd[1];
+
+			for (k = 0; k < items[i].size / pg; k++, page++)
+				wrong += word_at(7 + which, items[i].offset / pg + k) !=
+					 page_tag(b, page);
+		}
+		EXPECT_EQ(0, wrong);
+		munmap(b, total * pg);
+		EXPECT_EQ(-EBUSY, seal_write(memfd[0]));
+		close(buf);
+		EXPECT_EQ(before, pins_outstanding());
+	}
+	EXPECT_EQ(0, seal_write_soon(memfd[0]));
+	EXPECT_EQ(0, seal_write_soon(memfd[1]));
+}
+
 TEST_F(create, shmem_and_hugetlb_in_one_list)
 {
 	size_t pg = page_size();
