@@ -119,6 +119,26 @@ static __always_inline bool is_small_and_dirty(struct page *page)
 	return !PageTail(page) && (READ_ONCE(page->flags.f) & mask) == BIT(PG_dirty);
 }
 
+/* Folios that @page to @end lie in, up to one that is not before @stop; returns its page. */
+static noinline struct page *unpin_dirty(struct page *page, struct page *stop, struct page *end)
+{
+	while (page < stop) {
+		if (likely(is_small_and_dirty(page))) {
+			unpin_folio((struct folio *)page);
+			page++;
+		} else {
+			struct folio *folio = page_folio(page);
+
+			page = min(end, folio_page(folio, folio_nr_pages(folio)));
+			if (folio_test_dirty(folio))
+				unpin_folio(folio);
+			else
+				unpin_user_page_range_dirty_lock(&folio->page, 1, true);
+		}
+	}
+	return page;
+}
+
 /*
  * Mark dirty and unpin, once, each folio of a buffer that is a list of runs, from
  * a page at which a folio or a run begins up to one that is not before @until.
@@ -131,26 +151,15 @@ size_t rs_unpin_runs(const struct rs_run *run, const struct rs_run *last, size_t
 		     size_t until)
 {
 	for (; at < until; run++) {
-		struct page *start = pfn_to_page(run->frame + (at - run->page));
-		struct page *end = start + ((run == last ? pages : run[1].page) - at);
-		struct page *stop = min(end, start + (until - at));
-		struct page *page = start;
+		struct page *page = pfn_to_page(run->frame + (at - run->page));
+		size_t left = (run == last ? pages : run[1].page) - at;
 
-		while (page < stop) {
-			if (likely(is_small_and_dirty(page))) {
-				unpin_folio((struct folio *)page);
-				page++;
-			} else {
-				struct folio *folio = page_folio(page);
-
-				page = min(end, folio_page(folio, folio_nr_pages(folio)));
-				if (folio_test_dirty(folio))
-					unpin_folio(folio);
-				else
-					unpin_user_page_range_dirty_lock(&folio->page, 1, true);
-			}
+		if (left == 1 && likely(is_small_and_dirty(page))) {
+			unpin_folio((struct folio *)page);
+			at++;
+		} else {
+			at += unpin_dirty(page, page + min(left, until - at), page + left) - page;
 		}
-		at += page - start;
 	}
 	return at;
 }

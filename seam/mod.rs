@@ -11,6 +11,7 @@ pub(crate) mod dma_buf;
 pub(crate) mod memfd;
 pub(crate) mod misc;
 pub(crate) mod mm;
+pub(crate) mod one_or_many;
 pub(crate) mod param;
 pub(crate) mod rwsem;
 pub(crate) mod scatterlist;

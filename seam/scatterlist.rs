@@ -54,23 +54,33 @@ impl SgTable {
     /// Describes all of `memory` in segments within `limits`.
     pub(crate) fn from_memory<M: StableMemory>(memory: &M, limits: SegmentLimits) -> Result<Self> {
         let runs = memory.runs();
-        let table = Self::new(
-            runs.iter()
-                .map(|extent| extent.segments(limits).count())
-                .sum(),
-        )?;
+        let mut count = 0;
+        for extent in runs.iter() {
+            count += match extent.is_segment(limits) {
+                true => 1,
+                false => extent.segments(limits).count(),
+            };
+        }
+
+        let table = Self::new(count)?;
         let mut entries = table.entries();
         let mut filled = 0;
-
-        for extent in runs.iter() {
-            for (segment, entry) in extent.segments(limits).zip(&mut entries) {
+        let mut fill = |segment| {
+            if let Some(entry) = entries.next() {
                 // SAFETY: The entry is one of ours and the frames of a `StableMemory` have contiguous
                 // `struct page`s along an extent.
                 unsafe { set_entry(entry, segment) };
-                filled += 1;
-                if filled % BATCH == 0 {
-                    task::cond_resched();
-                }
+            }
+            filled += 1;
+            if filled % BATCH == 0 {
+                task::cond_resched();
+            }
+        };
+
+        for extent in runs.iter() {
+            match extent.is_segment(limits) {
+                true => fill(extent),
+                false => extent.segments(limits).for_each(&mut fill),
             }
         }
         Ok(table)

@@ -12,7 +12,10 @@ use crate::seam::{
         FolioBatch,
         LockedMemfd, //
     },
-    mm::pinned::PinnedPages,
+    mm::{
+        pinned::PinnedPages,
+        StableMemory, //
+    },
     task, //
 };
 use core::ops::Range;
@@ -35,9 +38,9 @@ const WINDOW_BYTES: u64 = 64 << 20;
 ///
 /// After a failure nothing is left pinned.
 pub(super) fn pin(request: &Request) -> Result<PinnedPages, CreateError> {
-    let pages = request.size >> PAGE_SHIFT;
-    // CAST: Not more than `WINDOW_FOLIOS`.
-    let mut batch = FolioBatch::new(pages.min(WINDOW_FOLIOS as u64) as usize)?;
+    // CAST: A size is no more than a `usize` holds; see `Limits`.
+    let pages = (request.size >> PAGE_SHIFT) as usize;
+    let mut batch = FolioBatch::new(pages.min(WINDOW_FOLIOS))?;
     let mut pinned = PinnedPages::new();
 
     for (memfd, ranges) in request.sources() {
@@ -50,7 +53,7 @@ pub(super) fn pin(request: &Request) -> Result<PinnedPages, CreateError> {
 
             let memfd = memfd.lock_shared()?;
             check_seals(memfd.seals())?;
-            pin_window(&memfd, &mut rest, &mut batch, &mut pinned)?;
+            pin_window(&memfd, &mut rest, &mut batch, &mut pinned, pages)?;
             drop(memfd);
             task::cond_resched();
         }
@@ -60,12 +63,13 @@ pub(super) fn pin(request: &Request) -> Result<PinnedPages, CreateError> {
     Ok(pinned)
 }
 
-/// Pins a window of `rest`, which may take in many small ranges.
+/// Pins a window of `rest`, which may take in many small ranges, of a buffer of `pages` pages.
 fn pin_window(
     memfd: &LockedMemfd<'_>,
     rest: &mut Rest<'_>,
     batch: &mut FolioBatch,
     pinned: &mut PinnedPages,
+    pages: usize,
 ) -> Result {
     let (mut folios, mut bytes) = (WINDOW_FOLIOS, WINDOW_BYTES);
 
@@ -73,7 +77,8 @@ fn pin_window(
         let Some(range) = rest.first(bytes) else {
             break;
         };
-        let done = memfd.pin(range, folios, batch, pinned)?;
+        let left = pages - pinned.runs().pages();
+        let done = memfd.pin(range, folios, batch, pinned, left)?;
         rest.advance(done.bytes);
         folios -= done.folios;
         bytes -= done.bytes;

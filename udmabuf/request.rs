@@ -4,10 +4,13 @@
 
 use crate::{
     ffi::uapi,
-    seam::memfd::{
-        Memfd,
-        NotMemory,
-        Seals, //
+    seam::{
+        memfd::{
+            Memfd,
+            NotMemory,
+            Seals, //
+        },
+        one_or_many::OneOrMany, //
     },
 };
 use core::ops::Range;
@@ -114,9 +117,9 @@ struct Source {
 /// range where the second begins at the end of the first.
 pub(super) struct Request {
     /// What the buffer is made of, in order, in bytes: not empty, multiples of the page size.
-    ranges: KVVec<Range<u64>>,
+    ranges: OneOrMany<Range<u64>>,
     /// The files they are of, in the same order.
-    sources: KVVec<Source>,
+    sources: OneOrMany<Source>,
     /// Size of the buffer in bytes.
     pub(super) size: u64,
     /// Whether the new descriptor closes on exec.
@@ -171,30 +174,35 @@ impl Request {
     fn new(flags: u32, raw: &[uapi::CreateItem], limits: Limits) -> Result<Self, CreateError> {
         let mut request = Self {
             size: total(raw, limits)?,
-            ranges: KVVec::with_capacity(raw.len(), GFP_KERNEL_ACCOUNT | __GFP_NOWARN)
-                .map_err(Error::from)?,
-            sources: KVVec::new(),
+            ranges: OneOrMany::new(),
+            sources: OneOrMany::new(),
             close_on_exec: flags & uapi::FLAGS_CLOEXEC != 0,
         };
 
+        request
+            .ranges
+            .reserve(raw.len(), GFP_KERNEL_ACCOUNT | __GFP_NOWARN)?;
         for item in raw {
             request.add(item)?;
         }
         Ok(request)
     }
 
-    /// Adds what `raw` names, which must have passed [`total`].
+    /// Adds what `raw` names, which must have passed [`total`]. There must be room for the range.
     fn add(&mut self, raw: &uapi::CreateItem) -> Result<(), CreateError> {
-        let at = self.ranges.len();
-        if self.sources.last().is_none_or(|last| last.fd != raw.memfd) {
+        let at = self.ranges.as_slice().len();
+        if self
+            .sources
+            .as_slice()
+            .last()
+            .is_none_or(|last| last.fd != raw.memfd)
+        {
             let source = Source {
                 memfd: open(raw.memfd)?,
                 fd: raw.memfd,
                 ranges: at..at,
             };
-            self.sources
-                .push(source, GFP_KERNEL_ACCOUNT)
-                .map_err(Error::from)?;
+            self.sources.push(source, GFP_KERNEL_ACCOUNT)?;
         }
         let source = self.sources.last_mut().ok_or(CreateError::Empty)?;
 
@@ -211,8 +219,8 @@ impl Request {
             Some(last) if !source.ranges.is_empty() && last.end == raw.offset => last.end = end,
             _ => {
                 self.ranges
-                    .push(raw.offset..end, GFP_KERNEL_ACCOUNT)
-                    .map_err(Error::from)?;
+                    .push_within_capacity(raw.offset..end)
+                    .map_err(|_| ENOMEM)?;
                 source.ranges.end += 1;
             }
         }
@@ -221,9 +229,12 @@ impl Request {
 
     /// Returns the files and the ranges of each that make up the buffer, in order.
     pub(super) fn sources(&self) -> impl Iterator<Item = (&Memfd, &[Range<u64>])> {
+        let ranges = self.ranges.as_slice();
+
         self.sources
+            .as_slice()
             .iter()
-            .map(|source| (&source.memfd, &self.ranges[source.ranges.clone()]))
+            .map(|source| (&source.memfd, &ranges[source.ranges.clone()]))
     }
 }
 

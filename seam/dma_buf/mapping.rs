@@ -355,8 +355,11 @@ impl<'a> Mapping<'a> {
     }
 
     /// Notes that the importer has the mapping, and until when the CPU may be writing: whenever the
-    /// mapping ends, that decides what becomes of the device's bytes.
-    pub(super) fn set_written_by_cpu(&self, until: Option<Delta>) {
+    /// mapping ends, that decides what becomes of the device's bytes. Asks only where they have to be
+    /// fetched.
+    pub(super) fn set_written_by_cpu(&self, until: impl FnOnce() -> Option<Delta>) {
+        let until = if self.needs_sync { until() } else { None };
+
         if let Some(streaming) = &mut *self.mapped.streaming.lock() {
             if streaming.unmap != Unmap::Keep {
                 streaming.unmap = until.map_or(Unmap::Fetch, Unmap::FetchAfter);

@@ -100,7 +100,7 @@ impl<'a, T: Exporter> Reserved<'a, T> {
             if before.is_none() {
                 mapping.sync_for_cpu();
             }
-            mapping.set_written_by_cpu(writing);
+            mapping.set_written_by_cpu(|| writing);
         });
         Ok(())
     }
@@ -118,7 +118,7 @@ impl<'a, T: Exporter> Reserved<'a, T> {
         });
         self.for_each(|mapping| {
             mapping.sync_for_device();
-            mapping.set_written_by_cpu(writing);
+            mapping.set_written_by_cpu(|| writing);
         });
     }
 
@@ -214,7 +214,7 @@ impl<'a, T: Exporter> Reserved<'a, T> {
             let table = mapping.handed();
             others.reserve(1, GFP_KERNEL)?;
             // From now on unmapping is a barrier.
-            mapping.set_written_by_cpu(protected.brackets.counting(task::monotonic()));
+            mapping.set_written_by_cpu(|| protected.brackets.counting(task::monotonic()));
             others.push(mapping, GFP_KERNEL)?;
             Ok(table)
         })?;
@@ -230,7 +230,7 @@ impl<'a, T: Exporter> Reserved<'a, T> {
             let mapping = imported.remove(at).ok()?;
 
             // Nobody may have told it that the process is gone which was writing.
-            mapping.set_written_by_cpu(protected.brackets.counting(task::monotonic()));
+            mapping.set_written_by_cpu(|| protected.brackets.counting(task::monotonic()));
             Some(mapping)
         });
         let Some(mapping) = mapping else {

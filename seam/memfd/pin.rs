@@ -35,13 +35,50 @@ pub(crate) struct Pinned {
     pub(crate) folios: usize,
 }
 
-/// Room for the folios that are pinned in one go.
-pub(crate) struct FolioBatch(KVec<*mut bindings::folio>);
+/// Folios that are pinned in one go.
+pub(crate) struct FolioBatch {
+    /// Where they are, if there is room for no more than these.
+    few: [*mut bindings::folio; FEW],
+    many: KVec<*mut bindings::folio>,
+    /// How many there are.
+    count: usize,
+    map: PageMap,
+}
+
+/// Folios for which no memory is allocated.
+const FEW: usize = 16;
 
 impl FolioBatch {
     /// Makes room for `folios` folios, at least one.
     pub(crate) fn new(folios: usize) -> Result<Self> {
-        Ok(Self(KVec::with_capacity(folios.max(1), GFP_KERNEL)?))
+        let none = core::ptr::null_mut();
+
+        Ok(Self {
+            few: [none; FEW],
+            many: match folios {
+                ..=FEW => KVec::new(),
+                folios => KVec::from_elem(none, folios, GFP_KERNEL)?,
+            },
+            count: 0,
+            map: PageMap::new(),
+        })
+    }
+
+    /// Returns the place for them.
+    fn room(&mut self) -> &mut [*mut bindings::folio] {
+        match self.many.is_empty() {
+            true => &mut self.few,
+            false => &mut self.many,
+        }
+    }
+
+    /// Returns them.
+    #[inline]
+    fn folios(&self) -> &[*mut bindings::folio] {
+        match self.many.is_empty() {
+            true => &self.few[..self.count],
+            false => &self.many[..self.count],
+        }
     }
 }
 
@@ -62,24 +99,29 @@ impl LockedMemfd<'_> {
     /// - whatever the file system says when it cannot allocate: [`ENOSPC`] where memory is strictly
     ///   accounted.
     ///
-    /// After a failure `pinned` may have become longer: dropping it undoes everything.
+    /// `left_pages` is how many pages are still to be pinned for the buffer, these included. After a
+    /// failure `pinned` may have become longer: dropping it undoes everything.
     pub(crate) fn pin(
         &self,
         range: Range<u64>,
         most: usize,
         batch: &mut FolioBatch,
         pinned: &mut PinnedPages,
+        left_pages: usize,
     ) -> Result<Pinned> {
+        let map = batch.map;
         let mut folios = PinnedFolios::new(self, &range, most, batch)?;
         let count = folios.remaining();
-        pinned.reserve(count)?;
+        pinned.reserve(count, left_pages)?;
 
         let pages = ((range.end - range.start) >> PAGE_SHIFT) as usize;
         let mut left = pages;
         while left > 0 {
-            left -= folios.append_ready_to(pinned, left);
+            if folios.remaining() > 1 {
+                left -= folios.append_ready_to(pinned, left);
+            }
             if let Some((folio, first)) = folios.next() {
-                left -= folio.append_to(pinned, first, left)?;
+                left -= folio.append_to(pinned, map, first, left)?;
             }
             if folios.remaining() == 0 {
                 break;
@@ -114,21 +156,20 @@ impl<'a> PinnedFolios<'a> {
         most: usize,
         batch: &'a mut FolioBatch,
     ) -> Result<Self> {
-        let room = c_uint::try_from(batch.0.capacity().min(most)).unwrap_or(c_uint::MAX);
+        let room = batch.room().len().min(most);
         let start = i64::try_from(range.start).map_err(|_| EINVAL)?;
         let last = i64::try_from(range.end).map_err(|_| EINVAL)? - 1;
         let mut offset = 0;
 
-        batch.0.clear();
-        // SAFETY: The file is a memory file. There is room for `room` pointers, which have no
-        // destructor, so what is there may be overwritten.
+        batch.count = 0;
+        // SAFETY: The file is a memory file. There is room for `room` pointers.
         let count = unsafe {
             bindings::memfd_pin_folios(
                 memfd.0.as_ptr(),
                 start,
                 last,
-                batch.0.as_mut_ptr(),
-                room,
+                batch.room().as_mut_ptr(),
+                c_uint::try_from(room).unwrap_or(c_uint::MAX),
                 &mut offset,
             )
         };
@@ -138,9 +179,8 @@ impl<'a> PinnedFolios<'a> {
             return Err(EINVAL);
         }
 
-        // SAFETY: The first `count` pointers have been written; there was room for them.
-        unsafe { batch.0.inc_len(count as usize) };
-        // INVARIANT: Each of them was pinned once.
+        // INVARIANT: So many have been written, and each was pinned once.
+        batch.count = count as usize;
         Ok(Self {
             batch,
             next: 0,
@@ -149,7 +189,7 @@ impl<'a> PinnedFolios<'a> {
     }
 
     fn remaining(&self) -> usize {
-        self.batch.0.len() - self.next
+        self.batch.count - self.next
     }
 
     /// Appends the next folios to `pinned`, as long as there is nothing to do about them, and no more
@@ -162,8 +202,8 @@ impl<'a> PinnedFolios<'a> {
             return 0;
         }
 
-        let map = PageMap::new();
-        let ready = self.batch.0[self.next..].iter().map_while(|&folio| {
+        let map = self.batch.map;
+        let ready = self.batch.folios()[self.next..].iter().map_while(|&folio| {
             // SAFETY: By the type invariants we own a pin on each of these.
             let facts = unsafe { Facts::of(folio, map) };
 
@@ -185,7 +225,7 @@ impl Iterator for PinnedFolios<'_> {
 
     /// Returns the next folio and at which page of it the range goes on.
     fn next(&mut self) -> Option<Self::Item> {
-        let folio = *self.batch.0.get(self.next)?;
+        let folio = *self.batch.folios().get(self.next)?;
 
         self.next += 1;
         // INVARIANT: The pin goes over to the `PinnedFolio`.
@@ -195,7 +235,8 @@ impl Iterator for PinnedFolios<'_> {
 
 impl Drop for PinnedFolios<'_> {
     fn drop(&mut self) {
-        let rest = &mut self.batch.0[self.next..];
+        let range = self.next..self.batch.count;
+        let rest = &mut self.batch.room()[range];
 
         if !rest.is_empty() {
             // SAFETY: By the type invariants these pins are ours.
@@ -210,9 +251,15 @@ struct PinnedFolio(*mut bindings::folio);
 impl PinnedFolio {
     /// Appends the pages of the folio from page `first` on, but no more than `most`, to `pinned`.
     /// Returns how many.
-    fn append_to(self, pinned: &mut PinnedPages, first: usize, most: usize) -> Result<usize> {
+    fn append_to(
+        self,
+        pinned: &mut PinnedPages,
+        map: PageMap,
+        first: usize,
+        most: usize,
+    ) -> Result<usize> {
         // SAFETY: The folio is pinned.
-        let facts = unsafe { Facts::of(self.0, PageMap::new()) };
+        let facts = unsafe { Facts::of(self.0, map) };
         let pages = (facts.pages - first).min(most);
 
         if facts.crowded {

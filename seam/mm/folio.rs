@@ -40,6 +40,18 @@ impl PageMap {
     }
 }
 
+impl PageMap {
+    /// Returns the `struct page` of `frame`, which must have one.
+    #[inline]
+    pub(crate) fn page(self, frame: usize) -> *mut bindings::page {
+        match cfg!(CONFIG_SPARSEMEM_VMEMMAP) {
+            true => (self.start as *mut bindings::page).wrapping_add(frame),
+            // SAFETY: Only looks up where it is.
+            false => unsafe { ffi::rs_pfn_to_page(frame) },
+        }
+    }
+}
+
 /// What a folio is like.
 pub(crate) struct Facts {
     /// Frame number of the first page.

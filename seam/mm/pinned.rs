@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     ffi,
-    seam::task, //
+    seam::{
+        one_or_many::OneOrMany,
+        task, //
+    },
 };
 use kernel::prelude::*;
 
@@ -32,7 +35,7 @@ const RELEASE_BATCH: usize = 1 << 14;
 ///   pinned is not split, so which folios these are does not change.
 /// - The `struct page`s of one run are contiguous.
 pub(crate) struct PinnedPages {
-    runs: KVVec<Run>,
+    runs: OneOrMany<Run>,
     pages: usize,
 }
 
@@ -41,7 +44,7 @@ pub(crate) struct PinnedPages {
 // self`. Pins are taken on user memory only.
 unsafe impl StableMemory for PinnedPages {
     fn runs(&self) -> Runs<'_> {
-        Runs::new(&self.runs, self.pages)
+        Runs::new(self.runs.as_slice(), self.pages)
     }
 }
 
@@ -50,26 +53,36 @@ impl PinnedPages {
     pub(crate) fn new() -> Self {
         // INVARIANT: There are no pages.
         Self {
-            runs: KVVec::new(),
+            runs: OneOrMany::new(),
             pages: 0,
         }
     }
 
-    /// Makes room for `additional` calls of [`append`](Self::append).
+    /// Makes room for `additional` folios, of a buffer to which `left` pages are still to be added,
+    /// these included.
     ///
-    /// The room is charged to the memory cgroup of the current task.
-    pub(crate) fn reserve(&mut self, additional: usize) -> Result {
-        Ok(self
-            .runs
-            .reserve(additional, GFP_KERNEL_ACCOUNT | __GFP_NOWARN)?)
+    /// Who is fragmented so far is taken to be for the rest, and room made for that, if it can be had.
+    /// It is charged to the memory cgroup of the current task.
+    pub(crate) fn reserve(&mut self, additional: usize, left: usize) -> Result {
+        let len = self.runs.as_slice().len();
+        if len + additional <= self.runs.capacity() {
+            return Ok(());
+        }
+
+        let flags = GFP_KERNEL_ACCOUNT | __GFP_NOWARN;
+        let expected = match self.pages {
+            0 => 0,
+            pages => len.saturating_mul(left) / pages,
+        };
+        if expected > additional && self.runs.reserve(expected, flags).is_ok() {
+            return Ok(());
+        }
+        self.runs.reserve(additional, flags)
     }
 
     /// Gives memory back that was reserved and not used.
     pub(crate) fn shrink_to_fit(&mut self) {
-        // Failing, it leaves everything as it is.
-        let _ = self
-            .runs
-            .shrink_to(self.runs.len(), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+        self.runs.shrink(GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
     }
 
     /// Puts `count` pages of a folio, from frame `frame` on, behind those already there. Tells whether
@@ -89,13 +102,13 @@ impl PinnedPages {
         count: usize,
         inside: bool,
     ) -> Result<bool> {
-        let runs = self.runs.len();
+        let runs = self.runs.as_slice().len();
         // SAFETY: By the safety requirements.
         let (folios, _) = unsafe { self.append_folios(core::iter::once((frame, count))) };
 
         match folios {
             0 => Err(ENOMEM),
-            _ => Ok(!inside || self.runs.len() > runs),
+            _ => Ok(!inside || self.runs.as_slice().len() > runs),
         }
     }
 
@@ -110,61 +123,90 @@ impl PinnedPages {
         &mut self,
         folios: impl Iterator<Item = (usize, usize)>,
     ) -> (usize, usize) {
-        let before = self.pages;
-        // No frame has the number that stands for none.
-        let mut next = self.runs().next_frame().unwrap_or(usize::MAX);
-        let mut at = before;
-        let mut count = 0;
-
-        for (frame, pages) in folios {
-            if next != frame || !self.pages_are_contiguous(frame) {
-                let run = Run { page: at, frame };
-                if self.runs.push_within_capacity(run).is_err() {
-                    break;
-                }
-            }
-            // There are not as many pages as there are numbers.
-            at = at.wrapping_add(pages);
-            next = frame.wrapping_add(pages);
-            count += 1;
-        }
+        let mut end = End {
+            page: self.pages,
+            // No frame has the number that stands for none.
+            frame: self.runs().next_frame().unwrap_or(usize::MAX),
+        };
+        let count = match self.runs.as_many() {
+            // Without a look at where the runs are for each.
+            Some(runs) => end.extend(folios, |run| runs.push_within_capacity(run).is_ok()),
+            None => end.extend(folios, |run| self.runs.push_within_capacity(run).is_ok()),
+        };
+        let pages = end.page - self.pages;
 
         // INVARIANT: Frames that go on have their `struct page`s go on, as was tested, and a folio has
         // them side by side.
-        self.pages = at;
-        (count, at - before)
+        self.pages = end.page;
+        (count, pages)
     }
 
     /// Leaves out the last `pages` pages; that must be less than the last folio has.
     pub(crate) fn shorten(&mut self, pages: usize) {
-        let last = self.runs.last().map_or(0, |run| self.pages - run.page);
+        let last = self
+            .runs
+            .as_slice()
+            .last()
+            .map_or(0, |run| self.pages - run.page);
 
         // INVARIANT: The last run, and so the last folio of it, has a page left.
         self.pages -= pages.min(last.saturating_sub(1));
     }
+}
 
-    /// Tells whether the `struct page` of `frame`, the next frame after the last run, is the next
-    /// one as well. Memory models without a virtual memory map have gaps at section ends.
-    fn pages_are_contiguous(&self, frame: usize) -> bool {
-        if cfg!(CONFIG_SPARSEMEM_VMEMMAP) || cfg!(CONFIG_FLATMEM) {
-            return true;
+/// Where a buffer ends that is being put together.
+struct End {
+    /// Length in pages.
+    page: usize,
+    /// The frame with which the last run would go on.
+    frame: usize,
+}
+
+impl End {
+    /// Puts folios behind it, by first frame and number of pages, and has each run that begins
+    /// pushed, until there is no room. Returns how many folios that were.
+    #[inline]
+    fn extend(
+        &mut self,
+        folios: impl Iterator<Item = (usize, usize)>,
+        mut push: impl FnMut(Run) -> bool,
+    ) -> usize {
+        let Self {
+            mut page,
+            frame: mut next,
+        } = *self;
+        let mut count = 0;
+
+        for (frame, pages) in folios {
+            if (frame != next || !goes_on(frame)) && !push(Run { page, frame }) {
+                break;
+            }
+            // There are not as many pages as there are numbers.
+            page = page.wrapping_add(pages);
+            next = frame.wrapping_add(pages);
+            count += 1;
         }
-
-        self.runs.last().is_some_and(|last| {
-            // SAFETY: Frames of a run have a `struct page` by the type invariants, and this one by
-            // the safety requirements of `append`.
-            let (first, page) =
-                unsafe { (ffi::rs_pfn_to_page(last.frame), ffi::rs_pfn_to_page(frame)) };
-
-            // The pages may lie in different allocations: this compares addresses.
-            first.wrapping_add(frame - last.frame) == page
-        })
+        *self = Self { page, frame: next };
+        count
     }
+}
+
+/// Tells whether the `struct page` of `frame` is next to that of the frame before, which must have
+/// one. Memory models without a virtual memory map have gaps at section ends.
+fn goes_on(frame: usize) -> bool {
+    if cfg!(CONFIG_SPARSEMEM_VMEMMAP) || cfg!(CONFIG_FLATMEM) {
+        return true;
+    }
+    // SAFETY: Only looks up where they are.
+    let (before, page) = unsafe { (ffi::rs_pfn_to_page(frame - 1), ffi::rs_pfn_to_page(frame)) };
+
+    // They may lie in different allocations: this compares addresses.
+    before.wrapping_add(1) == page
 }
 
 impl Drop for PinnedPages {
     fn drop(&mut self) {
-        let Some(last) = self.runs.last() else {
+        let Some(last) = self.runs.as_slice().last() else {
             return;
         };
         let (runs, mut at) = (self.runs(), 0);

@@ -131,6 +131,14 @@ pub(crate) struct SegmentLimits {
 }
 
 impl Extent {
+    /// Tells whether the extent is within `limits` as it is.
+    #[inline]
+    pub(crate) fn is_segment(self, limits: SegmentLimits) -> bool {
+        let last = self.frame + (self.pages - 1);
+
+        self.pages <= limits.max_pages && (self.frame ^ last) < limits.boundary_pages
+    }
+
     /// Cuts the extent into segments within `limits`.
     #[inline]
     pub(crate) fn segments(self, limits: SegmentLimits) -> Segments {
@@ -301,6 +309,7 @@ mod tests {
                     (next.page + next.pages, next.frame + next.pages)
                 );
                 assert!(segment.pages >= 1 && segment.pages <= 6);
+                assert!(segment.is_segment(limits));
                 assert_eq!(
                     segment.frame / 8,
                     (segment.frame + segment.pages - 1) / 8,
@@ -309,6 +318,13 @@ mod tests {
                 next = segment;
             }
             assert_eq!(next.page + next.pages, 50);
+            for pages in 1..12 {
+                let extent = extent(0, frame, pages);
+                assert_eq!(
+                    extent.is_segment(limits),
+                    extent.segments(limits).count() == 1
+                );
+            }
         }
     }
 }

@@ -4,7 +4,10 @@
 //!
 //! C header: [`include/linux/vmalloc.h`](srctree/include/linux/vmalloc.h)
 
-use super::StableMemory;
+use super::{
+    folio::PageMap,
+    StableMemory, //
+};
 use crate::ffi;
 use core::{
     marker::PhantomData,
@@ -92,20 +95,23 @@ impl<'a> KernelMapping<'a> {
     fn vmap<M: StableMemory>(memory: &M) -> Result<NonNull<c_void>> {
         let runs = memory.runs();
         let count = c_uint::try_from(runs.pages()).map_err(|_| ENOMEM)?;
+        let map = PageMap::new();
         let mut pages =
             KVVec::<*mut bindings::page>::with_capacity(runs.pages(), GFP_KERNEL | __GFP_NOWARN)?;
 
+        // There is room for all.
+        let mut slots = pages.spare_capacity_mut().iter_mut();
         for extent in runs.iter() {
-            // SAFETY: Frames of a `StableMemory` have a `struct page`, side by side in an extent.
-            let first = unsafe { ffi::rs_pfn_to_page(extent.frame) };
-            for n in 0..extent.pages {
-                pages
-                    .push_within_capacity(first.wrapping_add(n))
-                    .map_err(|_| ENOMEM)?;
+            let first = map.page(extent.frame);
+            for (n, slot) in (0..extent.pages).zip(&mut slots) {
+                slot.write(first.wrapping_add(n));
             }
         }
+        // SAFETY: All of these were written.
+        unsafe { pages.inc_len(runs.pages()) };
 
-        // SAFETY: `pages` holds `count` valid pages; `vmap()` does not keep the array.
+        // SAFETY: `pages` holds `count` valid pages: frames of a `StableMemory` have them, side by side
+        // in an extent. `vmap()` does not keep the array.
         NonNull::new(unsafe { ffi::rs_vmap(pages.as_mut_ptr(), count) }).ok_or(ENOMEM)
     }
 }
