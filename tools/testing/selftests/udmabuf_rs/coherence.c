@@ -357,7 +357,7 @@ TEST_F(coherence, r17_huge_pages)
 		write_text("/proc/sys/vm/nr_hugepages", "1");
 	if (read_key("/proc/meminfo", "HugePages_Free") < 1)
 		SKIP(return, "no huge page of %lld bytes to be had", huge);
-	memfd = memfd_new_huge(huge);
+	memfd = memfd_of_huge_pages(huge, huge);
 	ASSERT_LE(0, memfd);
 	ASSERT_EQ(0, another_buffer(s, memfd, huge));
 	round_trip(_metadata, s);

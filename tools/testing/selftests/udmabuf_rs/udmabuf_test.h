@@ -21,6 +21,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -58,6 +59,9 @@
 #endif
 #ifndef MFD_EXEC
 #define MFD_EXEC		0x0010U
+#endif
+#ifndef MADV_HWPOISON
+#define MADV_HWPOISON		100
 #endif
 #ifndef MADV_PAGEOUT
 #define MADV_PAGEOUT		21
@@ -363,9 +367,17 @@ static inline int memfd_new(uint64_t size)
 	return memfd_make(size, MFD_ALLOW_SEALING, F_SEAL_SHRINK);
 }
 
+/* @page: the size of a huge page, which @size is a multiple of. */
+static inline int memfd_of_huge_pages(size_t page, uint64_t size)
+{
+	unsigned int which = MFD_HUGETLB | __builtin_ctzll(page) << MFD_HUGE_SHIFT;
+
+	return memfd_make(size, MFD_ALLOW_SEALING | which, F_SEAL_SHRINK);
+}
+
 static inline int memfd_new_huge(uint64_t size)
 {
-	return memfd_make(size, MFD_ALLOW_SEALING | MFD_HUGETLB, F_SEAL_SHRINK);
+	return memfd_of_huge_pages(HUGE, size);
 }
 
 /* Another open file of the same memfd, with another access mode. */
@@ -405,22 +417,39 @@ static inline int seal_write_soon(int memfd)
 	return err;
 }
 
-/* Makes sure that @n huge pages are free; false where they cannot be had. */
-static inline bool huge_ready(long n)
+/* The kernel's pool of huge pages of @page bytes. */
+static inline void pool_path(char *path, size_t size, size_t page, const char *name)
 {
-	long long missing = n - (read_number(HUGE_DIR "free_hugepages") -
-				 read_number(HUGE_DIR "resv_hugepages"));
-	char text[32];
+	snprintf(path, size, "/sys/kernel/mm/hugepages/hugepages-%zukB/%s", page / 1024, name);
+}
 
-	if (read_number(HUGE_DIR "free_hugepages") < 0)
+static inline long long pool(size_t page, const char *name)
+{
+	char path[PATH_MAX];
+
+	pool_path(path, sizeof(path), page, name);
+	return read_number(path);
+}
+
+/* Makes sure that @n of them are free; false where they cannot be had. */
+static inline bool pool_ready(size_t page, long long n)
+{
+	long long missing = n - (pool(page, "free_hugepages") - pool(page, "resv_hugepages"));
+	char path[PATH_MAX], text[32];
+
+	if (pool(page, "free_hugepages") < 0)
 		return false;
 	if (missing > 0) {
-		snprintf(text, sizeof(text), "%lld",
-			 read_number(HUGE_DIR "nr_hugepages") + missing);
-		write_text(HUGE_DIR "nr_hugepages", text);
+		snprintf(text, sizeof(text), "%lld", pool(page, "nr_hugepages") + missing);
+		pool_path(path, sizeof(path), page, "nr_hugepages");
+		write_text(path, text);
 	}
-	return read_number(HUGE_DIR "free_hugepages") -
-	       read_number(HUGE_DIR "resv_hugepages") >= n;
+	return pool(page, "free_hugepages") - pool(page, "resv_hugepages") >= n;
+}
+
+static inline bool huge_ready(long n)
+{
+	return pool_ready(HUGE, n);
 }
 
 #define NEED_HUGE(n) do {						\
@@ -513,6 +542,44 @@ static inline uint64_t buf_size(int fd)
 	struct stat st;
 
 	return fstat(fd, &st) ? 0 : (uint64_t)st.st_size;
+}
+
+/* Mappings: what touching them raises, and what they cost ------------------- */
+
+static sigjmp_buf fault_jump;
+static volatile sig_atomic_t fault_signal, fault_code;
+
+static inline void on_fault(int sig, siginfo_t *info, void *context)
+{
+	fault_signal = sig;
+	fault_code = info->si_code;
+	siglongjmp(fault_jump, 1);
+}
+
+/* The signal that reading (or writing) one byte at @p raises, 0 for none. */
+static inline int touch(volatile char *p, bool write)
+{
+	struct sigaction act = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
+	struct sigaction segv, bus;
+
+	fault_signal = 0;
+	sigaction(SIGSEGV, &act, &segv);
+	sigaction(SIGBUS, &act, &bus);
+	if (!sigsetjmp(fault_jump, 1)) {
+		if (write)
+			*p = 'w';
+		else
+			(void)*p;
+	}
+	sigaction(SIGSEGV, &segv, NULL);
+	sigaction(SIGBUS, &bus, NULL);
+	return fault_signal;
+}
+
+/* Page tables in KiB: PFN mappings do not show up as resident memory. */
+static inline long long vm_pte(void)
+{
+	return read_key("/proc/self/status", "VmPTE");
 }
 
 /* Patterns: every word tells where it belongs ------------------------------ */
