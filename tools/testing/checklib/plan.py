@@ -46,9 +46,12 @@ class Boot:
         return replace(self, steps=steps)
 
 
+# Pages of 1 GiB have a boot of their own.
+HUGE = ["hugemap -V hugetlb_1_GiB", "hugetasks -V hugetlb_1_GiB"]
+
 # "device" comes last where it runs: it leaves a buffer behind for good.
 EVERYTHING = ["!" + RESERVE_2_GIB, UPSTREAM, "!" + KEEP_128_MIB,
-              "create", "create_32", "seals", "mmap", "sync", "sync_32", "share", "!" + LOAD_IMPORTER, "import",
+              "create", "create_32", "seals", "mmap", "sync", "sync_32", "share", "!" + LOAD_IMPORTER, "import", *HUGE,
               "limits", "lifetime",
               "!" + SWAP_ON, "integrity"]
 
@@ -107,6 +110,10 @@ DEBUG = [
 ALSO = [
     Boot("arm64-bounce", "not coherent, and every mapping bounces: the driver's own must not",
          ["--replace-c", "--append", "swiotlb=force"], ["bounce"], kernel="arm64"),
+    Boot("1-GiB", "huge pages of 1 GiB", ["--replace-c", "--mem", "4G", "--append", "hugepagesz=1G hugepages=1"],
+         ["!" + LOAD_IMPORTER, "hugemap -v hugetlb_1_GiB", "hugetasks -v hugetlb_1_GiB"]),
+    Boot("16k-pages", "pages of 16 KiB, of which a page table maps 32 MiB", ["--replace-c"],
+         ["mmap", "!" + LOAD_IMPORTER, *HUGE], kernel="arm64-16k"),
 ]
 
 
