@@ -5,7 +5,7 @@ import unittest
 from pathlib import Path
 from types import SimpleNamespace
 
-from vmlib import kernels, qemu
+from vmlib import accelerator, kernels, qemu
 
 
 def command(arch=kernels.AMD64, needs="", **options):
@@ -44,6 +44,11 @@ class CommandLine(unittest.TestCase):
         argv = command(edu=["", "0xffffffff"])
         self.assertIn("edu", argv)
         self.assertIn("edu,dma_mask=0xffffffff", argv)
+
+    def test_counting(self):
+        argv = accelerator.counting(SimpleNamespace(arch=kernels.AMD64))
+        self.assertEqual(("shift=0,sleep=off", "max"), (value(argv, "-icount"), value(argv, "-cpu")))
+        self.assertIn("thread=single", value(argv, "-accel"))
 
     def test_ours_come_last(self):
         argv = command(needs="no5lvl", append="quiet", arguments=["-vga", "std"])

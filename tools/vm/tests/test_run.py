@@ -29,6 +29,10 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(["0xffffffff", ""], parse("--edu=0xffffffff", "--edu", "--", "true").edu)
         self.assertEqual(["0x1000"], parse("--edu=4096", "--", "true").edu)
 
+    def test_icount(self):
+        self.assertFalse(parse("--", "true").icount)
+        self.assertTrue(parse("--icount", "--", "true").icount)
+
     def test_many(self):
         options = parse("--add", "a", "--add", "b=c", "--kmod", "bochs", "--", "true")
         self.assertEqual((["a", "b=c"], ["bochs"]), (options.add, options.kmod))

@@ -16,6 +16,8 @@ from pathlib import Path
 from . import process
 
 EMULATION = ["-accel", "tcg,thread=multi"]
+# A nanosecond of the guest is an instruction, and a sleep takes no time of ours. It has no other clock.
+COUNTING = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-rtc", "clock=vm"]
 KVM = ["-accel", "kvm", "-cpu", "host"]
 TRIAL = 20  # seconds
 
@@ -35,6 +37,11 @@ def arguments(root, kernel):
         works = "yes" if boots(root, kernel, KVM) else "no"
         memory.write_text(f"{boot} {works}\n")
     return KVM if works == "yes" else emulation
+
+
+def counting(kernel):
+    """The QEMU arguments for a machine whose clock counts its instructions."""
+    return [*COUNTING, "-cpu", kernel.arch.cpu]
 
 
 def _offered():

@@ -50,6 +50,7 @@ class Machine:
     arguments: List[str] = field(default_factory=list)  # more QEMU arguments
     iommu: bool = False                 # whether devices are behind one
     edu: List[str] = field(default_factory=list)        # a DMA mask for each, or nothing: QEMU's own choice
+    icount: bool = False                # whether its clock counts instructions
 
     def command(self, acceleration, folder):
         """QEMU's command line; its sockets lie in `folder`."""
@@ -109,7 +110,9 @@ class VM:
         """Start QEMU, and take up its end of all channels."""
         listeners = {name: _listen(self.folder / name) for name in [*PORTS, "qmp"]}
         try:
-            argv = machine.command(accelerator.arguments(root, machine.kernel), self.folder)
+            acceleration = (accelerator.counting(machine.kernel) if machine.icount
+                            else accelerator.arguments(root, machine.kernel))
+            argv = machine.command(acceleration, self.folder)
             with open(self.folder / "qemu.err", "wb") as errors:
                 self.child = process.start(root.command(argv, paths=[self.folder]), stdout=errors, stderr=errors)
             for name, listener in listeners.items():

@@ -31,7 +31,9 @@ def parser():
     parse.add_argument("--append", default="", metavar="ARGS",
                        help="more kernel arguments; those that begin with udmabuf_rs. are parameters of the module")
     parse.add_argument("--mem", default="3G", metavar="SIZE", help="memory of the VM (default: %(default)s)")
-    parse.add_argument("--smp", default=2, type=int, metavar="N", help="its processors (default: %(default)s)")
+    parse.add_argument("--smp", type=int, metavar="N", help="its processors (default: 2; 1 with --icount)")
+    parse.add_argument("--icount", action="store_true",
+                       help="emulate, and have every clock of the VM go by one nanosecond with each instruction")
     parse.add_argument("--iommu", action="store_true",
                        help="put all devices behind an IOMMU, each in a domain of its own, unmapped at once")
     parse.add_argument("--edu", action="append", nargs="?", const="", default=[], metavar="MASK", type=_mask,
@@ -94,8 +96,9 @@ def main():
         handlers = _handlers(options)
         initramfs.write(archive, kernel, options.command, added, options.kmod, module, bool(handlers))
         append = f"{REPLACE_C} {options.append}" if options.replace_c else options.append
-        machine = qemu.Machine(kernel, archive, options.mem, options.smp, append, shlex.split(options.qemu),
-                               options.iommu, options.edu)
+        processors = options.smp or (1 if options.icount else 2)
+        machine = qemu.Machine(kernel, archive, options.mem, processors, append, shlex.split(options.qemu),
+                               options.iommu, options.edu, options.icount)
         outcome = qemu.run_vm(root, machine, folder, options.timeout, handlers)
     log = os.path.abspath(options.log) if options.log else cache.run_log()
     with open(log, "w") as stream:
