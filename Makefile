@@ -63,6 +63,10 @@ check-all:
 check-c:
 	@$(here)/tools/testing/check --c-driver
 
+## bench            measure it beside the C driver, into bench/; ICOUNT=1 counts instructions
+bench:
+	@$(here)/tools/bench/bench $(if $(filter-out 0,$(ICOUNT)),--icount)
+
 ## lint             rustfmt, clippy, checkpatch
 lint:
 	@$(here)/tools/lint/lint
@@ -70,7 +74,7 @@ lint:
 help:
 	@sed -n 's/^## /  make /p' $(here)/Makefile
 
-.PHONY: modules modules_install clean precheck demo lint help
+.PHONY: modules modules_install clean precheck demo bench lint help
 .PHONY: check check-debug check-coherence check-all check-c
 
 endif
