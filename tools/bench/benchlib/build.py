@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The guest's program and the modules, built in the build root."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+BENCH = Path(__file__).resolve().parent.parent
+CHECKOUT = BENCH.parent.parent
+VM = CHECKOUT / "tools" / "vm"
+IMPORTER = CHECKOUT / "tools/testing/selftests/udmabuf_rs/importer"
+PROGRAM = "udmabuf_bench"
+
+
+class BenchError(Exception):
+    """The benchmark cannot go on; the text says why."""
+
+
+def folder():
+    """Where built programs are kept between runs: not in the checkout."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    path = Path(base).resolve() / "udmabuf_rs" / "bench"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def run(command, what):
+    """Run a command of tools/vm and return what it prints; its progress goes to the terminal."""
+    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        sys.stderr.write(done.stdout)
+        raise BenchError(f"{what} failed (status {done.returncode})")
+    return done.stdout
+
+
+def program():
+    """Build the guest's program; returns its path."""
+    run([VM / "root", "--", "make", "-s", "-C", BENCH, f"OUTPUT={folder()}"], f"building {PROGRAM}")
+    return folder() / PROGRAM
+
+
+def module(source):
+    """Build a module; returns its path."""
+    return Path(run([VM / "module", source], f"building the module in {source}").strip())

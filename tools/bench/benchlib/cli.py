@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The command line of tools/bench/bench, and the order of things."""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from . import guest, plan, results, stats, table
+from .build import CHECKOUT, VM, BenchError, run
+
+RESULTS = CHECKOUT / "bench"
+PLOT = Path(__file__).resolve().parent / "plot.py"
+EPILOG = """
+What is written: results.csv and results.png, or icount.csv and icount.png with
+--icount. A run that is limited to a part writes nothing, unless told where to.
+The exit status is 0 when all was measured, whatever the figures are.
+"""
+
+
+def parser():
+    """The command line."""
+    parse = argparse.ArgumentParser(
+        prog="tools/bench/bench", formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EPILOG,
+        description="Boots the stock kernel with both drivers, does everything with one and the other in turn, and "
+                    "prints medians, and the ratio of udmabuf_rs to the C driver.")
+    parse.add_argument("--icount", action="store_true",
+                       help="count guest instructions instead of taking the time (one emulated processor)")
+    parse.add_argument("--rounds", type=int, metavar="N", help="rounds after a warm-up (default: 7; 3 with --icount)")
+    parse.add_argument("--only", action="append", default=[], metavar="OP", choices=plan.OPERATIONS,
+                       help="measure only this operation; may be repeated, as the next three")
+    parse.add_argument("--memory", action="append", default=[], metavar="KIND", choices=plan.MEMORIES,
+                       help="only this kind of memory")
+    parse.add_argument("--size", action="append", default=[], metavar="SIZE", type=plan.parse_size,
+                       help="only this size, as in 64M")
+    parse.add_argument("--driver", action="append", default=[], metavar="NAME", choices=plan.DRIVERS,
+                       help="only this driver: c or rust")
+    parse.add_argument("--long", action="store_true",
+                       help="at 2 GiB, measure also what takes long there and shows no more than at 512 MiB")
+    parse.add_argument("--output", type=Path, metavar="DIR", help="where to write the files (default: bench/)")
+    parse.add_argument("--list", action="store_true", help="list operations, kinds of memory and sizes; measure nothing")
+    parse.add_argument("--markdown", nargs="?", const=RESULTS / "icount.csv", type=Path, metavar="CSV",
+                       help="print the results in that file in Markdown (default: bench/icount.csv); measure nothing")
+    parse.add_argument("--plot", type=Path, metavar="CSV",
+                       help="draw the results in that file into a .png beside it; measure nothing")
+    return parse
+
+
+def enter():
+    """main(), with what goes wrong turned into a sentence and a status."""
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    try:
+        return main()
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+    except OSError as error:
+        print(f"bench: {error.filename or 'error'}: {error.strerror}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("\nbench: interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
+    return 1
+
+
+def main(arguments=None):
+    """Do what was asked for; returns the exit status."""
+    options = parser().parse_args(arguments)
+    if options.list:
+        return show_list()
+    if options.markdown:
+        print("\n".join(table.markdown(*results.read(options.markdown))))
+        return 0
+    if options.plot:
+        return plot(options.plot)
+    return bench(options)
+
+
+def show_list():
+    """What there is to measure."""
+    for title, things in (("operations", plan.OPERATIONS), ("kinds of memory", plan.MEMORIES)):
+        print(f"{title}:")
+        for name, thing in things.items():
+            print(f"  {name:18} {thing.title}")
+    print("sizes: " + ", ".join(map(plan.show_size, plan.SIZES)))
+    return 0
+
+
+def request_of(options):
+    """What the options ask for."""
+    request = guest.Request(icount=options.icount, rounds=options.rounds or (3 if options.icount else 7))
+    request.memories = options.memory or request.memories
+    request.sizes = options.size
+    request.operations = options.only
+    request.drivers = options.driver or request.drivers
+    request.long = options.long
+    return request
+
+
+def bench(options):
+    """Measure, print, write."""
+    started = time.monotonic()
+    say = lambda text: print(f"bench: {text}", file=sys.stderr, flush=True)  # noqa: E731
+    folder = _folder(options)
+    if not options.icount and os.cpu_count() == 1:
+        say("one processor is not enough for times to mean much")
+    report = guest.measure(request_of(options), say)
+    cells = [cell for cell in stats.cells(report.samples) if not options.only or cell.operation in options.only]
+    print("\n".join(table.lines(cells, options.icount)))
+    print("\n".join(["", *table.summary(cells, options.icount)]))
+    for problem in report.problems:
+        say(problem)
+    if folder and not report.problems:
+        _write(folder, cells, options.icount, say)
+    say(f"{len(cells)} cells in {time.monotonic() - started:.0f} s")
+    return 1 if report.problems else 0
+
+
+def _folder(options):
+    """Where to write: nowhere, when it is a part."""
+    if options.output or not (options.only or options.memory or options.size or options.driver):
+        return options.output or RESULTS
+    return None
+
+
+def _write(folder, cells, icount, say):
+    path = folder / ("icount.csv" if icount else "results.csv")
+    if icount and path.exists():
+        worst = stats.worst_difference(results.read(path)[0], cells)
+        if worst:
+            part, (memory, size, operation), subject = worst
+            say(f"what did not change since the last run differs by {part:.1%} at most "
+                f"({operation}, {plan.show_size(size)}, {memory}, {subject})")
+    results.write(path, cells, icount)
+    plot(path)
+    say(f"wrote {path} and {path.with_suffix('.png').name}")
+
+
+def plot(path):
+    """Draw the picture, in the build root: that has what is needed."""
+    path = path.resolve()
+    run([VM / "root", "--", "python3", "-B", PLOT, path, path.with_suffix(".png")], "drawing the plot")
+    return 0

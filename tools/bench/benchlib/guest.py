@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-2.0
+"""One boot: the script that runs in it, and its output as it comes."""
+
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import build, plan
+from .build import VM
+from .stats import Sample
+
+MACHINE_MEMORY = "6G"
+HUGE_AT_BOOT = 2        # pages of 1 GiB: later there might be no room for one
+SECONDS = 3600          # a limit for what hangs; emulated, it takes some minutes
+
+# init_on_alloc hides what allocating costs behind what clearing does. The rest keeps runs alike.
+ARGUMENTS = ("init_on_alloc=0 nokaslr randomize_kstack_offset=0 "
+             f"hugepagesz=1G hugepages={HUGE_AT_BOOT} hugepagesz=2M")
+
+HEAD = """#!/bin/sh
+# The host finds its way through the output by the first word of a line.
+for driver in /sys/module/udmabuf /sys/module/udmabuf_rs; do
+	[ ! -e $driver/parameters ] || echo 16384 > $driver/parameters/list_limit
+	[ ! -e $driver/parameters ] || echo 1000000 > $driver/parameters/size_limit_mb
+done
+insmod /bench/udmabuf_importer.ko && insmod /bench/udmabuf_floor.ko || exit 1
+sleep 2
+pools=/sys/kernel/mm/hugepages
+status=0
+measure() {
+	echo "begin $1"
+	memory=$1
+	shift
+	/bench/udmabuf_bench --memory $memory "$@" || status=1
+}
+# Pages of a pool, or fewer where the machine has none or too little memory.
+pool() {
+	[ -e $pools/$1/nr_hugepages ] || return 1
+	echo $2 > $pools/$1/nr_hugepages
+	[ "$(cat $pools/$1/nr_hugepages)" -ge $2 ]
+}
+"""
+
+
+@dataclass
+class Request:
+    """What to measure."""
+
+    icount: bool = False
+    memories: list = field(default_factory=lambda: list(plan.MEMORIES))
+    sizes: list = field(default_factory=list)          # all of each memory, where it is empty
+    operations: list = field(default_factory=list)     # all, where it is empty
+    drivers: list = field(default_factory=lambda: list(plan.DRIVERS))
+    rounds: int = 7
+    long: bool = False      # whether large buffers go through what takes long and shows nothing new
+
+    def sizes_of(self, memory):
+        """Which sizes of a kind of memory."""
+        return [size for size in memory.sizes if not self.sizes or size in self.sizes]
+
+    def groups(self, memory):
+        """What the guest's program is to run with a kind of memory."""
+        wanted = [plan.OPERATIONS[name] for name in self.operations or plan.OPERATIONS]
+        groups = dict.fromkeys(operation.group for operation in wanted)
+        return [group for group in groups if not (self.icount and group in plan.NEEDS_TIME)
+                and (not memory.groups or group in memory.groups)]
+
+    def processors(self):
+        """Of the machine."""
+        return 1 if self.icount else 2
+
+
+@dataclass
+class Report:
+    """What a boot brought."""
+
+    samples: list = field(default_factory=list)
+    facts: dict = field(default_factory=dict)
+    problems: list = field(default_factory=list)
+
+
+def script(request):
+    """The shell script that measures everything in turn."""
+    lines = [HEAD]
+    common = [f"--rounds={request.rounds}"] + (["--icount"] if request.icount else [])
+    common += ["--long"] if request.long else []
+    common += [f"--driver={name}={plan.DRIVERS[name]}" for name in request.drivers]
+    for name, memory in plan.MEMORIES.items():
+        sizes, groups = request.sizes_of(memory), request.groups(memory)
+        if name in request.memories and sizes and groups:
+            words = ["measure", name, *common, *(f"--group={group}" for group in groups),
+                     *(f"--size={size}" for size in sizes)]
+            lines += _with_pool(memory, max(sizes), " ".join(words))
+    return "\n".join(lines) + "\nexit $status\n"
+
+
+def _with_pool(memory, size, command):
+    """A command among those that give the memory's pool its pages, and take them away."""
+    if not memory.hugetlb:
+        return [command]
+    pages = -(-size // memory.folio)
+    return [f"if pool {memory.hugetlb} {pages}; then", f"\t{command}",
+            f"else\n\techo 'lacking {memory.name}'\nfi",
+            f"[ ! -e $pools/{memory.hugetlb} ] || echo 0 > $pools/{memory.hugetlb}/nr_hugepages"]
+
+
+def measure(request, show=lambda text: None):
+    """Build, boot, measure. `show` gets a line now and then."""
+    with tempfile.TemporaryDirectory(prefix="udmabuf-bench-") as name:
+        file = Path(name) / "guest.sh"
+        file.write_text(script(request))
+        report = _boot(_command(request, file), show)
+    _check(report, request)
+    return report
+
+
+def _command(request, file):
+    added = {file: "guest.sh", build.program(): build.PROGRAM,
+             build.module(build.IMPORTER): "udmabuf_importer.ko",
+             build.module(build.BENCH / "floor"): "udmabuf_floor.ko"}
+    command = [VM / "run", f"--mem={MACHINE_MEMORY}", f"--smp={request.processors()}",
+               f"--timeout={SECONDS}", f"--append={ARGUMENTS}"]
+    command += ["--icount"] if request.icount else []
+    command += [f"--add={path}=/bench/{name}" for path, name in added.items()]
+    return [*map(str, command), "--", "sh", "/bench/guest.sh"]
+
+
+def _boot(command, show):
+    report = Report()
+    started = time.monotonic()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace") as process:
+        try:
+            for line in process.stdout:
+                take_line(line.split(), report,
+                          lambda text: show(f"{time.monotonic() - started:4.0f} s: {text}"))
+            status = process.wait()
+        except BaseException:
+            process.terminate()
+            raise
+    if status:
+        report.problems.append(f"the run in the VM failed (status {status})")
+    return report
+
+
+def take_line(words, report, show):
+    """One line of the guest's output."""
+    if not words:
+        return
+    if words[0] == "sample" and len(words) == 7:
+        _, memory, size, operation, subject, number, value = words
+        report.samples.append(Sample(memory, int(size), operation, subject, int(number), int(value)))
+    elif words[0] == "fact" and len(words) == 3:
+        report.facts[words[1]] = float(words[2])
+    elif words[0] == "failed" and len(words) > 5:
+        problem = f"{words[1]}, {plan.show_size(int(words[2]))}: {words[3]} by {words[4]}: {' '.join(words[5:])}"
+        if problem not in report.problems:
+            report.problems.append(problem)
+    elif words[0] == "lacking":
+        report.facts[f"lacking/{words[1]}"] = 1
+        show(f"this machine has no room for {plan.MEMORIES[words[1]].title}")
+    elif words[0] == "begin":
+        show(plan.MEMORIES[words[1]].title)
+    else:
+        show(" ".join(words))
+
+
+def _check(report, request):
+    """What must be so for the figures to mean what they say."""
+    problems = report.problems
+    if not report.samples:
+        problems.append("nothing was measured")
+    million = report.facts.get("million_instructions")
+    if request.icount and million and abs(million - 1e6) > 1e4:
+        problems.append(f"the clock counts {million:.0f} where a million instructions were run")
+    for name, value in report.facts.items():
+        if name.startswith("dirty/") and value != 3:
+            problems.append(f"pages of {name[6:]} are not dirty, as they should be")
+    for sample in report.samples:
+        folio = plan.MEMORIES[sample.memory].folio
+        expected = max(1, sample.size // folio)
+        if sample.operation == "folios" and sample.value != expected:
+            problems.append(f"{sample.memory}, {plan.show_size(sample.size)}: made of {sample.value} folios, "
+                            f"not of {expected}")

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What is measured: operations, kinds of memory, sizes.
+
+The guest's half of these names is in udmabuf_bench.c.
+"""
+
+from dataclasses import dataclass
+from typing import Tuple
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+SIZES = [4 * KIB, MIB, 64 * MIB, 512 * MIB, 2 * GIB]
+
+DRIVERS = {"c": "/dev/udmabuf", "rust": "/dev/udmabuf_rs"}
+FLOOR = "floor"
+
+# Units of values. What an operation costs is time or instructions, as the run has it.
+COST, BYTES, ENTRIES, COUNT = "cost", "bytes", "entries", "count"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One thing that is measured."""
+
+    name: str
+    title: str
+    group: str         # of the guest's program: what is run to measure it
+    unit: str = COST
+    compared: bool = True   # whether a ratio says something
+
+
+OPERATIONS = {each.name: each for each in [
+    Operation("create", "create", "create"),
+    Operation("close", "close, pages dirty", "create"),
+    Operation("create_clean", "create, pages clean", "clean"),
+    Operation("close_clean", "close, pages clean", "clean"),
+    Operation("mmap", "mmap", "mmap"),
+    Operation("touch_one", "touch one page", "mmap"),
+    Operation("touch_all", "touch all in order", "touch"),
+    Operation("touch_again", "touch all once more", "touch"),
+    Operation("touch_unaligned", "touch all in order, unaligned", "unaligned"),
+    Operation("touch_random", "touch all at random", "random"),
+    Operation("threads_1", "touch all, a thread", "threads"),
+    Operation("threads_2", "touch all, 2 threads", "threads"),
+    Operation("threads_4", "touch all, 4 threads", "threads"),
+    Operation("munmap", "munmap after touching all", "touch"),
+    Operation("munmap_unaligned", "munmap, unaligned", "unaligned"),
+    Operation("sync_first", "SYNC pair, the first", "sync"),
+    Operation("sync", "SYNC pair", "sync"),
+    Operation("sync_1", "SYNC pair, 1 importer", "import"),
+    Operation("sync_4", "SYNC pair, 4 importers", "import4"),
+    Operation("map", "map by an importer", "import"),
+    Operation("unmap", "unmap by an importer", "import"),
+    Operation("vmap", "vmap", "vmap"),
+    Operation("vunmap", "vunmap", "vmap"),
+    Operation("create_close_32", "create and close 32 x 32 MiB", "batch"),
+    Operation("create_list", "CREATE_LIST of 8,000 x 4 KiB", "list"),
+    Operation("close_list", "close of that list", "list"),
+    Operation("memory", "kernel memory of a buffer", "memory", BYTES),
+    Operation("page_tables", "page tables after touching all", "touch", BYTES),
+    Operation("entries", "page table entries", "touch", ENTRIES),
+    Operation("entries_unaligned", "page table entries, unaligned", "unaligned", ENTRIES),
+    Operation("segments", "segments for an importer", "import", COUNT),
+    Operation("pin", "pin, nothing else", "create", compared=False),
+    Operation("unpin", "unpin, nothing else", "create", compared=False),
+    Operation("marked_dirty", "clean pages marked dirty (0 or 1)", "clean", COUNT, compared=False),
+    Operation("folios", "folios", "create", COUNT, compared=False),
+    Operation("runs", "runs of frames", "create", COUNT, compared=False),
+]}
+
+# What says nothing where one processor is emulated and instructions are counted.
+NEEDS_TIME = {"threads"}
+
+
+@dataclass(frozen=True)
+class Memory:
+    """One way in which a memfd can lie in memory."""
+
+    name: str
+    title: str
+    page: int                       # what the targets go by: 4 KiB pages, or larger
+    folio: int                      # what it is made of
+    sizes: Tuple[int, ...] = tuple(SIZES)
+    hugetlb: str = ""               # the pool it comes from, as /sys calls it
+    groups: Tuple[str, ...] = ()    # the only ones that are run; all, where there are none
+
+
+def _runs(pages):
+    return Memory(f"4k-run-{pages}", f"4 KiB pages, {pages} in a row", 4 * KIB, 4 * KIB, (64 * MIB,),
+                  groups=("create", "touch", "import", "vmap", "memory"))
+
+
+RUN_LENGTHS = [1, 4, 16, 64, 512]
+MAIN_MEMORIES = ["4k-contiguous", "4k-fragmented", "shmem-2m", "hugetlb-2m", "hugetlb-1g"]
+
+# In the order in which they are run: what needs much memory in one piece comes first.
+MEMORIES = {each.name: each for each in [
+    Memory("hugetlb-1g", "hugetlb, 1 GiB pages", 2 * MIB, GIB, hugetlb="hugepages-1048576kB"),
+    Memory("hugetlb-2m", "hugetlb, 2 MiB pages", 2 * MIB, 2 * MIB, hugetlb="hugepages-2048kB"),
+    Memory("shmem-2m", "shmem, 2 MiB pages", 2 * MIB, 2 * MIB),
+    Memory("4k-contiguous", "shmem, 4 KiB pages, contiguous", 4 * KIB, 4 * KIB),
+    *[_runs(pages) for pages in RUN_LENGTHS],
+    Memory("4k-fragmented", "shmem, 4 KiB pages, fragmented", 4 * KIB, 4 * KIB),
+]}
+
+
+def parse_size(text):
+    """512M as bytes."""
+    units = {"K": KIB, "M": MIB, "G": GIB}
+    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1)
+    return int(number) * unit
+
+
+def show_size(size):
+    """Bytes as 512 MiB."""
+    for unit, name in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
+        if size >= unit and size % (unit // 8) == 0:
+            return f"{size / unit:g} {name}"
+    return f"{size / MIB:.1f} MiB" if size >= MIB else f"{size} B"
