@@ -681,6 +681,7 @@ static void use(int memfd, const uint32_t *order)
 {
 	static const char * const crews[] = { "threads_1", "threads_2", "threads_4" };
 	bool moderate = size_now <= BULKY || all_at_any_size;
+	bool parallel = size_now == 64 * MIB || (size_now >= MIB && all_at_any_size);
 	int fd;
 
 	if (wants(CREATE)) {
@@ -702,7 +703,7 @@ static void use(int memfd, const uint32_t *order)
 		touch_unaligned(fd);
 	if (wants(RANDOM) && moderate)
 		touch_random(fd, order);
-	for (int i = 0; i < 3 && wants(PARALLEL) && moderate && size_now >= MIB; i++)
+	for (int i = 0; i < 3 && wants(PARALLEL) && parallel; i++)
 		touch_parallel(crews[i], fd, 1 << i);
 	if (wants(SYNC))
 		measure_sync("sync_first", "sync", fd);

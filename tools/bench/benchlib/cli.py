@@ -40,9 +40,10 @@ def parser():
     parse.add_argument("--long", action="store_true",
                        help="at 2 GiB, measure also what takes long there and shows no more than at 512 MiB")
     parse.add_argument("--output", type=Path, metavar="DIR", help="where to write the files (default: bench/)")
-    parse.add_argument("--list", action="store_true", help="list operations, kinds of memory and sizes; measure nothing")
+    parse.add_argument("--list", action="store_true", help="list what there is to measure, and measure nothing")
     parse.add_argument("--markdown", nargs="?", const=RESULTS / "icount.csv", type=Path, metavar="CSV",
                        help="print the results in that file in Markdown (default: bench/icount.csv); measure nothing")
+    parse.add_argument("--every", action="store_true", help="with --markdown: all lines, not only those with targets")
     parse.add_argument("--plot", type=Path, metavar="CSV",
                        help="draw the results in that file into a .png beside it; measure nothing")
     return parse
@@ -69,7 +70,7 @@ def main(arguments=None):
     if options.list:
         return show_list()
     if options.markdown:
-        print("\n".join(table.markdown(*results.read(options.markdown))))
+        print("\n".join(table.markdown(*results.read(options.markdown), options.every)))
         return 0
     if options.plot:
         return plot(options.plot)

@@ -11,13 +11,13 @@ from . import build, plan
 from .build import VM
 from .stats import Sample
 
-MACHINE_MEMORY = "6G"
-HUGE_AT_BOOT = 2        # pages of 1 GiB: later there might be no room for one
+MEMORY, MEMORY_FOR_ALL = "3G", "6G"
 SECONDS = 3600          # a limit for what hangs; emulated, it takes some minutes
 
 # init_on_alloc hides what allocating costs behind what clearing does. The rest keeps runs alike.
-ARGUMENTS = ("init_on_alloc=0 nokaslr randomize_kstack_offset=0 "
-             f"hugepagesz=1G hugepages={HUGE_AT_BOOT} hugepagesz=2M")
+ARGUMENTS = "init_on_alloc=0 nokaslr randomize_kstack_offset=0"
+# Pages of 1 GiB are taken when the machine boots: later there might be no room for one.
+GIGANTIC = "hugepagesz=1G hugepages={} hugepagesz=2M"
 
 HEAD = """#!/bin/sh
 # The host finds its way through the output by the first word of a line.
@@ -67,9 +67,16 @@ class Request:
         return [group for group in groups if not (self.icount and group in plan.NEEDS_TIME)
                 and (not memory.groups or group in memory.groups)]
 
-    def processors(self):
-        """Of the machine."""
-        return 1 if self.icount else 2
+    def machine(self):
+        """Options of tools/vm/run that say what machine it takes."""
+        chosen = [plan.MEMORIES[name] for name in self.memories]
+        largest = max((size for memory in chosen for size in self.sizes_of(memory)), default=0)
+        gigantic = max((pages_of(memory, max(self.sizes_of(memory), default=0)) for memory in chosen
+                        if memory.folio == plan.GIB), default=0)
+        memory = MEMORY if largest <= 512 * plan.MIB and not gigantic else MEMORY_FOR_ALL
+        append = f"{ARGUMENTS} {GIGANTIC.format(gigantic)}" if gigantic else ARGUMENTS
+        return [f"--mem={memory}", f"--smp={1 if self.icount else 2}", f"--append={append}",
+                *(["--icount"] if self.icount else [])]
 
 
 @dataclass
@@ -96,12 +103,16 @@ def script(request):
     return "\n".join(lines) + "\nexit $status\n"
 
 
+def pages_of(memory, size):
+    """How many of its pages a size takes."""
+    return -(-size // memory.folio)
+
+
 def _with_pool(memory, size, command):
     """A command among those that give the memory's pool its pages, and take them away."""
     if not memory.hugetlb:
         return [command]
-    pages = -(-size // memory.folio)
-    return [f"if pool {memory.hugetlb} {pages}; then", f"\t{command}",
+    return [f"if pool {memory.hugetlb} {pages_of(memory, size)}; then", f"\t{command}",
             f"else\n\techo 'lacking {memory.name}'\nfi",
             f"[ ! -e $pools/{memory.hugetlb} ] || echo 0 > $pools/{memory.hugetlb}/nr_hugepages"]
 
@@ -120,9 +131,7 @@ def _command(request, file):
     added = {file: "guest.sh", build.program(): build.PROGRAM,
              build.module(build.IMPORTER): "udmabuf_importer.ko",
              build.module(build.BENCH / "floor"): "udmabuf_floor.ko"}
-    command = [VM / "run", f"--mem={MACHINE_MEMORY}", f"--smp={request.processors()}",
-               f"--timeout={SECONDS}", f"--append={ARGUMENTS}"]
-    command += ["--icount"] if request.icount else []
+    command = [VM / "run", f"--timeout={SECONDS}", *request.machine()]
     command += [f"--add={path}=/bench/{name}" for path, name in added.items()]
     return [*map(str, command), "--", "sh", "/bench/guest.sh"]
 

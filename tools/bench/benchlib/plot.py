@@ -93,7 +93,7 @@ class Picture:
     def sizes(self):
         """Cost against size."""
         self.heading(f"Cost as work grows: {self.cost} against size",
-                     "Solid: udmabuf_rs. Dashed: the C driver. Dotted: the floor, which is pinning and an empty export.")
+                     "Solid: udmabuf_rs. Dashed: the C driver. Dotted: the floor, pinning and an empty export.")
         for column, operation in enumerate(AGAINST_SIZE):
             lines = [(self.points(memory, operation, value), color, number, style)
                      for number, (memory, color) in enumerate(MEMORIES.items()) for value, style in STYLES.items()]
@@ -109,7 +109,7 @@ class Picture:
     def fragmentation(self):
         """Cost against the length of runs."""
         self.heading("Cost as memory gets fragmented: 64 MiB of 4 KiB pages",
-                     "From the left: every page elsewhere, up to runs of 2 MiB. Solid: udmabuf_rs. Dashed: the C driver.")
+                     "On the left, every page is elsewhere. Solid: udmabuf_rs. Dashed: the C driver.")
         runs = plan.RUN_LENGTHS
         ticks = [(run, str(run)) for run in runs]
         half = len(AGAINST_RUNS) // 2 + 1

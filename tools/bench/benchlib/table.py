@@ -72,12 +72,16 @@ def summary(cells, icount):
     return [f"targets: {met} of {met + len(missed)} met" + (", missed:" if missed else ""), *missed]
 
 
-def markdown(cells, icount):
-    """Ratios as a table in Markdown: a line for an operation and size, a column for each kind of memory."""
+def markdown(cells, icount, every=False):
+    """Ratios as a table in Markdown: a line for an operation and size, a column for each kind of memory.
+
+    Only what the targets are about, unless it is to be every line.
+    """
     memories = [name for name in plan.MAIN_MEMORIES if any(cell.memory == name for cell in cells)]
     table = {cell.key: cell for cell in cells}
     keys = {(cell.operation, cell.size) for cell in cells
-            if cell.memory in memories and plan.OPERATIONS[cell.operation].compared}
+            if cell.memory in memories and plan.OPERATIONS[cell.operation].compared
+            and (every or targets.is_named(cell.operation, cell.size))}
     order = list(plan.OPERATIONS)
     text = ["| operation | size | " + " | ".join(plan.MEMORIES[name].title for name in memories) + " |",
             "|---|---:|" + "---:|" * len(memories)]

@@ -86,6 +86,11 @@ TARGETS = [
 ]
 
 
+def is_named(operation, size):
+    """Whether a target is about such cells in particular; one that is about all sizes is shown by one."""
+    return any(target.operation == operation and size in (target.sizes or AT_512M) for target in TARGETS)
+
+
 @dataclass(frozen=True)
 class Verdict:
     """Whether a cell is what it must be."""

@@ -42,6 +42,12 @@ class Script(unittest.TestCase):
         self.assertIn("threads", guest.Request().groups(memory))
         self.assertNotIn("threads", guest.Request().groups(plan.MEMORIES["4k-run-4"]))
 
+    def test_machine(self):
+        self.assertIn("--mem=6G", guest.Request().machine())
+        self.assertTrue(any("hugepages=2 " in word for word in guest.Request().machine()))
+        words = guest.Request(icount=True, memories=["hugetlb-2m"], sizes=[plan.MIB]).machine()
+        self.assertEqual(["--mem=3G", "--smp=1", "--append=" + guest.ARGUMENTS, "--icount"], words)
+
     def test_sizes_of_a_kind(self):
         request = guest.Request(sizes=[4 * plan.KIB])
         self.assertEqual([], request.sizes_of(plan.MEMORIES["4k-run-4"]))

@@ -51,7 +51,10 @@ class Tables(unittest.TestCase):
         text = table.markdown(CELLS, True)
         self.assertEqual("| operation | size | shmem, 4 KiB pages, fragmented | hugetlb, 2 MiB pages |", text[0])
         self.assertIn("| create | 64 MiB | **1.20** (<= 1.00) | 0.0400 |", text)
-        self.assertFalse(any("pin" in line for line in text))
+        self.assertFalse(any("entries" in line for line in text))
+        every = table.markdown(CELLS, True, every=True)
+        self.assertIn("| page table entries | 64 MiB | 1.00 |  |", every)
+        self.assertFalse(any("pin" in line for line in every))
 
     def test_sizes(self):
         self.assertEqual(["4 KiB", "1 MiB", "512 MiB", "2 GiB", "31.25 MiB"],
