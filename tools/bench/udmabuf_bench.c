@@ -471,7 +471,7 @@ static int measure_create(const char *what, int memfd, uint64_t size)
 
 static void measure_sync(const char *first, const char *what, int fd)
 {
-	/* The first may have something to set up; where that is of no interest, it is done before. */
+	/* The first may have something to set up: done before, where that is of no interest. */
 	if (!first)
 		sync_pair(fd);
 	for (int i = 0; i < PAIRS; i++) {
@@ -736,7 +736,8 @@ static void use_clean(void)
 /* Pages of hugetlb are dirty from the start; a short file has no huge pages. */
 static bool can_be_clean(uint64_t size)
 {
-	return !memory.flags && size >= MIB && size <= BULKY && (memory.split || size >= memory.folio);
+	return !memory.flags && size >= MIB && size <= BULKY &&
+	       (memory.split || size >= memory.folio);
 }
 
 static void use_floor(int memfd)
