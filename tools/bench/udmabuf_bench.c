@@ -56,9 +56,9 @@
 #define SUBJECTS	3
 #define SIZES		16
 #define THREADS		4
-/* SYNC pairs in a row. */
+/* How often in a row what takes next to nothing is done: SYNC pairs, mmap. */
 #define PAIRS		15
-/* Above this, what takes long and shows nothing new is left out, unless asked for. */
+/* Above this, what takes long and shows nothing new is left out, unless asked for (--long). */
 #define BULKY		GIB
 #define SHMEM_ENABLED	"/sys/kernel/mm/transparent_hugepage/hugepages-%lukB/shmem_enabled"
 #define SPLIT		"/sys/kernel/debug/split_huge_pages"
@@ -305,11 +305,12 @@ static void set_folios(uint64_t size, bool on)
 	write_text(path, on ? "always" : "never");
 }
 
-static void split_folios(int fd, uint64_t size)
+/* Those that are mapped at @p. */
+static void split_folios(const char *p, uint64_t size)
 {
 	char text[128];
 
-	snprintf(text, sizeof(text), "/proc/self/fd/%d,0x0,0x%lx", fd, size / PAGE);
+	snprintf(text, sizeof(text), "%d,0x%lx,0x%lx", getpid(), (uintptr_t)p, (uintptr_t)p + size);
 	write_text(SPLIT, text);
 }
 
@@ -332,9 +333,9 @@ static void populate(int fd, uint64_t size)
 	if (!memory.flags)
 		set_folios(step, false);
 	free(order);
-	CHECK(!munmap(p, size));
 	if (memory.split)
-		split_folios(fd, size);
+		split_folios(p, size);
+	CHECK(!munmap(p, size));
 }
 
 /* Pages that hold zeros and that nobody has written to. */
@@ -487,14 +488,24 @@ static void measure_sync(const char *first, const char *what, int fd)
 
 static char *map_buffer(int fd, char *address)
 {
-	uint64_t start = ticks();
 	char *p = map_at(address, fd, size_now, PROT_READ | PROT_WRITE);
 
 	if (p == MAP_FAILED)
 		failed("mmap");
-	else if (wants(MAP))
-		record("mmap", since(start));
 	return p;
+}
+
+static void map_only(int fd)
+{
+	for (int i = 0; i < PAIRS; i++) {
+		uint64_t start = ticks();
+		char *p = map_buffer(fd, ALIGNED);
+
+		if (p == MAP_FAILED)
+			return;
+		record("mmap", since(start));
+		munmap(p, size_now);
+	}
 }
 
 static void touch(char *p, uint64_t size)
@@ -695,6 +706,8 @@ static void use(int memfd, const uint32_t *order)
 		failed("create");
 		return;
 	}
+	if (wants(MAP))
+		map_only(fd);
 	if (wants(MAP) && moderate)
 		touch_one(fd);
 	if (wants(TOUCH))
@@ -736,7 +749,7 @@ static void use_clean(void)
 /* Pages of hugetlb are dirty from the start; a short file has no huge pages. */
 static bool can_be_clean(uint64_t size)
 {
-	return !memory.flags && size >= MIB && size <= BULKY &&
+	return !memory.flags && size >= MIB && (size <= 64 * MIB || all_at_any_size) &&
 	       (memory.split || size >= memory.folio);
 }
 
@@ -851,7 +864,7 @@ static uint64_t kernel_memory(void)
 /* Slabs come in pages, so it takes many small buffers to tell what one adds. */
 static int how_many(void)
 {
-	return size_now <= MIB ? 512 : size_now <= 64 * MIB ? 128 : size_now <= 512 * MIB ? 24 : 8;
+	return size_now <= MIB ? 512 : size_now <= 64 * MIB ? 64 : size_now <= 512 * MIB ? 8 : 3;
 }
 
 /* Those that are made first fill the holes in slabs; the others are what is counted. */

@@ -38,7 +38,7 @@ def parser():
     parse.add_argument("--driver", action="append", default=[], metavar="NAME", choices=plan.DRIVERS,
                        help="only this driver: c or rust")
     parse.add_argument("--long", action="store_true",
-                       help="at 2 GiB, measure also what takes long there and shows no more than at 512 MiB")
+                       help="measure also what takes long and shows nothing new, as touching 2 GiB at random")
     parse.add_argument("--output", type=Path, metavar="DIR", help="where to write the files (default: bench/)")
     parse.add_argument("--list", action="store_true", help="list what there is to measure, and measure nothing")
     parse.add_argument("--markdown", nargs="?", const=RESULTS / "icount.csv", type=Path, metavar="CSV",
