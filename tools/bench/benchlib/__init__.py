@@ -10,5 +10,4 @@ stats     from raw samples to cells: medians, ratios, spread
 results   cells in a CSV file
 table     cells for people: on a terminal, and in Markdown
 plot      the picture: which panels there are, and what they show
-canvas    drawing with Pillow, in the build root: axes, lines, words
 """

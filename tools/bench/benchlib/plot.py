@@ -1,20 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0
 """The picture: which panels there are, and what they show.
 
-Run in the build root, which has Pillow:   python3 plot.py CSV PNG
+Run in the build root, which has matplotlib:   python3 plot.py CSV PNG
 """
 
+import os
 import sys
+import tempfile
 from pathlib import Path
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    # It wants a place for its caches, and would complain without.
+    SCRATCH = tempfile.TemporaryDirectory(prefix="udmabuf-plot-")
+    os.environ["MPLCONFIGDIR"] = SCRATCH.name
+
+import matplotlib  # noqa: E402
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot, ticker  # noqa: E402
 
 from benchlib import plan, results  # noqa: E402
-from benchlib.canvas import FAINT, INK, Axes, Page, decade_ticks, decades  # noqa: E402
-
-WIDTH, MARGIN, GAP = 1640, 24, 26
-COLUMNS, PANEL = 3, 370
 
 # Of the lines for operations; those that belong together look alike.
 OPERATIONS = {
@@ -28,147 +35,125 @@ MEMORIES = {"4k-fragmented": "#c0392b", "4k-contiguous": "#e67e22", "shmem-2m": 
             "hugetlb-2m": "#1f4e9c", "hugetlb-1g": "#8e44ad"}
 AGAINST_SIZE = ["create", "touch_all", "map"]
 AGAINST_RUNS = ["create", "close", "touch_all", "map", "vmap"]
-STYLES = {"rust": "solid", "c": "dashed", "floor": "dotted"}
+STYLES = {"rust": "-", "c": "--", "floor": ":"}
+MARKERS = "osD^vP*X<>dph8"
 
 
 class Picture:
-    """A page that is filled from the top."""
+    """Rows of panels."""
 
     def __init__(self, cells, icount):
         self.table = {cell.key: cell for cell in cells}
-        self.cost = "instructions" if icount else "time"
+        self.cost = "guest instructions" if icount else "time"
         self.icount = icount
-        self.top = MARGIN
-        self.page = Page(WIDTH, 4 * PANEL + 6 * MARGIN + 170)
+        self.figure = pyplot.figure(figsize=(16.4, 19), layout="constrained")
+        self.rows = iter(self.figure.subfigures(3, 1, height_ratios=[2, 1, 1], hspace=0.02))
 
-    def heading(self, words, explanation):
-        """Of a section."""
-        self.page.text((MARGIN, self.top), words, 21)
-        self.page.text((MARGIN, self.top + 27), explanation, 13, color=FAINT)
-        self.top += 52
-
-    def box(self, column):
-        """Of a panel in this row."""
-        width = (WIDTH - 2 * MARGIN - (COLUMNS - 1) * GAP) / COLUMNS
-        left = MARGIN + column * (width + GAP)
-        return left, self.top, left + width, self.top + PANEL
+    def row(self, title, explanation, lines=1):
+        """The panels of a section, three in a line."""
+        part = next(self.rows)
+        part.suptitle(f"{title}\n{explanation}", x=0.01, ha="left", fontsize=11)
+        return part.subplots(lines, 3).flat
 
     def points(self, memory, operation, value, sizes=plan.SIZES):
-        """Pairs of a size and a value, where there is one."""
-        found = ((size, self.table.get((memory, size, operation))) for size in sizes)
-        return [(size, getattr(cell, value)) for size, cell in found if cell and getattr(cell, value)]
-
-    def show_cost(self, value):
-        """A power of ten of what things cost."""
-        if self.icount:
-            return _count(value)
-        return next(f"{value / factor:g} {unit}" for factor, unit in
-                    ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1, "ns"), (0, "")) if value >= factor)
+        """Sizes, and the values that there are."""
+        found = [(size, self.table.get((memory, size, operation))) for size in sizes]
+        pairs = [(size, getattr(cell, value)) for size, cell in found if cell and getattr(cell, value)]
+        return [size for size, _ in pairs], [value for _, value in pairs]
 
     # Sections
 
     def ratios(self):
         """Ratio against size: a panel for each kind of memory, a line for each operation."""
-        self.heading(f"udmabuf_rs beside the C driver: ratio of {self.cost} against size",
-                     "Below 1, udmabuf_rs does with less. Kernel memory is what a buffer takes beyond an empty "
-                     "dma-buf; what is 0 lies on the lower edge.")
-        values = [value for memory in MEMORIES for operation in OPERATIONS
-                  for _, value in self.points(memory, operation, "ratio")]
-        limits = decades(max(min(values, default=0.1), 1e-4), max([*values, 1.2]))
-        for number, memory in enumerate(MEMORIES):
-            if number == COLUMNS:
-                self.top += PANEL + MARGIN
-            axes = Axes(self.page, self.box(number % COLUMNS), _around(plan.SIZES), limits)
-            axes.frame(plan.MEMORIES[memory].title, "size of the buffer", "", _size_ticks(),
-                       decade_ticks(limits, lambda value: f"{value:g}"))
-            axes.level(1, INK)
-            for marker, (operation, color) in enumerate(OPERATIONS.items()):
-                axes.series(self.points(memory, operation, "ratio"), color, marker)
-        left, top, _, _ = self.box(2)
-        self.legend(left + 80, top + 30, [(plan.OPERATIONS[name].title, color, marker, "solid")
-                                          for marker, (name, color) in enumerate(OPERATIONS.items())
-                                          if any(self.points(memory, name, "ratio") for memory in MEMORIES)])
-        self.top += PANEL + MARGIN
+        panels = self.row(f"udmabuf_rs beside the C driver: ratio of {self.cost} against size",
+                          "Below 1, udmabuf_rs does with less. Kernel memory is what a buffer takes beyond an empty "
+                          "dma-buf.", lines=2)
+        drawn = {}
+        for axes, memory in zip(panels, MEMORIES):
+            for marker, (operation, color) in zip(MARKERS * 2, OPERATIONS.items()):
+                points = self.points(memory, operation, "ratio")
+                if points[0]:
+                    title = plan.OPERATIONS[operation].title
+                    drawn[title] = axes.plot(*points, color=color, marker=marker, markersize=5)[0]
+            axes.axhline(1, color="black", linewidth=1.2)
+            self.against_size(axes, plan.MEMORIES[memory].title)
+            axes.set_ylim(1e-5, 4)
+            axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+        last = panels[len(MEMORIES)]
+        last.axis("off")
+        last.legend(drawn.values(), drawn.keys(), loc="center left", frameon=False)
 
     def sizes(self):
         """Cost against size."""
-        self.heading(f"Cost as work grows: {self.cost} against size",
-                     "Solid: udmabuf_rs. Dashed: the C driver. Dotted: the floor, pinning and an empty export.")
-        for column, operation in enumerate(AGAINST_SIZE):
-            lines = [(self.points(memory, operation, value), color, number, style)
-                     for number, (memory, color) in enumerate(MEMORIES.items()) for value, style in STYLES.items()]
-            axes = self.panel(column, lines, _around(plan.SIZES), self.show_cost)
-            axes.frame(plan.OPERATIONS[operation].title, "size of the buffer", "", _size_ticks(), axes.y_ticks)
-            axes.draw()
-            if not column:
-                self.legend(axes.left + 12, axes.top + 12,
-                            [(plan.MEMORIES[memory].title, color, number, "solid")
-                             for number, (memory, color) in enumerate(MEMORIES.items())])
-        self.top += PANEL + MARGIN
+        panels = self.row(f"Cost as work grows: {self.cost} against size",
+                          "Solid: udmabuf_rs. Dashed: the C driver. Dotted: the floor, pinning and an empty export.")
+        for axes, operation in zip(panels, AGAINST_SIZE):
+            for marker, (memory, color) in zip(MARKERS, MEMORIES.items()):
+                self.lines(axes, color, marker, plan.MEMORIES[memory].title,
+                           lambda value, memory=memory: self.points(memory, operation, value))
+            self.against_size(axes, plan.OPERATIONS[operation].title)
+            axes.yaxis.set_major_formatter(ticker.FuncFormatter(self.show_cost))
+        panels[0].legend(fontsize=8)
 
     def fragmentation(self):
         """Cost against the length of runs."""
-        self.heading("Cost as memory gets fragmented: 64 MiB of 4 KiB pages",
-                     "On the left, every page is elsewhere. Solid: udmabuf_rs. Dashed: the C driver.")
-        runs = plan.RUN_LENGTHS
-        ticks = [(run, str(run)) for run in runs]
+        panels = self.row("Cost as memory gets fragmented: 64 MiB of 4 KiB pages",
+                          "On the left, every page is elsewhere. Solid: udmabuf_rs. Dashed: the C driver.")
         half = len(AGAINST_RUNS) // 2 + 1
-        for column, (title, operations, show) in enumerate([
-                (self.cost, AGAINST_RUNS[:half], self.show_cost), (self.cost, AGAINST_RUNS[half:], self.show_cost),
-                ("kernel memory of a buffer", ["memory"], _bytes)]):
-            lines = [(self.by_run(operation, value), OPERATIONS[operation], number, STYLES[value])
-                     for number, operation in enumerate(operations) for value in ("rust", "c")]
-            axes = self.panel(column, lines, _around(runs), show, room=10)
-            axes.frame(title, "pages in a run", "", ticks, axes.y_ticks)
-            axes.draw()
-            self.legend(axes.left + 12, axes.bottom - 12 - 20 * len(operations),
-                        [(plan.OPERATIONS[operation].title, OPERATIONS[operation], number, "solid")
-                         for number, operation in enumerate(operations)])
-        self.top += PANEL + MARGIN
+        for axes, title, operations, show in zip(
+                panels, (self.cost, self.cost, "kernel memory of a buffer"),
+                (AGAINST_RUNS[:half], AGAINST_RUNS[half:], ["memory"]),
+                (self.show_cost, self.show_cost, lambda value, _: _scaled(value, "B"))):
+            for marker, operation in zip(MARKERS, operations):
+                self.lines(axes, OPERATIONS[operation], marker, plan.OPERATIONS[operation].title,
+                           lambda value, operation=operation: self.by_run(operation, value))
+            self.logarithmic(axes, title, "pages in a run", plan.RUN_LENGTHS, map(str, plan.RUN_LENGTHS))
+            axes.yaxis.set_major_formatter(ticker.FuncFormatter(show))
+            axes.legend(fontsize=9)
 
     def by_run(self, operation, value):
-        """Pairs of a run length and a value."""
+        """Run lengths, and the values that there are."""
         size = 64 * plan.MIB
-        return [(run, point[1]) for run in plan.RUN_LENGTHS
-                for point in self.points(f"4k-run-{run}", operation, value, [size])]
+        pairs = [(run, found) for run in plan.RUN_LENGTHS
+                 for found in self.points(f"4k-run-{run}", operation, value, [size])[1]]
+        return [run for run, _ in pairs], [found for _, found in pairs]
 
     # Parts of a panel
 
-    def panel(self, column, lines, x_range, show, room=1):
-        """Axes that suit the lines, which draw() puts on them, with room for a legend below them."""
-        values = [value for points, *_ in lines for _, value in points]
-        limits = decades(min(values, default=1) / room, max(values, default=10))
-        axes = Axes(self.page, self.box(column), x_range, limits)
-        axes.y_ticks = decade_ticks(limits, show)
-        axes.draw = lambda: [axes.series(points, color, marker, style) for points, color, marker, style in lines]
-        return axes
+    def lines(self, axes, color, marker, title, points):
+        """One for each driver, and the floor."""
+        for value, style in STYLES.items():
+            found = points(value)
+            if found[0]:
+                axes.plot(*found, style, color=color, marker=marker, markersize=4,
+                          label=title if value == "rust" else None)
 
-    def legend(self, left, top, entries):
-        """Names beside pieces of their lines."""
-        for words, color, marker, style in entries:
-            self.page.line([(left, top + 7), (left + 30, top + 7)], color, 1.8, style)
-            self.page.marker((left + 15, top + 7), marker, color)
-            self.page.text((left + 40, top + 7), words, 13, "lm")
-            top += 20
+    def against_size(self, axes, title):
+        """What all panels with sizes on the x axis have."""
+        self.logarithmic(axes, title, "size of the buffer", plan.SIZES, map(plan.show_size, plan.SIZES))
 
+    def logarithmic(self, axes, title, label, ticks, names):
+        """Both axes by powers of ten, and marks on one."""
+        axes.set_title(title, fontsize=11)
+        axes.set_xlabel(label)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xticks(list(ticks), list(names), fontsize=8)
+        axes.minorticks_off()
+        axes.grid(color="#e0e0e0")
 
-def _around(values):
-    """A range with some room on both sides."""
-    return min(values) / 1.6, max(values) * 1.6
-
-
-def _size_ticks():
-    return [(size, plan.show_size(size)) for size in plan.SIZES]
-
-
-def _count(value):
-    """A power of ten in words of one letter."""
-    return next(f"{value / factor:g}{letter}" for factor, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k"), (0, ""))
-                if value >= factor) if value else "0"
+    def show_cost(self, value, _):
+        """A power of ten of what things cost."""
+        return _scaled(value, "" if self.icount else "s", 1 if self.icount else 1e-9)
 
 
-def _bytes(value):
-    return _count(value) + "B"
+def _scaled(value, unit, factor=1):
+    """A power of ten of a unit, in words of few letters."""
+    value *= factor
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n")):
+        if value >= size * 0.999:
+            return f"{value / size:g}{letter}{unit}"
+    return ""
 
 
 def draw(source, target):
@@ -177,7 +162,7 @@ def draw(source, target):
     picture.ratios()
     picture.sizes()
     picture.fragmentation()
-    picture.page.save(target)
+    picture.figure.savefig(target, dpi=100)
 
 
 if __name__ == "__main__":

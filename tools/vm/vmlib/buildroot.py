@@ -23,7 +23,7 @@ PACKAGES = """
     make gcc clang lld llvm libclang-dev gcc-14-multilib libc6-dev
     rustc rust-src bindgen rustfmt rust-clippy
     flex bison bc libelf-dev libssl-dev kmod cpio xz-utils zstd rsync dwarves patch
-    python3 python3-pil git perl ca-certificates file
+    python3 python3-matplotlib python3-pil git perl ca-certificates file
     libpng-dev libjpeg-dev zlib1g-dev libdrm-dev
     qemu-system-x86
     gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-arm
