@@ -6,9 +6,9 @@ import os
 import sys
 from concurrent import futures
 
-from . import guest, host, plan, report
+from . import cost, guest, host, plan, report
 
-HOST = {"rust": host.rust, "python": host.python}
+HOST = {"rust": host.rust, "python": host.python, "cost": cost.run}
 
 EPILOG = """
 The last line is "N passed, N failed, N skipped". The exit status is 0 when none
