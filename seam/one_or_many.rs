@@ -3,46 +3,38 @@
 //! A vector that needs no memory of its own for one element.
 
 use kernel::{
-    alloc::{
-        kvec::PushError,
-        Flags, //
-    },
+    alloc::Flags,
     prelude::*, //
 };
 
 /// A vector for where there is mostly one element.
-///
-/// # Invariants
-///
-/// If `one` is there, `many` is empty and has no memory.
-pub(crate) struct OneOrMany<T> {
-    one: Option<T>,
-    many: KVVec<T>,
+pub(crate) enum OneOrMany<T> {
+    /// No room has been made for more.
+    One(Option<T>),
+    /// There is room for more, or was.
+    Many(KVVec<T>),
 }
 
 impl<T> OneOrMany<T> {
     /// Creates a vector without elements.
     pub(crate) const fn new() -> Self {
-        Self {
-            one: None,
-            many: KVVec::new(),
-        }
+        Self::One(None)
     }
 
     /// Returns the elements.
     #[inline]
     pub(crate) fn as_slice(&self) -> &[T] {
-        match &self.one {
-            Some(_) => self.one.as_slice(),
-            None => &self.many,
+        match self {
+            Self::One(one) => one.as_slice(),
+            Self::Many(many) => many,
         }
     }
 
     /// Returns the last element.
     pub(crate) fn last_mut(&mut self) -> Option<&mut T> {
-        match &mut self.one {
-            Some(one) => Some(one),
-            None => self.many.last_mut(),
+        match self {
+            Self::One(one) => one.as_mut(),
+            Self::Many(many) => many.last_mut(),
         }
     }
 
@@ -57,50 +49,58 @@ impl<T> OneOrMany<T> {
 
     #[cold]
     fn grow(&mut self, additional: usize, flags: Flags) -> Result {
-        // What is there moves as well.
-        let moved = usize::from(self.one.is_some());
+        match self {
+            Self::One(one) => {
+                let mut many = KVVec::with_capacity(one.iter().len() + additional, flags)?;
 
-        self.many.reserve(moved + additional, flags)?;
-        if let Some(one) = self.one.take() {
-            let _ = self.many.push_within_capacity(one);
+                if let Some(one) = one.take() {
+                    many.push(one, flags)?;
+                }
+                *self = Self::Many(many);
+            }
+            Self::Many(many) => many.reserve(additional, flags)?,
         }
         Ok(())
-    }
-
-    /// Returns the vector that the elements are in if there is room for many.
-    #[inline]
-    pub(crate) fn as_many(&mut self) -> Option<&mut KVVec<T>> {
-        (self.many.capacity() > 0).then_some(&mut self.many)
     }
 
     /// Returns how many elements there can be before memory is needed.
     #[inline]
     pub(crate) fn capacity(&self) -> usize {
-        self.many.capacity().max(1)
+        match self {
+            Self::One(_) => 1,
+            Self::Many(many) => many.capacity(),
+        }
     }
 
-    /// Appends an element, if [`reserve`](Self::reserve) has made room for it.
+    /// Appends an element, if [`reserve`](Self::reserve) has made room for it, and tells whether.
     #[inline]
-    pub(crate) fn push_within_capacity(&mut self, element: T) -> Result<(), PushError<T>> {
-        if self.many.capacity() == 0 && self.one.is_none() {
-            // INVARIANT: `many` is empty.
-            self.one = Some(element);
-            return Ok(());
+    pub(crate) fn push_within_capacity(&mut self, element: T) -> bool {
+        match self {
+            Self::One(one @ None) => {
+                *one = Some(element);
+                true
+            }
+            Self::One(Some(_)) => false,
+            Self::Many(many) => many.push_within_capacity(element).is_ok(),
         }
-        self.many.push_within_capacity(element)
     }
 
     /// Appends an element. Fails with [`ENOMEM`].
     pub(crate) fn push(&mut self, element: T, flags: Flags) -> Result {
         self.reserve(1, flags)?;
-        self.push_within_capacity(element).map_err(|_| ENOMEM)
+        match self.push_within_capacity(element) {
+            true => Ok(()),
+            false => Err(ENOMEM),
+        }
     }
 
     /// Gives memory back that is not used, where that is worth it.
     pub(crate) fn shrink(&mut self, flags: Flags) {
-        if self.many.capacity() - self.many.len() > self.many.len() / 8 {
-            // Failing, it leaves everything as it is.
-            let _ = self.many.shrink_to(self.many.len(), flags);
+        if let Self::Many(many) = self {
+            if many.capacity() - many.len() > many.len() / 8 {
+                // Failing, it leaves everything as it is.
+                let _ = many.shrink_to(many.len(), flags);
+            }
         }
     }
 }

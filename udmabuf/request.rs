@@ -218,9 +218,9 @@ impl Request {
         match self.ranges.last_mut() {
             Some(last) if !source.ranges.is_empty() && last.end == raw.offset => last.end = end,
             _ => {
-                self.ranges
-                    .push_within_capacity(raw.offset..end)
-                    .map_err(|_| ENOMEM)?;
+                if !self.ranges.push_within_capacity(raw.offset..end) {
+                    return Err(CreateError::Kernel(ENOMEM));
+                }
                 source.ranges.end += 1;
             }
         }

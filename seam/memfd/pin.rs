@@ -39,7 +39,7 @@ pub(crate) struct Pinned {
 pub(crate) struct FolioBatch {
     /// Where they are, if there is room for no more than these.
     few: [*mut bindings::folio; FEW],
-    many: KVec<*mut bindings::folio>,
+    many: Option<KVec<*mut bindings::folio>>,
     /// How many there are.
     count: usize,
     map: PageMap,
@@ -56,8 +56,8 @@ impl FolioBatch {
         Ok(Self {
             few: [none; FEW],
             many: match folios {
-                ..=FEW => KVec::new(),
-                folios => KVec::from_elem(none, folios, GFP_KERNEL)?,
+                ..=FEW => None,
+                folios => Some(KVec::from_elem(none, folios, GFP_KERNEL)?),
             },
             count: 0,
             map: PageMap::new(),
@@ -66,18 +66,18 @@ impl FolioBatch {
 
     /// Returns the place for them.
     fn room(&mut self) -> &mut [*mut bindings::folio] {
-        match self.many.is_empty() {
-            true => &mut self.few,
-            false => &mut self.many,
+        match &mut self.many {
+            None => &mut self.few,
+            Some(many) => many,
         }
     }
 
     /// Returns them.
     #[inline]
     fn folios(&self) -> &[*mut bindings::folio] {
-        match self.many.is_empty() {
-            true => &self.few[..self.count],
-            false => &self.many[..self.count],
+        match &self.many {
+            None => &self.few[..self.count],
+            Some(many) => &many[..self.count],
         }
     }
 }

@@ -128,10 +128,12 @@ impl PinnedPages {
             // No frame has the number that stands for none.
             frame: self.runs().next_frame().unwrap_or(usize::MAX),
         };
-        let count = match self.runs.as_many() {
+        let count = match &mut self.runs {
             // Without a look at where the runs are for each.
-            Some(runs) => end.extend(folios, |run| runs.push_within_capacity(run).is_ok()),
-            None => end.extend(folios, |run| self.runs.push_within_capacity(run).is_ok()),
+            OneOrMany::Many(runs) => {
+                end.extend(folios, |run| runs.push_within_capacity(run).is_ok())
+            }
+            runs => end.extend(folios, |run| runs.push_within_capacity(run)),
         };
         let pages = end.page - self.pages;
 
@@ -219,7 +221,9 @@ impl Drop for PinnedPages {
             at = unsafe {
                 ffi::rs_unpin_runs(runs.from_page(at).as_ptr(), last, self.pages, at, until)
             };
-            task::cond_resched();
+            if at < self.pages {
+                task::cond_resched();
+            }
         }
     }
 }
