@@ -861,10 +861,17 @@ static uint64_t kernel_memory(void)
 	return counter("/proc/meminfo", "Slab") + counter("/proc/meminfo", "VmallocUsed");
 }
 
-/* Slabs come in pages, so it takes many small buffers to tell what one adds. */
+/*
+ * Slabs come in pages, so it takes many small buffers to tell what one adds. Of
+ * large ones as many as time and memory allow: the C driver takes both by the page.
+ */
 static int how_many(void)
 {
-	return size_now <= MIB ? 512 : size_now <= 64 * MIB ? 64 : size_now <= 512 * MIB ? 8 : 3;
+	uint64_t budget = memory.folio > PAGE && !memory.split ? 32 * GIB : 4 * GIB;
+
+	if (size_now <= MIB || subject == drivers)
+		return 512;
+	return budget / size_now < 64 ? budget / size_now : 64;
 }
 
 /* Those that are made first fill the holes in slabs; the others are what is counted. */

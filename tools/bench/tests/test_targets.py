@@ -23,6 +23,7 @@ class Judge(unittest.TestCase):
     def test_floor_for_huge_pages_begins_later(self):
         self.assertEqual(["<= 0.05: met"], verdicts("create", 64 * plan.MIB, "hugetlb-2m", ratio=0.01, above=9))
         self.assertEqual(2, len(verdicts("create", 512 * plan.MIB, "hugetlb-2m", ratio=0.01, above=9)))
+        self.assertEqual(1, len(verdicts("create", 512 * plan.MIB, "hugetlb-1g", ratio=0.01, above=9)))
 
     def test_as_printed(self):
         self.assertEqual(["<= 1.00: met"], verdicts("munmap", 64 * plan.MIB, ratio=1.0049))
