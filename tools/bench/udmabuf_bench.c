@@ -58,6 +58,8 @@
 #define THREADS		4
 /* How often in a row what takes next to nothing is done: SYNC pairs, mmap. */
 #define PAIRS		15
+/* Buffers of pages that had to be made for them. */
+#define CLEAN_TIMES	3
 /* Above this, what takes long and shows nothing new is left out, unless asked for (--long). */
 #define BULKY		GIB
 #define SHMEM_ENABLED	"/sys/kernel/mm/transparent_hugepage/hugepages-%lukB/shmem_enabled"
@@ -342,13 +344,12 @@ static void populate(int fd, uint64_t size)
 static void populate_clean(int fd, uint64_t size)
 {
 	char *p = map_at(ALIGNED, fd, size, PROT_READ);
-	bool huge = memory.folio == HUGE && !memory.split;
 
 	CHECK(p != MAP_FAILED);
-	set_folios(HUGE, huge);
+	set_folios(memory.folio, true);
 	for (uint64_t at = 0; at < size; at += PAGE)
 		touch_at(p + at);
-	set_folios(HUGE, false);
+	set_folios(memory.folio, false);
 	CHECK(!munmap(p, size));
 }
 
@@ -746,11 +747,14 @@ static void use_clean(void)
 	close(memfd);
 }
 
-/* Pages of hugetlb are dirty from the start; a short file has no huge pages. */
+/*
+ * Pages of hugetlb are dirty from the start, to be split they are mapped for
+ * writing, and a short file has no huge pages.
+ */
 static bool can_be_clean(uint64_t size)
 {
-	return !memory.flags && size >= MIB && (size <= 64 * MIB || all_at_any_size) &&
-	       (memory.split || size >= memory.folio);
+	return !memory.flags && !memory.split && size >= MIB && size >= memory.folio &&
+	       (size <= 64 * MIB || all_at_any_size);
 }
 
 static void use_floor(int memfd)
@@ -913,8 +917,9 @@ static void turn(int memfd, const uint32_t *order, uint64_t size, bool first)
 		else
 			use(memfd, order);
 	}
-	if (wants(CLEAN) && subject < drivers && can_be_clean(size))
-		use_clean();
+	for (int i = 0; i < CLEAN_TIMES && wants(CLEAN) && subject < drivers; i++)
+		if (can_be_clean(size))
+			use_clean();
 	if (wants(MEMORY) && first)
 		measure_memory(memfd);
 }
