@@ -51,24 +51,43 @@ const FEW: usize = 16;
 impl FolioBatch {
     /// Makes room for `folios` folios, at least one.
     pub(crate) fn new(folios: usize) -> Result<Self> {
-        let none = core::ptr::null_mut();
-
         Ok(Self {
-            few: [none; FEW],
+            few: [core::ptr::null_mut(); FEW],
             many: match folios {
                 ..=FEW => None,
-                folios => Some(KVec::from_elem(none, folios, GFP_KERNEL)?),
+                folios => Some(KVec::with_capacity(folios, GFP_KERNEL)?),
             },
             count: 0,
             map: PageMap::new(),
         })
     }
 
-    /// Returns the place for them.
-    fn room(&mut self) -> &mut [*mut bindings::folio] {
+    /// Returns the place for them, and for how many.
+    fn room(&mut self) -> (*mut *mut bindings::folio, usize) {
         match &mut self.many {
-            None => &mut self.few,
-            Some(many) => many,
+            None => (self.few.as_mut_ptr(), FEW),
+            Some(many) => (many.as_mut_ptr(), many.capacity()),
+        }
+    }
+
+    /// Forgets those that were there.
+    fn clear(&mut self) {
+        self.count = 0;
+        if let Some(many) = &mut self.many {
+            many.clear();
+        }
+    }
+
+    /// Notes that there are `count`.
+    ///
+    /// # Safety
+    ///
+    /// There must have been none, and the first `count` in [`room`](Self::room) must be written.
+    unsafe fn set(&mut self, count: usize) {
+        self.count = count;
+        if let Some(many) = &mut self.many {
+            // SAFETY: By the safety requirements.
+            unsafe { many.inc_len(count) };
         }
     }
 
@@ -77,7 +96,7 @@ impl FolioBatch {
     fn folios(&self) -> &[*mut bindings::folio] {
         match &self.many {
             None => &self.few[..self.count],
-            Some(many) => &many[..self.count],
+            Some(many) => many,
         }
     }
 }
@@ -156,20 +175,20 @@ impl<'a> PinnedFolios<'a> {
         most: usize,
         batch: &'a mut FolioBatch,
     ) -> Result<Self> {
-        let room = batch.room().len().min(most);
+        let (place, room) = batch.room();
         let start = i64::try_from(range.start).map_err(|_| EINVAL)?;
         let last = i64::try_from(range.end).map_err(|_| EINVAL)? - 1;
         let mut offset = 0;
 
-        batch.count = 0;
+        batch.clear();
         // SAFETY: The file is a memory file. There is room for `room` pointers.
         let count = unsafe {
             bindings::memfd_pin_folios(
                 memfd.0.as_ptr(),
                 start,
                 last,
-                batch.room().as_mut_ptr(),
-                c_uint::try_from(room).unwrap_or(c_uint::MAX),
+                place,
+                c_uint::try_from(room.min(most)).unwrap_or(c_uint::MAX),
                 &mut offset,
             )
         };
@@ -179,8 +198,9 @@ impl<'a> PinnedFolios<'a> {
             return Err(EINVAL);
         }
 
-        // INVARIANT: So many have been written, and each was pinned once.
-        batch.count = count as usize;
+        // INVARIANT: Each of them was pinned once.
+        // SAFETY: So many have been written, and there were none.
+        unsafe { batch.set(count as usize) };
         Ok(Self {
             batch,
             next: 0,
@@ -235,12 +255,11 @@ impl Iterator for PinnedFolios<'_> {
 
 impl Drop for PinnedFolios<'_> {
     fn drop(&mut self) {
-        let range = self.next..self.batch.count;
-        let rest = &mut self.batch.room()[range];
+        let rest = &self.batch.folios()[self.next..];
 
         if !rest.is_empty() {
-            // SAFETY: By the type invariants these pins are ours.
-            unsafe { bindings::unpin_folios(rest.as_mut_ptr(), rest.len()) };
+            // SAFETY: By the type invariants these pins are ours. The array is only read.
+            unsafe { bindings::unpin_folios(rest.as_ptr().cast_mut(), rest.len()) };
         }
     }
 }

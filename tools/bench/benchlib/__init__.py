@@ -10,4 +10,5 @@ stats     from raw samples to cells: medians, ratios, spread
 results   cells in a CSV file
 table     cells for people: on a terminal, and in Markdown
 plot      the picture: which panels there are, and what they show
+profile   where the instructions of an operation go
 """

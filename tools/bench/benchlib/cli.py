@@ -50,10 +50,15 @@ def parser():
 
 
 def enter():
-    """main(), with what goes wrong turned into a sentence and a status."""
+    """main(), guarded."""
+    return guarded(main)
+
+
+def guarded(work):
+    """Do the work, with what goes wrong turned into a sentence and a status."""
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     try:
-        return main()
+        return work()
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
     except OSError as error:

@@ -44,6 +44,10 @@ pool() {
 """
 
 
+# Functions of the kernel and its modules.
+SYMBOLS = r"sed -n 's/^\([0-9a-f]*\) [tTwW] \([^[:space:]]*\).*/symbol \1 \2/p' /proc/kallsyms"
+
+
 @dataclass
 class Request:
     """What to measure."""
@@ -54,6 +58,7 @@ class Request:
     operations: list = field(default_factory=list)     # all, where it is empty
     drivers: list = field(default_factory=lambda: list(plan.DRIVERS))
     rounds: int = 7
+    plugin: str = ""        # of the emulator, with its arguments: counts by function between marks
     long: bool = False      # whether large buffers go through what takes long and shows nothing new
 
     def sizes_of(self, memory):
@@ -76,7 +81,8 @@ class Request:
         memory = MEMORY if largest <= 512 * plan.MIB and not gigantic else MEMORY_FOR_ALL
         append = f"{ARGUMENTS} {GIGANTIC.format(gigantic)}" if gigantic else ARGUMENTS
         return [f"--mem={memory}", f"--smp={1 if self.icount else 2}", f"--append={append}",
-                *(["--icount"] if self.icount else [])]
+                *(["--icount"] if self.icount else []),
+                *([f"--qemu=-plugin {self.plugin}"] if self.plugin else [])]
 
 
 @dataclass
@@ -86,6 +92,8 @@ class Report:
     samples: list = field(default_factory=list)
     facts: dict = field(default_factory=dict)
     problems: list = field(default_factory=list)
+    marked: list = field(default_factory=list)      # (number, operation, subject) of marked stretches
+    symbols: list = field(default_factory=list)     # (address, name) of the kernel's functions
 
 
 def script(request):
@@ -93,6 +101,7 @@ def script(request):
     lines = [HEAD]
     common = [f"--rounds={request.rounds}"] + (["--icount"] if request.icount else [])
     common += ["--long"] if request.long else []
+    common += ["--marks"] if request.plugin else []
     common += [f"--driver={name}={plan.DRIVERS[name]}" for name in request.drivers]
     for name, memory in plan.MEMORIES.items():
         sizes, groups = request.sizes_of(memory), request.groups(memory)
@@ -100,6 +109,7 @@ def script(request):
             words = ["measure", name, *common, *(f"--group={group}" for group in groups),
                      *(f"--size={size}" for size in sizes)]
             lines += _with_pool(memory, max(sizes), " ".join(words))
+    lines += [SYMBOLS] if request.plugin else []
     return "\n".join(lines) + "\nexit $status\n"
 
 
@@ -166,6 +176,10 @@ def take_line(words, report, show):
         problem = f"{words[1]}, {plan.show_size(int(words[2]))}: {words[3]} by {words[4]}: {' '.join(words[5:])}"
         if problem not in report.problems:
             report.problems.append(problem)
+    elif words[0] == "marked" and len(words) == 4:
+        report.marked.append((int(words[1]), words[2], words[3]))
+    elif words[0] == "symbol" and len(words) == 3:
+        report.symbols.append((int(words[1], 16), words[2]))
     elif words[0] == "lacking":
         report.facts[f"lacking/{words[1]}"] = 1
         show(f"this machine has no room for {plan.MEMORIES[words[1]].title}")
