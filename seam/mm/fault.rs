@@ -264,7 +264,7 @@ impl<M: StableMemory> Fill<'_, M> {
         // SAFETY: By the safety requirements.
         let fill = unsafe { &*data.cast::<Self>() };
         let Range { start, end } = fill.pages;
-        let runs = fill.fault.memory.runs().from_page(start);
+        let runs = fill.fault.memory.runs().runs_at(start);
 
         if let Some(last) = runs.last() {
             // SAFETY: All pages of `fill` lie in one page table, so the entries are there and locked.

@@ -31,8 +31,8 @@ pub(crate) struct PageMap {
 impl PageMap {
     pub(crate) fn new() -> Self {
         Self {
-            // SAFETY: Where this is used, it is only arithmetic: there need not be a frame 0.
             start: match cfg!(CONFIG_SPARSEMEM_VMEMMAP) {
+                // SAFETY: This is only arithmetic here: there need not be a frame 0.
                 true => unsafe { ffi::rs_pfn_to_page(0) as usize },
                 false => 0,
             },

@@ -219,7 +219,7 @@ impl Drop for PinnedPages {
             // The first time `at` is where a run begins, then where a folio or a run does. May
             // sleep: pinned pages are released in process context only.
             at = unsafe {
-                ffi::rs_unpin_runs(runs.from_page(at).as_ptr(), last, self.pages, at, until)
+                ffi::rs_unpin_runs(runs.runs_at(at).as_ptr(), last, self.pages, at, until)
             };
             if at < self.pages {
                 task::cond_resched();

@@ -68,7 +68,7 @@ impl<'a> Runs<'a> {
     /// What lies past the end of the buffer is left out.
     pub(crate) fn extents(&self, range: Range<usize>) -> Extents<'a> {
         Extents {
-            runs: self.from_page(range.start),
+            runs: self.runs_at(range.start),
             pages: self.pages,
             at: range.start,
             end: range.end.min(self.pages),
@@ -76,7 +76,7 @@ impl<'a> Runs<'a> {
     }
 
     /// Returns the runs from the one that holds page `page` of the buffer on.
-    pub(crate) fn from_page(&self, page: usize) -> &'a [Run] {
+    pub(crate) fn runs_at(&self, page: usize) -> &'a [Run] {
         let behind = self.runs.partition_point(|run| run.page <= page);
 
         &self.runs[behind.saturating_sub(1)..]
@@ -267,9 +267,9 @@ mod tests {
         let (runs, pages) = collect(&[(7, 3), (20, 1), (40, 2)]);
         let runs = Runs::new(&runs, pages);
 
-        let left: Vec<_> = (0..6).map(|page| runs.from_page(page).len()).collect();
+        let left: Vec<_> = (0..6).map(|page| runs.runs_at(page).len()).collect();
         assert_eq!(left, [3, 3, 3, 2, 1, 1]);
-        assert_eq!(runs.from_page(4)[0].frame, 40);
+        assert_eq!(runs.runs_at(4)[0].frame, 40);
     }
 
     #[test]

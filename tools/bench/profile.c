@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A plugin for QEMU's emulator: counts the instructions of each block of code
- * that runs between two marks which the guest's program sets. See MARK() there.
+ * that runs between two marks which the guest's program sets. See MARK_BYTES().
  *
  * Writes to the file named by its argument, for each marked stretch:
  *   stretch NUMBER
  *   ADDRESS INSTRUCTIONS TIMES		(of each block)
- *
- * The header of QEMU's plugin interface is not packaged; what is used of it, as
- * of version 2 of that interface, is declared here.
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -17,20 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef uint64_t qemu_plugin_id_t;
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-struct qemu_info;
-
-void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id,
-	void (*translated)(qemu_plugin_id_t id, struct qemu_plugin_tb *tb));
-void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb,
-	void (*run)(unsigned int cpu, void *data), int flags, void *data);
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t n);
-size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *insn, void *to, size_t len);
-size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
+#include "qemu_plugin.h"
 
 #define EXPORTED __attribute__((visibility("default")))
 

@@ -133,7 +133,7 @@ static double ns_per_tick;
 static uint64_t clock_cost;
 
 /* What profile.c looks for around whatever is measured; nothing to the processor. */
-#define MARK(which)	asm volatile(".byte 0x0f, 0x1f, 0x80, 0xaa, 0x5e, 0xed, " #which : : : "memory")
+#define MARK_BYTES(which)	".byte 0x0f, 0x1f, 0x80, 0xaa, 0x5e, 0xed, " #which
 
 static bool marks;
 static uint64_t marked;
@@ -151,7 +151,7 @@ static inline uint64_t read_clock(void)
 static inline uint64_t ticks(void)
 {
 	if (marks)
-		MARK(1);
+		asm volatile(MARK_BYTES(1) : : : "memory");
 	return read_clock();
 }
 
@@ -160,7 +160,7 @@ static uint64_t since(uint64_t start)
 	uint64_t spent = read_clock() - start;
 
 	if (marks) {
-		MARK(2);
+		asm volatile(MARK_BYTES(2) : : : "memory");
 		marked++;
 	}
 	return (spent > clock_cost ? spent - clock_cost : 0) * ns_per_tick + 0.5;
