@@ -75,6 +75,7 @@ SINGLE = [
     "BUG: scheduling while atomic: foo/12/0x00000002",
     "BUG: sleeping function called from invalid context at foo.c:1",
     "BUG: Bad page state in process foo  pfn:1234",
+    "mm/pgtable-generic.c:44: bad pud 0000000014f314cb(80000000400002e7)",
     "watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [foo:12]",
     "rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:",
     "rcu: INFO: rcu_preempt self-detected stall on CPU",

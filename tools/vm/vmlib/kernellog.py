@@ -29,6 +29,7 @@ BEGINNINGS = re.compile(r"""
     | kmemleak:\ \d+\ new\ suspected | unreferenced\ object\ 0x
     | refcount_t: | list_(?:add|del)\ (?:corruption|double)
     | scheduling\ while\ atomic | sleeping\ function\ called
+    | \S+:\d+:\ bad\ p(?:gd|4d|ud|md)\b
     | .*[Bb]ad\ page\ state | page\ dumped\ because | DEBUG_LOCKS_WARN_ON
     | VFS:\ Busy\ inodes | Trying\ to\ vfree
 """, re.VERBOSE)

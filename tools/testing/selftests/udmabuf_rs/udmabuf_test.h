@@ -310,6 +310,7 @@ static inline bool kmsg_is_report(const char *line)
 		"WARNING:", "BUG:", "Oops", "KASAN", "UBSAN", "cut here",
 		"Call Trace", "DMA-API", "general protection", "kernel BUG",
 		"refcount_t", "unreferenced object", "Bad page",
+		": bad pgd", ": bad p4d", ": bad pud", ": bad pmd",
 	};
 	size_t i;
 
