@@ -421,15 +421,53 @@ TEST_F(hugetasks, advised_against_huge_pages)
 	}
 }
 
+#define COPIES		64
+#define COPY_THREADS	2
+
+/* A slot of the buffer, mapped many times: as many races a round. */
+struct flips {
+	struct scene *s;
+	pthread_barrier_t start, end;
+	char *copies;
+	size_t first;
+	bool over;
+	size_t bad[COPY_THREADS];
+};
+
+struct flipper {
+	struct flips *flips;
+	int nr;
+	pthread_t thread;
+};
+
+static void *touch_copies(void *arg)
+{
+	struct flipper *me = arg;
+	struct flips *f = me->flips;
+	struct scene *s = f->s;
+	size_t page = me->nr ? s->per - 1 : 0, i;
+
+	for (;;) {
+		pthread_barrier_wait(&f->start);
+		if (__atomic_load_n(&f->over, __ATOMIC_ACQUIRE))
+			return NULL;
+		for (i = 0; i < COPIES; i++)
+			f->bad[me->nr] += wrong(s, f->copies + i * s->slot + page * s->pg,
+						f->first + page, 1, 1);
+		pthread_barrier_wait(&f->end);
+	}
+}
+
 static void *keep_toggling_thp(void *arg)
 {
-	struct race *r = arg;
+	struct flips *f = arg;
 	bool on = false;
 
-	while (!__atomic_load_n(&r->over, __ATOMIC_ACQUIRE)) {
+	while (!__atomic_load_n(&f->over, __ATOMIC_ACQUIRE)) {
 		on = !on;
 		thp_disable(on, 0);
-		sched_yield();
+		/* Others want the lock as well that this takes. */
+		sleep_us(20);
 	}
 	return NULL;
 }
@@ -438,24 +476,41 @@ static void *keep_toggling_thp(void *arg)
 TEST_F(hugetasks, thp_disabled_and_enabled_while_threads_touch)
 {
 	struct scene *s = &self->s;
-	struct racer racers[THREADS];
+	struct flipper flippers[COPY_THREADS];
+	struct flips f = { .s = s, .first = (s->per - s->congruent) % s->per };
 	uint64_t until = now_us() + 3 * RACE_US;
+	size_t i;
 	pthread_t toggler;
-	struct race r;
+	char *hole;
 
 	if (thp_disable(false, 0))
 		SKIP(return, "PR_SET_THP_DISABLE: %s", strerror(errno));
-	race_begin(&r, s, racers);
-	ASSERT_EQ(0, pthread_create(&toggler, NULL, keep_toggling_thp, &r));
+	hole = mmap(NULL, (COPIES + 1) * s->slot, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	ASSERT_NE(MAP_FAILED, hole);
+	f.copies = (char *)(((uintptr_t)hole + s->slot - 1) / s->slot * s->slot);
+	pthread_barrier_init(&f.start, NULL, COPY_THREADS + 1);
+	pthread_barrier_init(&f.end, NULL, COPY_THREADS + 1);
+	for (i = 0; i < COPY_THREADS; i++) {
+		flippers[i] = (struct flipper){ .flips = &f, .nr = i };
+		ASSERT_EQ(0, pthread_create(&flippers[i].thread, NULL, touch_copies, &flippers[i]));
+	}
+	ASSERT_EQ(0, pthread_create(&toggler, NULL, keep_toggling_thp, &f));
 	do {
-		ASSERT_TRUE(race_map(&r));
-		pthread_barrier_wait(&r.start);
-		pthread_barrier_wait(&r.end);
-		EXPECT_EQ(0, wrong(s, r.b, 0, 16, 1));
+		for (i = 0; i < COPIES; i++)
+			ASSERT_NE(MAP_FAILED, mmap(f.copies + i * s->slot, s->slot, PROT_READ,
+						   MAP_SHARED | MAP_FIXED, s->buf,
+						   f.first * s->pg));
+		pthread_barrier_wait(&f.start);
+		pthread_barrier_wait(&f.end);
 	} while (now_us() < until);
-	EXPECT_EQ(0, race_end(&r, racers));
+	__atomic_store_n(&f.over, true, __ATOMIC_RELEASE);
+	pthread_barrier_wait(&f.start);
+	for (i = 0; i < COPY_THREADS; i++) {
+		pthread_join(flippers[i].thread, NULL);
+		EXPECT_EQ(0, f.bad[i]);
+	}
 	pthread_join(toggler, NULL);
-	EXPECT_EQ(0, wrong_in_files(s, 0, s->pages, 1));
 }
 
 TEST_HARNESS_MAIN
