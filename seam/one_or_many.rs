@@ -95,11 +95,23 @@ impl<T> OneOrMany<T> {
     }
 
     /// Gives memory back that is not used, where that is worth it.
+    ///
+    /// Moves the elements, since a vector in small memory does not give any back otherwise. If there
+    /// is no memory for that, everything is left as it is.
     pub(crate) fn shrink(&mut self, flags: Flags) {
-        if let Self::Many(many) = self {
-            if many.capacity() - many.len() > many.len() / 8 {
-                // Failing, it leaves everything as it is.
-                let _ = many.shrink_to(many.len(), flags);
+        let Self::Many(many) = self else {
+            return;
+        };
+
+        if many.len() <= 1 {
+            *self = Self::One(many.pop());
+        } else if many.capacity() - many.len() > many.len() / 8 {
+            if let Ok(mut fit) = KVVec::with_capacity(many.len(), flags) {
+                for element in core::mem::replace(many, KVVec::new()) {
+                    // There is room for all.
+                    let _ = fit.push_within_capacity(element);
+                }
+                *many = fit;
             }
         }
     }

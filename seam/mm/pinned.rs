@@ -20,6 +20,9 @@ use crate::{
 };
 use kernel::prelude::*;
 
+/// How many times as much room is made as is used, at the most.
+const FORESIGHT: usize = 64;
+
 /// Pages released between two chances for other tasks to run.
 const RELEASE_BATCH: usize = 1 << 14;
 
@@ -61,8 +64,9 @@ impl PinnedPages {
     /// Makes room for `additional` folios, of a buffer to which `left` pages are still to be added,
     /// these included.
     ///
-    /// Who is fragmented so far is taken to be for the rest, and room made for that, if it can be had.
-    /// It is charged to the memory cgroup of the current task.
+    /// Who is fragmented so far is taken to be for the rest, and room made for that if it can be had,
+    /// but no more than a multiple of what there is: pages that are asked for may turn out not to be
+    /// there. It is charged to the memory cgroup of the current task.
     pub(crate) fn reserve(&mut self, additional: usize, left: usize) -> Result {
         let len = self.runs.as_slice().len();
         if len + additional <= self.runs.capacity() {
@@ -72,7 +76,7 @@ impl PinnedPages {
         let flags = GFP_KERNEL_ACCOUNT | __GFP_NOWARN;
         let expected = match self.pages {
             0 => 0,
-            pages => len.saturating_mul(left) / pages,
+            pages => (len.saturating_mul(left) / pages).min(len.saturating_mul(FORESIGHT)),
         };
         if expected > additional && self.runs.reserve(expected, flags).is_ok() {
             return Ok(());
