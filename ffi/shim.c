@@ -157,6 +157,9 @@ size_t rs_unpin_runs(const struct rs_run *run, const struct rs_run *last, size_t
 		if (left == 1 && likely(is_small_and_dirty(page))) {
 			unpin_folio((struct folio *)page);
 			at++;
+		} else if (left == 1 && folio_test_dirty(page_folio(page))) {
+			unpin_folio(page_folio(page));
+			at++;
 		} else {
 			at += unpin_dirty(page, page + min(left, until - at), page + left) - page;
 		}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What the Rust side cannot reach: inline functions, macros and prototypes
- * that bindgen leaves out. One line of C each, no decisions. Every prototype
+ * that bindgen leaves out. One line of C each, no decisions; but for what is
+ * done for each page of a run, where calling C for each would cost too much. Every prototype
  * here has its Rust twin in ffi/mod.rs; shim.c includes this header, so the
  * compiler holds the C half of each pair to it.
  */
@@ -9,6 +10,8 @@
 #define UDMABUF_RS_FFI_SHIM_H
 
 #include <linux/pgtable.h>
+#include <linux/build_bug.h>
+#include <linux/stddef.h>
 #include <linux/types.h>
 
 struct device;
@@ -33,11 +36,13 @@ void rs_inode_unlock_shared(struct file *file);
 
 /* Folios and pages: linux/mm.h, linux/pagemap.h, linux/highmem.h */
 
-/* Run of seam/mm/runs.rs */
+/* Run of seam/mm/runs.rs, which has the same assertion */
 struct rs_run {
 	size_t page;
 	size_t frame;
 };
+static_assert(sizeof(struct rs_run) == 2 * sizeof(size_t) &&
+	      offsetof(struct rs_run, frame) == sizeof(size_t));
 
 unsigned long rs_folio_pfn(struct folio *folio);
 unsigned long rs_folio_nr_pages(struct folio *folio);

@@ -21,6 +21,12 @@ pub(crate) struct Run {
     pub(crate) frame: usize,
 }
 
+// `struct rs_run` in ffi/shim.h.
+const _: () = assert!(
+    size_of::<Run>() == 2 * size_of::<usize>()
+        && core::mem::offset_of!(Run, frame) == size_of::<usize>()
+);
+
 /// A stretch of contiguous pages: a run, or a piece of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Extent {
