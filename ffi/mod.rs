@@ -74,6 +74,7 @@ extern "C" {
     pub(crate) fn rs_vm_flags_set(vma: *mut vm_area_struct, flags: c_ulong);
 
     pub(crate) fn rs_entries_per_table() -> usize;
+    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
     pub(crate) fn rs_vmf_is_empty(vmf: *mut vm_fault) -> bool;
     pub(crate) fn rs_vmf_is_huge(vmf: *mut vm_fault) -> bool;
     pub(crate) fn rs_fill_entries(

@@ -11,8 +11,7 @@ use crate::{
     seam::mm::fault::{
         self,
         Access,
-        Fault,
-        FaultError, //
+        Fault, //
     },
 };
 use core::{
@@ -84,10 +83,10 @@ impl<T: Exporter> VmaVTable<T> {
         vmf: *mut bindings::vm_fault,
         order: c_uint,
     ) -> bindings::vm_fault_t {
-        // Moving a mapping with entries of the next size up loses them, and with them the flush of
-        // the TLB: see Documentation/design.md.
+        // Splitting an area with entries of the next size up, or moving it, goes wrong in the core:
+        // see Documentation/design.md.
         if !fault::is_order_of_large_entry(order) {
-            return FaultError::FALLBACK.into_vm_fault();
+            return fault::FaultError::FALLBACK.into_vm_fault();
         }
         // SAFETY: By the safety requirements.
         let buffer = unsafe { Self::buffer(vmf) };

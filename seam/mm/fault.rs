@@ -46,6 +46,7 @@ pub(crate) enum FaultError {
 
 impl FaultError {
     /// A smaller entry must do.
+    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
     pub(crate) const FALLBACK: Self = Self::Failed(bindings::vm_fault_reason_VM_FAULT_FALLBACK);
 
     /// Bits of a `vm_fault_t` that mean failure: `VM_FAULT_ERROR` in C.
@@ -287,6 +288,7 @@ impl<M: StableMemory> Fill<'_, M> {
 }
 
 /// Tells whether a large entry maps `1 << order` pages.
+#[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
 pub(crate) fn is_order_of_large_entry(order: c_uint) -> bool {
     1usize.checked_shl(order) == Some(entries_per_table())
 }
