@@ -4,7 +4,7 @@
 import unittest
 import unittest.mock
 
-from checklib import guest, plan
+from checklib import guest, ktap, plan, stall
 
 
 class Quiet:
@@ -43,6 +43,38 @@ class Reader(unittest.TestCase):
 
     def test_nothing_came(self):
         self.assertEqual(results(["a", "b"], ""), [("a", "failed"), ("b", "failed")])
+
+
+class OnceMore(unittest.TestCase):
+    """What a machine that stands still does to the result of a boot."""
+
+    def ran(self, seconds, *outcomes):
+        """How it went in the end, and how many boots there were."""
+        boots = []
+
+        def boot(_boot, _show):
+            boots.append(ktap.Result("a", "x", outcomes[len(boots)]))
+            return boots[-1:]
+
+        with unittest.mock.patch.object(guest, "_run", boot), \
+                unittest.mock.patch.object(stall.Watch, "longest", seconds, create=True), \
+                unittest.mock.patch.object(stall.Watch, "__init__", lambda self: None), \
+                unittest.mock.patch.object(stall.Watch, "__enter__", lambda self: self), \
+                unittest.mock.patch.object(stall.Watch, "__exit__", lambda *_: None):
+            results = guest.run(plan.Boot("boot", "", [], ["a"]), Quiet())
+        return [result.status for result in results], len(boots)
+
+    def test_failed_while_it_stood_still(self):
+        self.assertEqual(self.ran(83.0, ktap.FAILED, ktap.PASSED), ([ktap.PASSED], 2))
+
+    def test_failed_by_itself(self):
+        self.assertEqual(self.ran(1.0, ktap.FAILED), ([ktap.FAILED], 1))
+
+    def test_passed_all_the_same(self):
+        self.assertEqual(self.ran(83.0, ktap.PASSED), ([ktap.PASSED], 1))
+
+    def test_not_a_third_time(self):
+        self.assertEqual(self.ran(83.0, ktap.FAILED, ktap.FAILED), ([ktap.FAILED], 2))
 
 
 class Verdict(unittest.TestCase):

@@ -31,9 +31,10 @@ LAST_WORDS = 5       # seconds for a VM to say what it hangs in
 POWER_OFF = 30       # seconds for it to shut down
 
 # Every message reaches the log, and a kernel that is broken ends the run.
-# A busy host starves the VM at times; that is no stall and no lockup of its own.
+# A busy host starves the VM at times; that is no stall and no lockup of its own. These are the longest
+# times that the kernel takes: a lockup is one after 120 s.
 KERNEL_ARGUMENTS = ("ignore_loglevel printk.devkmsg=on log_buf_len=4M panic=-1 oops=panic "
-                    "rcupdate.rcu_cpu_stall_timeout=60 watchdog_thresh=30")
+                    "rcupdate.rcu_cpu_stall_timeout=300 watchdog_thresh=60")
 # Every device gets a domain of its own, and what is unmapped is out of reach at once. Arm ignores the first word.
 IOMMU_ARGUMENTS = "intel_iommu=on iommu.passthrough=0 iommu.strict=1"
 
