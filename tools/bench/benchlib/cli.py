@@ -20,6 +20,14 @@ The exit status is 0 when all was measured, whatever the figures are.
 """
 
 
+def size(text):
+    """What was given for a size, in bytes."""
+    try:
+        return plan.parse_size(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a size is a whole number, as in 64M: {text}") from None
+
+
 def parser():
     """The command line."""
     parse = argparse.ArgumentParser(
@@ -33,7 +41,7 @@ def parser():
                        help="measure only this operation; may be repeated, as the next three")
     parse.add_argument("--memory", action="append", default=[], metavar="KIND", choices=plan.MEMORIES,
                        help="only this kind of memory")
-    parse.add_argument("--size", action="append", default=[], metavar="SIZE", type=plan.parse_size,
+    parse.add_argument("--size", action="append", default=[], metavar="SIZE", type=size,
                        help="only this size, as in 64M")
     parse.add_argument("--driver", action="append", default=[], metavar="NAME", choices=plan.DRIVERS,
                        help="only this driver: c or rust")

@@ -23,7 +23,8 @@ def parser():
     parse.add_argument("operation", choices=plan.OPERATIONS, metavar="OP", help="as tools/bench/bench --list has it")
     parse.add_argument("--memory", default="4k-fragmented", choices=plan.MEMORIES, metavar="KIND",
                        help="kind of memory (default: %(default)s)")
-    parse.add_argument("--size", default="64M", metavar="SIZE", help="size of the buffer (default: %(default)s)")
+    parse.add_argument("--size", default="64M", metavar="SIZE", type=cli.size,
+                       help="size of the buffer (default: %(default)s)")
     parse.add_argument("--top", type=int, default=20, metavar="N", help="lines to print (default: %(default)s)")
     return parse
 
@@ -36,10 +37,9 @@ def enter():
 
 def profile(options):
     """The profile of the last round."""
-    size = plan.parse_size(options.size)
     with tempfile.TemporaryDirectory(prefix="udmabuf-profile-") as name:
         counts = Path(name) / "counts"
-        request = guest.Request(icount=True, memories=[options.memory], sizes=[size], operations=[options.operation],
+        request = guest.Request(icount=True, memories=[options.memory], sizes=[options.size], operations=[options.operation],
                                 rounds=1, plugin=f"{plugin()},out={counts}")
         report = guest.measure(request)
         if report.problems:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Tests of vmlib.qemu: the command line of QEMU."""
 
+import subprocess
+import tempfile
 import unittest
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +19,28 @@ def command(arch=kernels.AMD64, needs="", **options):
 def value(argv, option):
     """What follows this option."""
     return argv[argv.index(option) + 1]
+
+
+class RunFolder(unittest.TestCase):
+    """What a run finds in /tmp that others have left, or are using."""
+
+    def left(self, name):
+        """Whether a folder whose name begins like this is still there after a run."""
+        with tempfile.TemporaryDirectory(prefix=name, dir="/tmp", ignore_cleanup_errors=True) as folder:
+            with qemu.run_folder():
+                return Path(folder).exists()
+
+    def test_of_a_run_that_is_no_more(self):
+        with subprocess.Popen(["true"]) as ended:
+            ended.wait()
+        self.assertFalse(self.left(f"{qemu.FOLDER}{ended.pid}-"))
+
+    def test_of_a_run_that_goes_on(self):
+        self.assertTrue(self.left(f"{qemu.FOLDER}1-"))
+
+    def test_of_another_program(self):
+        self.assertTrue(self.left("udmabuf_rs-lint-"))
+        self.assertTrue(self.left(f"{qemu.FOLDER}tools-"))
 
 
 class CommandLine(unittest.TestCase):

@@ -25,7 +25,7 @@ from .progress import say
 from .qmp import QMP
 
 CALL = b"@@vm:"
-FOLDER = "udmabuf_rs-"   # in /tmp, followed by our process id
+FOLDER = "udmabuf_rs-vm-"    # in /tmp, followed by our process id
 POLL = 0.2           # seconds between two looks at QEMU and the clock
 LAST_WORDS = 5       # seconds for a VM to say what it hangs in
 POWER_OFF = 30       # seconds for it to shut down
@@ -273,7 +273,8 @@ Handler = Callable[[VM, str], Optional[str]]
 def run_folder():
     """A directory for the sockets and files of one run; their paths must be short."""
     for left in Path("/tmp").glob(FOLDER + "*"):
-        if not os.path.exists(f"/proc/{left.name.split('-')[1]}"):
+        owner = left.name[len(FOLDER):].split("-")[0]
+        if owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
             shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f"{FOLDER}{os.getpid()}-", dir="/tmp") as folder:
         yield Path(folder)
