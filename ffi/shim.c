@@ -111,29 +111,37 @@ struct page *rs_pfn_to_page(unsigned long pfn)
 	return pfn_to_page(pfn);
 }
 
-/* The page is all of a folio, and that has nothing to be marked. Reads the flags once. */
+/* Give back the pin on @folio, and see to it that its contents are kept. */
+static __always_inline void unpin_and_keep(struct folio *folio)
+{
+	if (likely(folio_test_dirty(folio)))
+		unpin_folio(folio);
+	else
+		unpin_user_page_range_dirty_lock(&folio->page, 1, true);
+}
+
+/* Whether @page, which is no tail, is all of a folio, and that is dirty. Reads the flags once. */
 static __always_inline bool is_small_and_dirty(struct page *page)
 {
 	const unsigned long mask = BIT(PG_head) | BIT(PG_dirty);
 
-	return !PageTail(page) && (READ_ONCE(page->flags.f) & mask) == BIT(PG_dirty);
+	return (READ_ONCE(page->flags.f) & mask) == BIT(PG_dirty);
 }
 
 /* Folios that @page to @end lie in, up to one that is not before @stop; returns its page. */
-static noinline struct page *unpin_dirty(struct page *page, struct page *stop, struct page *end)
+static noinline struct page *unpin_folios_of(struct page *page, struct page *stop, struct page *end)
 {
 	while (page < stop) {
-		if (likely(is_small_and_dirty(page))) {
-			unpin_folio((struct folio *)page);
-			page++;
-		} else {
+		/* What follows the end of a folio is no tail. */
+		if (likely(!PageTail(page))) {
+			for (; page < stop && likely(is_small_and_dirty(page)); page++)
+				unpin_folio((struct folio *)page);
+		}
+		if (page < stop) {
 			struct folio *folio = page_folio(page);
 
 			page = min(end, folio_page(folio, folio_nr_pages(folio)));
-			if (folio_test_dirty(folio))
-				unpin_folio(folio);
-			else
-				unpin_user_page_range_dirty_lock(&folio->page, 1, true);
+			unpin_and_keep(folio);
 		}
 	}
 	return page;
@@ -151,18 +159,22 @@ size_t rs_unpin_runs(const struct rs_run *run, const struct rs_run *last, size_t
 		     size_t until)
 {
 	for (; at < until; run++) {
-		struct page *page = pfn_to_page(run->frame + (at - run->page));
-		size_t left = (run == last ? pages : run[1].page) - at;
+		struct page *page;
+		size_t left;
 
-		if (left == 1 && likely(is_small_and_dirty(page))) {
-			unpin_folio((struct folio *)page);
-			at++;
-		} else if (left == 1 && folio_test_dirty(page_folio(page))) {
-			unpin_folio(page_folio(page));
-			at++;
-		} else {
-			at += unpin_dirty(page, page + min(left, until - at), page + left) - page;
+		if (at == run->page) {
+			const struct rs_run *stop = run + min(until - at, (size_t)(last - run));
+
+			/* Runs of one page, as most are where memory is fragmented. */
+			for (; run < stop && run[1].page - run->page == 1; run++)
+				unpin_and_keep(page_folio(pfn_to_page(run->frame)));
+			at = run->page;
+			if (at >= until)
+				break;
 		}
+		page = pfn_to_page(run->frame + (at - run->page));
+		left = (run == last ? pages : run[1].page) - at;
+		at += unpin_folios_of(page, page + min(left, until - at), page + left) - page;
 	}
 	return at;
 }

@@ -41,6 +41,7 @@ struct rs_run {
 	size_t page;
 	size_t frame;
 };
+
 static_assert(sizeof(struct rs_run) == 2 * sizeof(size_t) &&
 	      offsetof(struct rs_run, frame) == sizeof(size_t));
 
