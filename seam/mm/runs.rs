@@ -88,6 +88,21 @@ impl<'a> Runs<'a> {
         &self.runs[behind.saturating_sub(1)..]
     }
 
+    /// Passes on each run by its first frame and its length in pages: what [`iter`](Self::iter) does, in
+    /// half the instructions.
+    #[inline]
+    pub(crate) fn for_each(&self, mut take: impl FnMut(usize, usize)) {
+        for pair in self.runs.windows(2) {
+            if let [run, next] = pair {
+                // Ascending, by the type invariants.
+                take(run.frame, next.page.wrapping_sub(run.page));
+            }
+        }
+        if let Some(last) = self.runs.last() {
+            take(last.frame, self.pages - last.page);
+        }
+    }
+
     /// Returns all extents: one a run.
     pub(crate) fn iter(&self) -> Extents<'a> {
         self.extents(0..self.pages)
@@ -218,6 +233,19 @@ mod tests {
             Runs::new(&runs, pages).iter().collect::<Vec<_>>(),
             [extent(0, 100, 517)]
         );
+    }
+
+    #[test]
+    fn each_run_is_passed_on() {
+        for stretches in [&[][..], &[(7, 3)], &[(100, 4), (105, 1), (104, 1), (9, 9)]] {
+            let (runs, pages) = collect(stretches);
+            let runs = Runs::new(&runs, pages);
+            let mut passed = Vec::new();
+
+            runs.for_each(|frame, pages| passed.push((frame, pages)));
+            assert_eq!(passed, stretches);
+            assert_eq!(passed.len(), runs.iter().count());
+        }
     }
 
     #[test]

@@ -101,12 +101,20 @@ impl<'a> KernelMapping<'a> {
 
         // There is room for all.
         let mut slots = pages.spare_capacity_mut().iter_mut();
-        for extent in runs.iter() {
-            let first = map.page(extent.frame);
-            for (n, slot) in (0..extent.pages).zip(&mut slots) {
-                slot.write(first.wrapping_add(n));
+        runs.for_each(|frame, count| {
+            let first = map.page(frame);
+
+            if count == 1 {
+                // Without what a loop takes.
+                if let Some(slot) = slots.next() {
+                    slot.write(first);
+                }
+            } else {
+                for (n, slot) in (0..count).zip(&mut slots) {
+                    slot.write(first.wrapping_add(n));
+                }
             }
-        }
+        });
         // SAFETY: All of these were written.
         unsafe { pages.inc_len(runs.pages()) };
 
