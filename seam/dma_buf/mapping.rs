@@ -227,7 +227,8 @@ impl Drop for Streaming {
 /// Stays where it is: the importer knows the address of a table.
 #[pin_data]
 struct Mapped {
-    /// Empty when the device has gone. Must stay before `table`, which it borrows.
+    /// Empty when the device has gone, or if ending the mapping does nothing. Must stay before `table`,
+    /// which it borrows.
     #[pin]
     streaming: Mutex<Option<Streaming>>,
     table: SgTable,
@@ -295,21 +296,21 @@ impl<'a> Mapping<'a> {
         // SAFETY: By the safety requirements. `Mapped` keeps the table until after this is dropped.
         let streaming = unsafe { Streaming::new(&table, device, direction) }?;
         let (needs_sync, bounces) = (streaming.needs_sync, streaming.bounces);
+        // Where unmapping does nothing, neither does anything before: none of it need be kept.
+        let streaming = Some(streaming).filter(|streaming| streaming.needs_unmap);
 
         // Importers may change the addresses in the table they get. Where those are needed again
         // they must stay as they are, so the importer gets a copy.
-        let watched = streaming.needs_unmap.then(|| device.into());
-        let handed = if streaming.needs_unmap {
+        let mut handed = None;
+        if streaming.is_some() {
             let mut copy = SgTable::from_memory(memory, limits)?;
             copy.copy_addresses(&table);
-            Some(copy)
-        } else {
-            None
-        };
+            handed = Some(copy);
+        }
 
         // INVARIANT: `memory` is borrowed for `'a`.
         Ok(Self {
-            mapped: Mapped::place(place, watched, streaming, table, handed)?,
+            mapped: Mapped::place(place, streaming, table, handed)?,
             device_writes: direction != DataDirection::ToDevice,
             needs_sync,
             bounces,
@@ -391,13 +392,13 @@ impl Mapped {
     /// Fills `place` in, and starts to watch a device.
     fn place(
         place: KBox<MaybeUninit<UnbindWatch<Self>>>,
-        watched: Option<ARef<Device>>,
-        streaming: Streaming,
+        streaming: Option<Streaming>,
         table: SgTable,
         handed: Option<SgTable>,
     ) -> Result<Pin<KBox<UnbindWatch<Self>>>> {
+        let watched = streaming.as_ref().map(|streaming| streaming.device.clone());
         let mapped = try_pin_init!(Self {
-            streaming <- new_mutex!(Some(streaming)),
+            streaming <- new_mutex!(streaming),
             table,
             handed,
         }? Error);
