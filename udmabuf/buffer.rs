@@ -40,20 +40,22 @@ use kernel::{
 
 /// A buffer made of the pages of memfds.
 pub(super) struct Buffer {
-    /// The misc device that made it.
-    device: VirtualDevice,
-    /// Whether the buffer keeps a mapping of its own, for observers that map nothing here: a display
-    /// that reads memory directly.
-    observed: bool,
+    /// For whom the buffer keeps a mapping of its own.
+    observer: Option<VirtualDevice>,
 }
 
 impl Buffer {
-    pub(super) fn new(device: VirtualDevice) -> Self {
-        // Only where it does something: it makes the CPU write its caches back. Not where memory is
-        // encrypted, since all that could be written back is what no device can read.
-        let observed = !device.is_coherent() && !dma::memory_is_encrypted();
+    pub(super) fn new(observer: Option<VirtualDevice>) -> Self {
+        Self { observer }
+    }
 
-        Self { device, observed }
+    /// Returns `device` as one that stands for all who observe buffers and map nothing here, like a
+    /// display that reads memory directly.
+    ///
+    /// Only where that does something: it makes the CPU write its caches back. Not where memory is
+    /// encrypted, since all that could be written back is what no device can read.
+    pub(super) fn observer(device: VirtualDevice) -> Option<VirtualDevice> {
+        Some(device).filter(|device| !device.is_coherent() && !dma::memory_is_encrypted())
     }
 }
 
@@ -73,18 +75,18 @@ impl Exporter for Buffer {
     }
 
     fn begin_cpu_access(buffer: &DmaBuf<Self>, access: CpuAccess) -> Result {
-        let this = buffer.exporter();
+        let observer = &buffer.exporter().observer;
 
         // Fences are left to the core then, which waits for them after this.
-        if !this.observed && !buffer.needs_sync() {
+        if observer.is_none() && !buffer.needs_sync() {
             return Ok(());
         }
 
         // Else that would be too late: a device might still be writing what is fetched here.
         let reserved = buffer.reserve_idle(access)?;
-        if this.observed {
+        if let Some(device) = observer {
             // The other directions would throw away what the CPU wrote through the memfd.
-            reserved.map_own(&this.device, DataDirection::ToDevice)?;
+            reserved.map_own(device, DataDirection::ToDevice)?;
         }
         reserved.begin_cpu_access(access)
     }

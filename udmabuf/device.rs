@@ -60,14 +60,14 @@ fn is_node_name(name: &[u8]) -> bool {
 
 /// The device node, as one opener has it.
 pub(crate) struct Node {
-    device: VirtualDevice,
+    observer: Option<VirtualDevice>,
 }
 
 impl Node {
     /// Makes a buffer and returns a descriptor for it.
-    fn create(&self, request: Request) -> Result<u32, CreateError> {
-        let pages = pin(&request)?;
-        let buffer = DmaBuf::export(Buffer::new(self.device.clone()), pages)?;
+    fn create(&self, request: &Request) -> Result<u32, CreateError> {
+        let pages = pin(request)?;
+        let buffer = DmaBuf::export(Buffer::new(self.observer.clone()), pages)?;
         let flags = if request.close_on_exec { O_CLOEXEC } else { 0 };
 
         Ok(DmaBuf::into_fd(buffer, flags)?)
@@ -79,19 +79,19 @@ impl MiscDevice for Node {
     type Ptr = KBox<Self>;
 
     fn open(_file: &File, misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
-        let device = misc::dma_device(misc)?;
+        let observer = Buffer::observer(misc::dma_device(misc)?);
 
-        Ok(KBox::new(Self { device }, GFP_KERNEL_ACCOUNT)?)
+        Ok(KBox::new(Self { observer }, GFP_KERNEL_ACCOUNT)?)
     }
 
     fn ioctl(this: &Self, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
         let argument = UserPtr::from_addr(arg);
         let request = match cmd {
-            uapi::UDMABUF_CREATE => Request::single(argument),
-            uapi::UDMABUF_CREATE_LIST => Request::list(argument),
+            uapi::UDMABUF_CREATE => Request::single(argument)?,
+            uapi::UDMABUF_CREATE_LIST => Request::list(argument)?,
             _ => return Err(ENOTTY),
         };
-        let fd = request.and_then(|request| this.create(request))?;
+        let fd = this.create(&request)?;
 
         // CAST: A descriptor is a non-negative `int`.
         Ok(fd as isize)

@@ -24,11 +24,15 @@ use kernel::{
     prelude::*, //
 };
 
-/// Most folios of a window. The window bounds how long a fatal signal and writers of the inode wait.
-const WINDOW_FOLIOS: usize = 512;
+/// Folios that `memfd_pin_folios()` looks up at a time: `PAGEVEC_SIZE` in C. Windows are multiples of it,
+/// so that it need not look more often.
+const LOOKUP_FOLIOS: usize = 31;
 
-/// Most bytes of a window: a folio can be as large as 1 GiB.
-const WINDOW_BYTES: u64 = 64 << 20;
+/// Most folios of a window. The window bounds how long a fatal signal and writers of the inode wait.
+const WINDOW_FOLIOS: usize = 16 * LOOKUP_FOLIOS;
+
+/// Most bytes of a window, with huge pages of 2 MiB in mind: a folio can be as large as 1 GiB.
+const WINDOW_BYTES: u64 = (2 * LOOKUP_FOLIOS as u64) << 21;
 
 /// Pins the pages that make up the buffer, in order.
 ///
@@ -55,7 +59,9 @@ pub(super) fn pin(request: &Request) -> Result<PinnedPages, CreateError> {
             check_seals(memfd.seals())?;
             pin_window(&memfd, &mut rest, &mut batch, &mut pinned, pages)?;
             drop(memfd);
-            task::cond_resched();
+            if !rest.ranges.is_empty() {
+                task::cond_resched();
+            }
         }
     }
 

@@ -17,6 +17,7 @@ use core::ops::Range;
 use kernel::{
     page::PAGE_SIZE,
     prelude::*,
+    transmute::FromBytes,
     uaccess::{
         UserPtr,
         UserSlice, //
@@ -107,6 +108,8 @@ impl Limits {
 struct Source {
     memfd: Memfd,
     fd: u32,
+    /// Bytes, when it was looked up: it does not become less.
+    size: u64,
     /// Which of the ranges are of this file.
     ranges: Range<usize>,
 }
@@ -139,7 +142,7 @@ impl Request {
             size: create.size,
         };
 
-        Self::new(create.flags, &[item], Limits::current())
+        Self::new(create.flags, 1, core::iter::once(item), Limits::current())
     }
 
     /// Reads the argument of `UDMABUF_CREATE_LIST`, each byte of it once.
@@ -153,27 +156,29 @@ impl Request {
         }
 
         let count = head.count as usize;
-        let mut reader = UserSlice::new(
+        let mut bytes = KVVec::new();
+        UserSlice::new(
             argument.wrapping_byte_add(size_of::<uapi::CreateList>()),
             count * size_of::<uapi::CreateItem>(),
         )
-        .reader();
-        let mut items =
-            KVVec::with_capacity(count, GFP_KERNEL_ACCOUNT | __GFP_NOWARN).map_err(Error::from)?;
-        for _ in 0..count {
-            items
-                .push(reader.read::<uapi::CreateItem>()?, GFP_KERNEL_ACCOUNT)
-                .map_err(Error::from)?;
-        }
+        .read_all(&mut bytes, GFP_KERNEL_ACCOUNT | __GFP_NOWARN)?;
+        let items = bytes
+            .chunks_exact(size_of::<uapi::CreateItem>())
+            .filter_map(uapi::CreateItem::from_bytes_copy);
 
-        Self::new(head.flags, &items, limits)
+        Self::new(head.flags, count, items, limits)
     }
 
     /// Checks everything there is to check: first what the numbers say by themselves, then each
-    /// item against its file.
-    fn new(flags: u32, raw: &[uapi::CreateItem], limits: Limits) -> Result<Self, CreateError> {
+    /// item against its file. There are `count` items.
+    fn new(
+        flags: u32,
+        count: usize,
+        items: impl Iterator<Item = uapi::CreateItem> + Clone,
+        limits: Limits,
+    ) -> Result<Self, CreateError> {
         let mut request = Self {
-            size: total(raw, limits)?,
+            size: total(items.clone(), limits)?,
             ranges: OneOrMany::new(),
             sources: OneOrMany::new(),
             close_on_exec: flags & uapi::FLAGS_CLOEXEC != 0,
@@ -181,14 +186,15 @@ impl Request {
 
         request
             .ranges
-            .reserve(raw.len(), GFP_KERNEL_ACCOUNT | __GFP_NOWARN)?;
-        for item in raw {
-            request.add(item)?;
+            .reserve(count, GFP_KERNEL_ACCOUNT | __GFP_NOWARN)?;
+        for item in items {
+            request.add(&item)?;
         }
         Ok(request)
     }
 
     /// Adds what `raw` names, which must have passed [`total`]. There must be room for the range.
+    #[inline(always)]
     fn add(&mut self, raw: &uapi::CreateItem) -> Result<(), CreateError> {
         let at = self.ranges.as_slice().len();
         if self
@@ -197,8 +203,11 @@ impl Request {
             .last()
             .is_none_or(|last| last.fd != raw.memfd)
         {
+            let memfd = open(raw.memfd)?;
             let source = Source {
-                memfd: open(raw.memfd)?,
+                // What forbids it to shrink has been seen, and is for good.
+                size: memfd.size(),
+                memfd,
                 fd: raw.memfd,
                 ranges: at..at,
             };
@@ -209,7 +218,7 @@ impl Request {
         let end = raw
             .offset
             .checked_add(raw.size)
-            .filter(|end| *end <= source.memfd.size())
+            .filter(|end| *end <= source.size)
             .ok_or(CreateError::BeyondEnd)?;
         if raw.size == 0 {
             return Err(CreateError::Empty);
@@ -250,7 +259,10 @@ fn open(fd: u32) -> Result<Memfd, CreateError> {
 }
 
 /// Adds up the sizes of `items`, which must be whole pages, some, and within the limit.
-fn total(items: &[uapi::CreateItem], limits: Limits) -> Result<u64, CreateError> {
+fn total(
+    items: impl Iterator<Item = uapi::CreateItem>,
+    limits: Limits,
+) -> Result<u64, CreateError> {
     let mut total = 0u64;
 
     for item in items {

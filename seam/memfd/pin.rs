@@ -13,7 +13,10 @@ use crate::{
         pinned::PinnedPages, //
     },
 };
-use core::ops::Range;
+use core::{
+    mem::MaybeUninit,
+    ops::Range, //
+};
 use kernel::{
     bindings,
     error::to_result,
@@ -36,9 +39,13 @@ pub(crate) struct Pinned {
 }
 
 /// Folios that are pinned in one go.
+///
+/// # Invariants
+///
+/// The first `count` elements of where they are have been written.
 pub(crate) struct FolioBatch {
     /// Where they are, if there is room for no more than these.
-    few: [*mut bindings::folio; FEW],
+    few: [MaybeUninit<*mut bindings::folio>; FEW],
     many: Option<KVec<*mut bindings::folio>>,
     /// How many there are.
     count: usize,
@@ -51,8 +58,9 @@ const FEW: usize = 16;
 impl FolioBatch {
     /// Makes room for `folios` folios, at least one.
     pub(crate) fn new(folios: usize) -> Result<Self> {
+        // INVARIANT: There are none.
         Ok(Self {
-            few: [core::ptr::null_mut(); FEW],
+            few: [MaybeUninit::uninit(); FEW],
             many: match folios {
                 ..=FEW => None,
                 folios => Some(KVec::with_capacity(folios, GFP_KERNEL)?),
@@ -65,7 +73,7 @@ impl FolioBatch {
     /// Returns the place for them, and for how many.
     fn room(&mut self) -> (*mut *mut bindings::folio, usize) {
         match &mut self.many {
-            None => (self.few.as_mut_ptr(), FEW),
+            None => (self.few.as_mut_ptr().cast(), FEW),
             Some(many) => (many.as_mut_ptr(), many.capacity()),
         }
     }
@@ -84,6 +92,7 @@ impl FolioBatch {
     ///
     /// There must have been none, and the first `count` in [`room`](Self::room) must be written.
     unsafe fn set(&mut self, count: usize) {
+        // INVARIANT: By the safety requirements.
         self.count = count;
         if let Some(many) = &mut self.many {
             // SAFETY: By the safety requirements.
@@ -95,7 +104,8 @@ impl FolioBatch {
     #[inline]
     fn folios(&self) -> &[*mut bindings::folio] {
         match &self.many {
-            None => &self.few[..self.count],
+            // SAFETY: So many have been written, by the type invariants.
+            None => unsafe { core::slice::from_raw_parts(self.few.as_ptr().cast(), self.count) },
             Some(many) => many,
         }
     }
