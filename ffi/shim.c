@@ -120,29 +120,23 @@ static __always_inline void unpin_and_keep(struct folio *folio)
 		unpin_user_page_range_dirty_lock(&folio->page, 1, true);
 }
 
-/* Whether @page, which is no tail, is all of a folio, and that is dirty. Reads the flags once. */
-static __always_inline bool is_small_and_dirty(struct page *page)
+/* Folios that @page to @end lie in, up to one that is not before @stop; returns its page. */
+static __always_inline struct page *unpin_folios_of(struct page *page, struct page *stop, struct page *end)
 {
 	const unsigned long mask = BIT(PG_head) | BIT(PG_dirty);
+	struct folio *folio = page_folio(page);
 
-	return (READ_ONCE(page->flags.f) & mask) == BIT(PG_dirty);
-}
-
-/* Folios that @page to @end lie in, up to one that is not before @stop; returns its page. */
-static noinline struct page *unpin_folios_of(struct page *page, struct page *stop, struct page *end)
-{
 	while (page < stop) {
-		/* What follows the end of a folio is no tail. */
-		if (likely(!PageTail(page))) {
-			for (; page < stop && likely(is_small_and_dirty(page)); page++)
-				unpin_folio((struct folio *)page);
-		}
-		if (page < stop) {
-			struct folio *folio = page_folio(page);
-
+		/* One page, and dirty: the flags are read once. */
+		if (likely((READ_ONCE(folio->flags.f) & mask) == BIT(PG_dirty))) {
+			page++;
+			unpin_folio(folio);
+		} else {
 			page = min(end, folio_page(folio, folio_nr_pages(folio)));
 			unpin_and_keep(folio);
 		}
+		/* What follows the end of a folio is no tail. */
+		folio = (struct folio *)page;
 	}
 	return page;
 }
