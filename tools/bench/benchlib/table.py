@@ -38,7 +38,7 @@ def _row(cell, icount):
 def _ratio(value):
     if value is None:
         return ""
-    return f"{value:.4f}" if value < 0.095 else f"{value:.2f}"
+    return f"{targets.printed(value):.{4 if value < targets.SMALL else 2}f}"
 
 
 def _value(value, cell, icount):

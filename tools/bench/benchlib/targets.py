@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """What the ratios must be.
 
-Of instructions, unless marked; a ratio counts as it is printed, with two decimals.
+Of instructions, unless marked; a ratio counts as it is printed.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,9 @@ TO_C, TO_FLOOR = "ratio", "above"
 FROM_64M = [size for size in SIZES if size >= 64 * MIB]
 FROM_256M = [size for size in SIZES if size >= 256 * MIB]
 AT_512M = [512 * MIB]
+
+# Ratios below this are printed with four decimals, all others with two.
+SMALL = 0.095
 
 # Of what no other target is about.
 OTHERWISE = 1.05
@@ -90,6 +93,11 @@ TARGETS = [
 ]
 
 
+def printed(ratio):
+    """A ratio as people see it."""
+    return round(ratio, 4 if ratio < SMALL else 2)
+
+
 def is_named(operation, size):
     """Whether a target is about such cells in particular; one that is about all sizes is shown by one."""
     return any(target.operation == operation and size in (target.sizes or AT_512M) for target in TARGETS)
@@ -114,9 +122,9 @@ def judge(cell, memory, icount):
     for target in TARGETS:
         value = getattr(cell, target.of)
         if value is not None and target.is_for(cell, memory, icount):
-            verdicts.append(Verdict(target.limit, target.of, round(value, 2) <= target.limit))
+            verdicts.append(Verdict(target.limit, target.of, printed(value) <= target.limit))
     operation = OPERATIONS[cell.operation]
     if (not any(verdict.of == TO_C for verdict in verdicts) and icount and operation.unit == COST
             and cell.ratio is not None and cell.operation not in EXCUSED):
-        verdicts.append(Verdict(OTHERWISE, TO_C, round(cell.ratio, 2) <= OTHERWISE))
+        verdicts.append(Verdict(OTHERWISE, TO_C, printed(cell.ratio) <= OTHERWISE))
     return verdicts

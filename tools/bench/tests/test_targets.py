@@ -29,6 +29,10 @@ class Judge(unittest.TestCase):
         self.assertEqual(["<= 1.00: met"], verdicts("munmap", 64 * plan.MIB, ratio=1.0049))
         self.assertEqual(["<= 1.00: MISSED"], verdicts("munmap", 64 * plan.MIB, ratio=1.0051))
 
+    def test_small_ratios_are_printed_more_exactly(self):
+        self.assertEqual(["<= 0.05: MISSED"], verdicts("create", 64 * plan.MIB, "hugetlb-2m", ratio=0.0502))
+        self.assertEqual(["<= 0.05: met"], verdicts("create", 64 * plan.MIB, "hugetlb-2m", ratio=0.05004))
+
     def test_what_holds_otherwise(self):
         self.assertEqual(["<= 1.05: MISSED"], verdicts("vmap", plan.MIB, ratio=1.2))
         self.assertEqual(["<= 1.05: met"], verdicts("touch_all", plan.MIB, ratio=1.05))
