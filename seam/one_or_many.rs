@@ -93,7 +93,9 @@ impl<T> OneOrMany<T> {
             false => Err(ENOMEM),
         }
     }
+}
 
+impl<T: Copy> OneOrMany<T> {
     /// Gives memory back that is not used, where that is worth it.
     ///
     /// Moves the elements, since a vector in small memory does not give any back otherwise. If there
@@ -103,14 +105,14 @@ impl<T> OneOrMany<T> {
             return;
         };
 
-        if many.len() <= 1 {
+        let (len, capacity) = (many.len(), many.capacity());
+        // Memory comes in powers of two, where there is not much of it.
+        let halves = capacity.next_power_of_two() > len.next_power_of_two();
+        if len <= 1 {
             *self = Self::One(many.pop());
-        } else if many.capacity() - many.len() > many.len() / 8 {
-            if let Ok(mut fit) = KVVec::with_capacity(many.len(), flags) {
-                for element in core::mem::replace(many, KVVec::new()) {
-                    // There is room for all.
-                    let _ = fit.push_within_capacity(element);
-                }
+        } else if halves || capacity - len > len / 8 {
+            let mut fit = KVVec::new();
+            if fit.extend_from_slice(many, flags).is_ok() {
                 *many = fit;
             }
         }

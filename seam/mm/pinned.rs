@@ -21,7 +21,7 @@ use crate::{
 use kernel::prelude::*;
 
 /// How many times as much room is made as is used, at the most.
-const FORESIGHT: usize = 64;
+const FORESIGHT: usize = 512;
 
 /// Pages released between two chances for other tasks to run.
 const RELEASE_BATCH: usize = 1 << 14;
@@ -78,7 +78,10 @@ impl PinnedPages {
             0 => 0,
             pages => (len.saturating_mul(left) / pages).min(len.saturating_mul(FORESIGHT)),
         };
-        if expected > additional && self.runs.reserve(expected, flags).is_ok() {
+        // Somewhat more than expected, so that the last are not asked for once more; but there are no
+        // more runs than pages.
+        let room = (expected + additional).min(left);
+        if expected > additional && self.runs.reserve(room, flags).is_ok() {
             return Ok(());
         }
         self.runs.reserve(additional, flags)
