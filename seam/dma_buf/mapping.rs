@@ -271,6 +271,8 @@ pub(crate) struct Mapping<'a> {
     device_writes: bool,
     needs_sync: bool,
     bounces: bool,
+    /// Whether there is anything to do at the end of the mapping, which a device that goes does.
+    needs_unmap: bool,
     _memory: PhantomData<&'a ()>,
 }
 
@@ -296,13 +298,14 @@ impl<'a> Mapping<'a> {
         // SAFETY: By the safety requirements. `Mapped` keeps the table until after this is dropped.
         let streaming = unsafe { Streaming::new(&table, device, direction) }?;
         let (needs_sync, bounces) = (streaming.needs_sync, streaming.bounces);
+        let needs_unmap = streaming.needs_unmap;
         // Where unmapping does nothing, neither does anything before: none of it need be kept.
-        let streaming = Some(streaming).filter(|streaming| streaming.needs_unmap);
+        let streaming = needs_unmap.then_some(streaming);
 
         // Importers may change the addresses in the table they get. Where those are needed again
         // they must stay as they are, so the importer gets a copy.
         let mut handed = None;
-        if streaming.is_some() {
+        if needs_unmap {
             let mut copy = SgTable::from_memory(memory, limits)?;
             copy.copy_addresses(&table);
             handed = Some(copy);
@@ -314,6 +317,7 @@ impl<'a> Mapping<'a> {
             device_writes: direction != DataDirection::ToDevice,
             needs_sync,
             bounces,
+            needs_unmap,
             _memory: PhantomData,
         })
     }
@@ -333,8 +337,9 @@ impl<'a> Mapping<'a> {
             && other.is_live()
     }
 
+    /// Tells whether the mapping has not gone with its device.
     fn is_live(&self) -> bool {
-        self.mapped.streaming.lock().is_some()
+        !self.needs_unmap || self.mapped.streaming.lock().is_some()
     }
 
     /// Passes ownership to the CPU: what the device wrote becomes visible.
