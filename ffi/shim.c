@@ -121,7 +121,8 @@ static __always_inline void unpin_and_keep(struct folio *folio)
 }
 
 /* Folios that @page to @end lie in, up to one that is not before @stop; returns its page. */
-static __always_inline struct page *unpin_folios_of(struct page *page, struct page *stop, struct page *end)
+static __always_inline struct page *unpin_folios_of(struct page *page, struct page *stop,
+						    struct page *end)
 {
 	const unsigned long mask = BIT(PG_head) | BIT(PG_dirty);
 	struct folio *folio = page_folio(page);
