@@ -2,6 +2,7 @@
 """The command line of tools/bench/bench, and the order of things."""
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -22,10 +23,11 @@ The exit status is 0 when all was measured, whatever the figures are.
 
 def size(text):
     """What was given for a size, in bytes."""
-    try:
-        return plan.parse_size(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"a size is a whole number, as in 64M: {text}") from None
+    with contextlib.suppress(ValueError):
+        bytes_ = plan.parse_size(text)
+        if bytes_ > 0:
+            return bytes_
+    raise argparse.ArgumentTypeError(f"a size is a whole number, as in 64M: {text}")
 
 
 def parser():

@@ -15,7 +15,7 @@ MARK = re.compile(r"^@@check (begin|end) (\S+)(?: (\d+))?$")
 # The status of tools/vm/run for a kernel log that has a report.
 REPORT = 99
 # How tools/vm/run says what a command cannot say of itself.
-VERDICTS = {REPORT: "the kernel log has a report", 124: "did not end in time", 125: "could not be built, booted or loaded"}
+VERDICTS = {REPORT: stall.REPORT, 124: stall.LATE, 125: "could not be built, booted or loaded"}
 
 SCRIPT_HEAD = """#!/bin/sh
 # The host finds its way through the output by the lines that begin with @@check.
@@ -45,17 +45,22 @@ def script(boot):
 def run(boot, show):
     """Build what is needed, boot, run, and return the results. `show` gets every line that a person may want.
 
-    A boot that failed while the machine under it stood still says nothing, and is done once more.
+    A boot in which the machine stood still is done once more, where that may be all that was wrong with it.
+    What had failed is among the results then, as skipped.
     """
-    with stall.Watch() as watch:
-        results = _run(boot, show)
-    if not watch.stood_still or not any(result.status == ktap.FAILED for result in results):
+    watch = stall.Watch()
+    results = _run(boot, show, watch)
+    if not watch.stood_still or not stall.may_be_why(results):
         return results
-    show.line(f"# boot {boot.name}: this machine stood still for {watch.longest:.0f} s meanwhile: once more")
-    return _run(boot, show)
+    why = f"this machine stood still for {watch.longest:.0f} s"
+    show.line(f"# boot {boot.name}: {why} meanwhile: once more")
+    failed = [result for result in results if result.status == ktap.FAILED]
+    for result in failed:
+        result.status, result.reason = ktap.SKIPPED, f"failed as {why}, and the boot was done once more"
+    return failed + _run(boot, show, stall.Watch())
 
 
-def _run(boot, show):
+def _run(boot, show, watch):
     started = time.monotonic()
     show.heading(f"boot {boot.name}: {boot.why}")
     with tempfile.TemporaryDirectory(prefix="udmabuf-check-") as name:
@@ -67,7 +72,8 @@ def _run(boot, show):
         except build.BuildError as error:
             return [ktap.Result(boot.name, f"boot {boot.name}", ktap.FAILED, str(error), boot=boot.name)]
         reader = _Reader(boot, show)
-        status = _boot(command, reader.line, show.errors)
+        with watch:
+            status = _boot(command, reader.line, show.errors)
         text = log.read_text(errors="replace") if log.exists() else ""
     results = reader.end() + _verdict(boot, status, text)
     for result in results:

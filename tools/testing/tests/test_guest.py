@@ -52,20 +52,18 @@ class OnceMore(unittest.TestCase):
         """How it went in the end, and how many boots there were."""
         boots = []
 
-        def boot(_boot, _show):
-            boots.append(ktap.Result("a", "x", outcomes[len(boots)]))
+        def boot(_boot, _show, watch):
+            watch.longest = seconds
+            reason = stall.LATE if outcomes[len(boots)] == ktap.FAILED else ""
+            boots.append(ktap.Result("a", "x", outcomes[len(boots)], reason))
             return boots[-1:]
 
-        with unittest.mock.patch.object(guest, "_run", boot), \
-                unittest.mock.patch.object(stall.Watch, "longest", seconds, create=True), \
-                unittest.mock.patch.object(stall.Watch, "__init__", lambda self: None), \
-                unittest.mock.patch.object(stall.Watch, "__enter__", lambda self: self), \
-                unittest.mock.patch.object(stall.Watch, "__exit__", lambda *_: None):
+        with unittest.mock.patch.object(guest, "_run", boot):
             results = guest.run(plan.Boot("boot", "", [], ["a"]), Quiet())
         return [result.status for result in results], len(boots)
 
     def test_failed_while_it_stood_still(self):
-        self.assertEqual(self.ran(83.0, ktap.FAILED, ktap.PASSED), ([ktap.PASSED], 2))
+        self.assertEqual(self.ran(83.0, ktap.FAILED, ktap.PASSED), ([ktap.SKIPPED, ktap.PASSED], 2))
 
     def test_failed_by_itself(self):
         self.assertEqual(self.ran(1.0, ktap.FAILED), ([ktap.FAILED], 1))
@@ -74,7 +72,7 @@ class OnceMore(unittest.TestCase):
         self.assertEqual(self.ran(83.0, ktap.PASSED), ([ktap.PASSED], 1))
 
     def test_not_a_third_time(self):
-        self.assertEqual(self.ran(83.0, ktap.FAILED, ktap.FAILED), ([ktap.FAILED], 2))
+        self.assertEqual(self.ran(83.0, ktap.FAILED, ktap.FAILED), ([ktap.SKIPPED, ktap.FAILED], 2))
 
 
 class Verdict(unittest.TestCase):

@@ -3,7 +3,7 @@
 
 import unittest
 
-from checklib import stall
+from checklib import ktap, stall
 
 
 def longest(looks):
@@ -44,3 +44,36 @@ class Watch(unittest.TestCase):
         with stall.Watch() as watch:
             self.assertEqual(watch.longest, 0.0)
         self.assertFalse(watch.stood_still)
+
+
+class MayBeWhy(unittest.TestCase):
+    """What a machine that stands still can be blamed for."""
+
+    LOCKUP = ["kernel log: ;watchdog: BUG: soft lockup - CPU#1 stuck for 83s! [kworker/u8:0:12]", "import.c:68:x:Expected"]
+    KASAN = ["kernel log: ;BUG: KASAN: slab-use-after-free in x"]
+
+    def judged(self, *failed):
+        """The verdict on results that failed, each of them given by its reason and its notes."""
+        return stall.may_be_why([ktap.Result("a", "passed", ktap.PASSED)]
+                                + [ktap.Result("a", "x", ktap.FAILED, *each) for each in failed])
+
+    def test_a_lockup(self):
+        self.assertTrue(self.judged(("", self.LOCKUP), (stall.REPORT,)))
+
+    def test_a_limit_in_time(self):
+        self.assertTrue(self.judged(("the program was cut off",), (stall.LATE,)))
+        self.assertTrue(self.judged(("the program ended with status 137",)))
+
+    def test_another_report(self):
+        self.assertFalse(self.judged(("", self.KASAN), (stall.REPORT,)))
+        self.assertFalse(self.judged(("", self.LOCKUP), ("", self.KASAN), (stall.REPORT,)))
+
+    def test_a_report_of_which_nobody_knows(self):
+        self.assertFalse(self.judged((stall.REPORT,)))
+
+    def test_a_wrong_answer(self):
+        self.assertFalse(self.judged(("", ["import.c:68:x:Expected 0 (0) == 1 (1)"]),))
+        self.assertFalse(self.judged(("the program ended with status 1",)))
+
+    def test_nothing_failed(self):
+        self.assertFalse(self.judged())
