@@ -106,7 +106,7 @@ impl<T: Copy> OneOrMany<T> {
         };
 
         let (len, capacity) = (many.len(), many.capacity());
-        // Memory comes in powers of two, where there is not much of it.
+        // Little memory comes in powers of two, and much of it in huge pages.
         let halves = capacity.next_power_of_two() > len.next_power_of_two();
         if len <= 1 {
             *self = Self::One(many.pop());

@@ -24,8 +24,8 @@ use kernel::{
     prelude::*, //
 };
 
-/// Folios that `memfd_pin_folios()` looks up at a time: `PAGEVEC_SIZE` in C. Windows are multiples of it,
-/// so that it need not look more often.
+/// Folios that `memfd_pin_folios()` looks up at a time: `FOLIO_BATCH_SIZE` in C. Windows are multiples of
+/// it, so that it need not look more often.
 const LOOKUP_FOLIOS: usize = 31;
 
 /// Most folios of a window. The window bounds how long a fatal signal and writers of the inode wait.

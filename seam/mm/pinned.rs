@@ -20,7 +20,7 @@ use crate::{
 };
 use kernel::prelude::*;
 
-/// How many times as much room is made as is used, at the most.
+/// For how many times as many runs as there are room is made, at the most.
 const FORESIGHT: usize = 512;
 
 /// Pages released between two chances for other tasks to run.
