@@ -39,8 +39,8 @@ def profile(options):
     """The profile of the last round."""
     with tempfile.TemporaryDirectory(prefix="udmabuf-profile-") as name:
         counts = Path(name) / "counts"
-        request = guest.Request(icount=True, memories=[options.memory], sizes=[options.size], operations=[options.operation],
-                                rounds=1, plugin=f"{plugin()},out={counts}")
+        request = guest.Request(icount=True, memories=[options.memory], sizes=[options.size],
+                                operations=[options.operation], rounds=1, plugin=f"{plugin()},out={counts}")
         report = guest.measure(request)
         if report.problems:
             raise BenchError("; ".join(report.problems))

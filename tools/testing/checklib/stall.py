@@ -24,6 +24,8 @@ LATE = "did not end in time"
 # What a test says of the kernel log; what the kernel says of a processor that did nothing for long.
 LOGGED = "kernel log: "
 LOCKUP = re.compile(r"soft lockup|detected stalls|self-detected stall|blocked for more than")
+# What a test says of anything else that was not as expected.
+WRONG = re.compile(r":Expected (?!.*kmsg_reports)")
 # A program that was cut off, or ended by timeout(1).
 ENDED = re.compile(r"the program (was cut off|ended with status (124|137))$")
 
@@ -93,4 +95,5 @@ def _is_late(result):
 
 
 def _is_lockup(result):
-    return any(note.startswith(LOGGED) for note in result.notes)
+    return (any(note.startswith(LOGGED) for note in result.notes)
+            and not any(WRONG.search(note) for note in result.notes))

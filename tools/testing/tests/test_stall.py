@@ -49,7 +49,8 @@ class Watch(unittest.TestCase):
 class MayBeWhy(unittest.TestCase):
     """What a machine that stands still can be blamed for."""
 
-    LOCKUP = ["kernel log: ;watchdog: BUG: soft lockup - CPU#1 stuck for 83s! [kworker/u8:0:12]", "import.c:68:x:Expected"]
+    LOCKUP = ["kernel log: ;watchdog: BUG: soft lockup - CPU#1 stuck for 83s! [kworker/u8:0:12]",
+              "import.c:68:x:Expected 0 (0) == kmsg_reports(self->kmsg) (3)"]
     KASAN = ["kernel log: ;BUG: KASAN: slab-use-after-free in x"]
 
     def judged(self, *failed):
@@ -74,6 +75,7 @@ class MayBeWhy(unittest.TestCase):
     def test_a_wrong_answer(self):
         self.assertFalse(self.judged(("", ["import.c:68:x:Expected 0 (0) == 1 (1)"]),))
         self.assertFalse(self.judged(("the program ended with status 1",)))
+        self.assertFalse(self.judged(("", [*self.LOCKUP, "import.c:70:x:Expected 0 (0) == 1 (1)"]), (stall.REPORT,)))
 
     def test_nothing_failed(self):
         self.assertFalse(self.judged())
