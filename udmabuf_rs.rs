@@ -6,8 +6,10 @@
 //! the kernel crate lacks; [`ffi`], the C functions below them. Documentation/design.md leads
 //! through.
 
-mod ffi;
-mod seam;
+// Public like the kernel crate, for which they are meant: exporters of other memory use what this
+// driver does not.
+pub mod ffi;
+pub mod seam;
 #[forbid(unsafe_code)]
 mod udmabuf;
 
@@ -49,8 +51,9 @@ module_params! {
         "Name of the device node (default: udmabuf if that is free, else udmabuf_rs)";
 }
 
+/// The module.
 #[pin_data]
-struct Module {
+pub struct Module {
     #[pin]
     _registration: MiscDeviceRegistration<udmabuf::Node>,
 }

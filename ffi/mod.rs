@@ -9,7 +9,6 @@
 
 pub(crate) mod uapi;
 
-use crate::seam::mm::runs::Run;
 use kernel::{
     bindings::{
         device,
@@ -23,7 +22,8 @@ use kernel::{
         pte_t,
         scatterlist,
         vm_area_struct,
-        vm_fault, //
+        vm_fault,
+        ww_acquire_ctx, //
     },
     ffi::{
         c_char,
@@ -34,50 +34,74 @@ use kernel::{
     },
 };
 
-// Empty C structs, which some of these hold, are no C. Only pointers to them are passed.
-#[expect(improper_ctypes)]
-extern "C" {
-    pub(crate) fn rs_shmem_file(file: *mut file) -> bool;
-    pub(crate) fn rs_is_file_hugepages(file: *mut file) -> bool;
-    pub(crate) fn rs_file_readable(file: *mut file) -> bool;
-    pub(crate) fn rs_file_writable(file: *mut file) -> bool;
-    pub(crate) fn rs_file_size(file: *mut file) -> u64;
-    pub(crate) fn rs_memfd_get_seals(file: *mut file) -> c_int;
-    pub(crate) fn rs_inode_lock_shared_killable(file: *mut file) -> c_int;
-    pub(crate) fn rs_inode_unlock_shared(file: *mut file);
+/// Declares functions of `ffi/shim.c` by the names that they have in C.
+macro_rules! shims {
+    ($($(#[$attribute:meta])* fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $result:ty)?;)*) => {
+        // Some structs hold empty C structs, which are no C. Only pointers to them are passed.
+        #[allow(improper_ctypes)]
+        extern "C" {
+            $(
+                $(#[$attribute])*
+                #[doc = concat!("`", stringify!($name), "()` in C.")]
+                #[link_name = concat!("rs_", stringify!($name))]
+                pub fn $name($($arg: $type),*) $(-> $result)?;
+            )*
+        }
+    };
+}
 
-    pub(crate) fn rs_folio_pfn(folio: *mut folio) -> c_ulong;
-    pub(crate) fn rs_folio_nr_pages(folio: *mut folio) -> c_ulong;
-    pub(crate) fn rs_folio_test_uptodate(folio: *mut folio) -> bool;
-    pub(crate) fn rs_folio_lock_killable(folio: *mut folio) -> c_int;
-    pub(crate) fn rs_folio_zero(folio: *mut folio);
-    pub(crate) fn rs_folio_mark_uptodate(folio: *mut folio);
-    pub(crate) fn rs_pfn_to_page(pfn: c_ulong) -> *mut page;
-    pub(crate) fn rs_unpin_runs(
+/// A run of pages: `struct rs_run`.
+#[repr(C)]
+pub struct Run {
+    /// Offset in the buffer, in pages.
+    page: usize,
+    /// Page frame number.
+    frame: usize,
+}
+
+shims! {
+    fn shmem_file(file: *mut file) -> bool;
+    fn is_file_hugepages(file: *mut file) -> bool;
+    fn file_readable(file: *mut file) -> bool;
+    fn file_writable(file: *mut file) -> bool;
+    fn file_size(file: *mut file) -> u64;
+    fn memfd_get_seals(file: *mut file) -> c_int;
+    fn inode_lock_shared_killable(file: *mut file) -> c_int;
+    fn inode_unlock_shared(file: *mut file);
+
+    fn folio_pfn(folio: *mut folio) -> c_ulong;
+    fn folio_nr_pages(folio: *mut folio) -> c_ulong;
+    fn folio_test_uptodate(folio: *mut folio) -> bool;
+    fn folio_lock_killable(folio: *mut folio) -> c_int;
+    fn folio_zero(folio: *mut folio);
+    fn folio_mark_uptodate(folio: *mut folio);
+    fn pfn_to_page(pfn: usize) -> *mut page;
+    fn page_to_pfn(page: *mut page) -> usize;
+    fn unpin_runs(
         run: *const Run,
         last: *const Run,
         pages: usize,
         at: usize,
         until: usize,
     ) -> usize;
-    pub(crate) fn rs_pages_are_poisoned(pfn: c_ulong, count: c_ulong) -> bool;
-    pub(crate) fn rs_lowmem_page_address(page: *mut page) -> *mut c_void;
-    pub(crate) fn rs_memcpy_from_page(to: *mut c_void, page: *mut page, offset: usize, len: usize);
-    pub(crate) fn rs_memcpy_to_page(
+    fn pages_are_poisoned(pfn: c_ulong, count: c_ulong) -> bool;
+    fn lowmem_page_address(page: *mut page) -> *mut c_void;
+    fn memcpy_from_page(to: *mut c_void, page: *mut page, offset: usize, len: usize);
+    fn memcpy_to_page(
         page: *mut page,
         offset: usize,
         from: *const c_void,
         len: usize,
     );
-    pub(crate) fn rs_vmap(pages: *mut *mut page, count: c_uint) -> *mut c_void;
-    pub(crate) fn rs_vunmap(address: *const c_void);
-    pub(crate) fn rs_vm_flags_set(vma: *mut vm_area_struct, flags: c_ulong);
+    fn vmap(pages: *mut *mut page, count: c_uint) -> *mut c_void;
+    fn vunmap(address: *const c_void);
+    fn vm_flags_set(vma: *mut vm_area_struct, flags: c_ulong);
 
-    pub(crate) fn rs_entries_per_table() -> usize;
+    fn entries_per_table() -> usize;
     #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
-    pub(crate) fn rs_vmf_is_empty(vmf: *mut vm_fault) -> bool;
-    pub(crate) fn rs_vmf_is_huge(vmf: *mut vm_fault) -> bool;
-    pub(crate) fn rs_fill_entries(
+    fn vmf_is_empty(vmf: *mut vm_fault) -> bool;
+    fn vmf_is_huge(vmf: *mut vm_fault) -> bool;
+    fn fill_entries(
         vma: *mut vm_area_struct,
         address: c_ulong,
         entry: *mut pte_t,
@@ -87,41 +111,41 @@ extern "C" {
         end: usize,
     );
 
-    pub(crate) fn rs_sg_set_pages(sg: *mut scatterlist, pfn: c_ulong, len: c_uint);
-    pub(crate) fn rs_dma_get_max_seg_size(dev: *mut device) -> c_uint;
-    pub(crate) fn rs_dma_get_seg_boundary(dev: *mut device) -> c_ulong;
-    pub(crate) fn rs_dma_dev_need_sync(dev: *mut device) -> bool;
-    pub(crate) fn rs_dma_need_unmap(dev: *mut device) -> bool;
-    pub(crate) fn rs_get_dma_ops(dev: *mut device) -> *const c_void;
-    pub(crate) fn rs_use_dma_iommu(dev: *mut device) -> bool;
-    pub(crate) fn rs_dma_to_phys(dev: *mut device, address: dma_addr_t) -> phys_addr_t;
-    pub(crate) fn rs_iommu_dma_to_phys(dev: *mut device, address: dma_addr_t) -> phys_addr_t;
-    pub(crate) fn rs_sg_phys(sg: *mut scatterlist) -> phys_addr_t;
-    pub(crate) fn rs_sg_dma_is_swiotlb(sg: *mut scatterlist) -> bool;
-    pub(crate) fn rs_dma_sync_sg_for_cpu(
+    fn sg_set_page(sg: *mut scatterlist, page: *mut page, len: c_uint, offset: c_uint);
+    fn dma_get_max_seg_size(dev: *mut device) -> c_uint;
+    fn dma_get_seg_boundary(dev: *mut device) -> c_ulong;
+    fn dma_dev_need_sync(dev: *mut device) -> bool;
+    fn dma_need_unmap(dev: *mut device) -> bool;
+    fn get_dma_ops(dev: *mut device) -> *const c_void;
+    fn use_dma_iommu(dev: *mut device) -> bool;
+    fn dma_to_phys(dev: *mut device, address: dma_addr_t) -> phys_addr_t;
+    fn iommu_dma_to_phys(dev: *mut device, address: dma_addr_t) -> phys_addr_t;
+    fn sg_phys(sg: *mut scatterlist) -> phys_addr_t;
+    fn sg_dma_is_swiotlb(sg: *mut scatterlist) -> bool;
+    fn dma_sync_sg_for_cpu(
         dev: *mut device,
         sg: *mut scatterlist,
         nents: c_int,
         dir: u32,
     );
-    pub(crate) fn rs_dma_sync_sg_for_device(
+    fn dma_sync_sg_for_device(
         dev: *mut device,
         sg: *mut scatterlist,
         nents: c_int,
         dir: u32,
     );
-    pub(crate) fn rs_dma_coerce_mask_and_coherent(dev: *mut device, mask: u64) -> c_int;
-    pub(crate) fn rs_dma_mask_is_set(dev: *mut device) -> bool;
-    pub(crate) fn rs_dma_never_bounce(dev: *mut device);
-    pub(crate) fn rs_dev_is_dma_coherent(dev: *mut device) -> bool;
-    pub(crate) fn rs_memory_is_encrypted() -> bool;
-    pub(crate) fn rs_dma_resv_lock_interruptible(resv: *mut dma_resv) -> c_int;
+    fn dma_coerce_mask_and_coherent(dev: *mut device, mask: u64) -> c_int;
+    fn dma_mask_is_set(dev: *mut device) -> bool;
+    fn dma_never_bounce(dev: *mut device);
+    fn dev_is_dma_coherent(dev: *mut device) -> bool;
+    fn memory_is_encrypted() -> bool;
+    fn dma_resv_lock_interruptible(resv: *mut dma_resv, ctx: *mut ww_acquire_ctx) -> c_int;
 
-    pub(crate) fn rs_mm_has_users(mm: *mut mm_struct) -> bool;
-    pub(crate) fn rs_fatal_signal_pending() -> bool;
-    pub(crate) fn rs_cond_resched();
+    fn mm_has_users(mm: *mut mm_struct) -> bool;
+    fn fatal_signal_pending() -> bool;
+    fn cond_resched();
 
-    pub(crate) fn rs_misc_name_taken(name: *const c_char) -> bool;
-    pub(crate) fn rs_device_lock(dev: *mut device);
-    pub(crate) fn rs_device_unlock(dev: *mut device);
+    fn misc_name_taken(name: *const c_char) -> bool;
+    fn device_lock(dev: *mut device);
+    fn device_unlock(dev: *mut device);
 }

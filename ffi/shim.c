@@ -111,6 +111,11 @@ struct page *rs_pfn_to_page(unsigned long pfn)
 	return pfn_to_page(pfn);
 }
 
+unsigned long rs_page_to_pfn(struct page *page)
+{
+	return page_to_pfn(page);
+}
+
 /* Give back the pin on @folio, and see to it that its contents are kept. */
 static __always_inline void unpin_and_keep(struct folio *folio)
 {
@@ -270,9 +275,10 @@ void rs_fill_entries(struct vm_area_struct *vma, unsigned long address, pte_t *e
 	}
 }
 
-void rs_sg_set_pages(struct scatterlist *sg, unsigned long pfn, unsigned int len)
+void rs_sg_set_page(struct scatterlist *sg, struct page *page, unsigned int len,
+		    unsigned int offset)
 {
-	sg_set_page(sg, pfn_to_page(pfn), len, 0);
+	sg_set_page(sg, page, len, offset);
 }
 
 unsigned int rs_dma_get_max_seg_size(struct device *dev)
@@ -362,9 +368,9 @@ bool rs_memory_is_encrypted(void)
 	return cc_platform_has(CC_ATTR_MEM_ENCRYPT);
 }
 
-int rs_dma_resv_lock_interruptible(struct dma_resv *resv)
+int rs_dma_resv_lock_interruptible(struct dma_resv *resv, struct ww_acquire_ctx *ctx)
 {
-	return dma_resv_lock_interruptible(resv, NULL);
+	return dma_resv_lock_interruptible(resv, ctx);
 }
 
 bool rs_mm_has_users(struct mm_struct *mm)

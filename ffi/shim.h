@@ -23,6 +23,7 @@ struct page;
 struct scatterlist;
 struct vm_area_struct;
 struct vm_fault;
+struct ww_acquire_ctx;
 
 /* Files, inodes, seals: linux/fs.h, linux/memfd.h, linux/hugetlb.h */
 bool rs_shmem_file(struct file *file);
@@ -52,6 +53,7 @@ int rs_folio_lock_killable(struct folio *folio);
 void rs_folio_zero(struct folio *folio);
 void rs_folio_mark_uptodate(struct folio *folio);
 struct page *rs_pfn_to_page(unsigned long pfn);
+unsigned long rs_page_to_pfn(struct page *page);
 size_t rs_unpin_runs(const struct rs_run *run, const struct rs_run *last, size_t pages, size_t at,
 		     size_t until);
 bool rs_pages_are_poisoned(unsigned long pfn, unsigned long count);
@@ -70,7 +72,8 @@ void rs_fill_entries(struct vm_area_struct *vma, unsigned long address, pte_t *e
 		     const struct rs_run *run, const struct rs_run *last, size_t at, size_t end);
 
 /* DMA: linux/scatterlist.h, linux/dma-mapping.h, -direct.h and -map-ops.h, linux/iommu.h */
-void rs_sg_set_pages(struct scatterlist *sg, unsigned long pfn, unsigned int len);
+void rs_sg_set_page(struct scatterlist *sg, struct page *page, unsigned int len,
+		    unsigned int offset);
 unsigned int rs_dma_get_max_seg_size(struct device *dev);
 unsigned long rs_dma_get_seg_boundary(struct device *dev);
 bool rs_dma_dev_need_sync(struct device *dev);
@@ -88,7 +91,7 @@ bool rs_dma_mask_is_set(struct device *dev);
 void rs_dma_never_bounce(struct device *dev);
 bool rs_dev_is_dma_coherent(struct device *dev);
 bool rs_memory_is_encrypted(void);
-int rs_dma_resv_lock_interruptible(struct dma_resv *resv);
+int rs_dma_resv_lock_interruptible(struct dma_resv *resv, struct ww_acquire_ctx *ctx);
 
 /* Tasks: linux/sched/signal.h, linux/mm_types.h */
 bool rs_mm_has_users(struct mm_struct *mm);

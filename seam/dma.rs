@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the DMA API says about a device, and devices of one's own.
+//! Properties of devices that do DMA.
 //!
 //! C header: [`include/linux/dma-mapping.h`](srctree/include/linux/dma-mapping.h)
 
 use super::{
-    mm::runs::SegmentLimits,
-    scatterlist::SgTable, //
+    device::as_raw,
+    segments::SegmentLimits, //
 };
 use crate::ffi;
 use core::ops::Deref;
@@ -27,24 +27,18 @@ use kernel::{
 /// Longest segment that a `struct scatterlist` can describe: its length is an `unsigned int`.
 const MAX_SEGMENT: usize = u32::MAX as usize;
 
-/// Returns the C side of `device`.
-pub(super) fn raw(device: &Device) -> *mut bindings::device {
-    // `Device` is a transparent wrapper of the C struct, which may change behind references.
-    core::ptr::from_ref(device).cast_mut().cast()
-}
-
 /// Returns what `device` can take as one segment of a scatter list.
 ///
 /// Fails with [`EINVAL`] for a device that cannot take as much as a page at a time.
-pub(crate) fn segment_limits(device: &Device) -> Result<SegmentLimits> {
-    let device = raw(device);
+pub fn segment_limits(device: &Device) -> Result<SegmentLimits> {
+    let device = as_raw(device);
 
     // SAFETY: The reference guarantees a valid device; these only read its limits.
     let (segment, mapping, boundary) = unsafe {
         (
-            ffi::rs_dma_get_max_seg_size(device) as usize,
+            ffi::dma_get_max_seg_size(device) as usize,
             bindings::dma_max_mapping_size(device),
-            ffi::rs_dma_get_seg_boundary(device),
+            ffi::dma_get_seg_boundary(device),
         )
     };
 
@@ -63,55 +57,16 @@ pub(crate) fn segment_limits(device: &Device) -> Result<SegmentLimits> {
 /// Tells whether passing ownership of memory that is mapped for `device` may do anything.
 ///
 /// The answer changes to yes when something bounces for it for the first time, and never back.
-pub(super) fn needs_sync(device: &Device) -> bool {
+pub fn needs_sync(device: &Device) -> bool {
     // SAFETY: The reference guarantees a valid device.
-    unsafe { ffi::rs_dma_dev_need_sync(raw(device)) }
+    unsafe { ffi::dma_dev_need_sync(as_raw(device)) }
 }
 
 /// Tells whether unmapping memory for `device` may do anything, so that the addresses it was mapped
 /// at must be known until then. If not, neither does passing ownership.
-pub(super) fn needs_unmap(device: &Device) -> bool {
+pub fn needs_unmap(device: &Device) -> bool {
     // SAFETY: The reference guarantees a valid device.
-    unsafe { ffi::rs_dma_need_unmap(raw(device)) }
-}
-
-/// Tells whether `device` reaches copies of the memory of `table`, or of some of it, which is mapped
-/// for it, and whose entries were mapped one by one if they were copied.
-///
-/// Where only an architecture's own operations know, the answer is yes.
-///
-/// # Safety
-///
-/// `table` must be mapped for `device`.
-pub(super) unsafe fn bounces(device: &Device, table: &SgTable) -> bool {
-    let raw = raw(device);
-    // SAFETY: The reference guarantees a valid device.
-    let (iommu, ops) = unsafe {
-        (
-            ffi::rs_use_dma_iommu(raw),
-            !ffi::rs_get_dma_ops(raw).is_null(),
-        )
-    };
-
-    if !iommu && ops {
-        return true;
-    }
-    // SAFETY: The first entry of a table is valid.
-    if iommu && !unsafe { ffi::rs_sg_dma_is_swiotlb(table.raw().sgl) } {
-        return false;
-    }
-    table.entries().any(|entry| {
-        // SAFETY: The entry is valid, and mapped for the device.
-        unsafe {
-            let address = (*entry).dma_address;
-            let reached = if iommu {
-                ffi::rs_iommu_dma_to_phys(raw, address)
-            } else {
-                ffi::rs_dma_to_phys(raw, address)
-            };
-            reached != ffi::rs_sg_phys(entry)
-        }
-    })
+    unsafe { ffi::dma_need_unmap(as_raw(device)) }
 }
 
 /// How addresses of a device become physical ones; only good for comparing.
@@ -119,34 +74,34 @@ pub(super) unsafe fn bounces(device: &Device, table: &SgTable) -> bool {
 /// The core takes that away when the device loses its driver, and what was mapped by it can then
 /// not be unmapped any more. What an IOMMU translates does not depend on it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Translation(*const c_void, *const c_void);
+pub struct Translation(*const c_void, *const c_void);
 
 // SAFETY: The pointers are not followed.
 unsafe impl Send for Translation {}
 
 impl Translation {
     /// Returns that of `device` as it is now.
-    pub(super) fn of(device: &Device) -> Self {
-        let raw = raw(device);
+    pub fn of(device: &Device) -> Self {
+        let raw = as_raw(device);
 
         // SAFETY: The reference guarantees a valid device. One that is losing its driver may have
         // this changed meanwhile; then either answer will do.
         unsafe {
-            if ffi::rs_use_dma_iommu(raw) {
+            if ffi::use_dma_iommu(raw) {
                 return Self(core::ptr::null(), core::ptr::null());
             }
             Self(
                 core::ptr::read_volatile(&raw const (*raw).dma_range_map).cast(),
-                ffi::rs_get_dma_ops(raw).cast(),
+                ffi::get_dma_ops(raw).cast(),
             )
         }
     }
 }
 
 /// Tells whether this machine encrypts its memory against devices, so that all DMA bounces.
-pub(crate) fn memory_is_encrypted() -> bool {
+pub fn memory_is_encrypted() -> bool {
     // SAFETY: No requirements.
-    unsafe { ffi::rs_memory_is_encrypted() }
+    unsafe { ffi::memory_is_encrypted() }
 }
 
 /// A device without hardware behind it, made to be mapped for: it can reach all memory and never
@@ -155,7 +110,7 @@ pub(crate) fn memory_is_encrypted() -> bool {
 /// # Invariants
 ///
 /// The device has no driver that could be unbound and no IOMMU, and is set up for DMA.
-pub(crate) struct VirtualDevice(ARef<Device>);
+pub struct VirtualDevice(ARef<Device>);
 
 impl VirtualDevice {
     /// Sets `device` up for DMA, unless that has been done. May be called by several tasks at once.
@@ -164,34 +119,34 @@ impl VirtualDevice {
     ///
     /// The caller must be the one who registered `device`, on no bus, and the device must not have
     /// been used for DMA before the first call.
-    pub(super) unsafe fn new(device: &Device) -> Result<Self> {
-        let raw = raw(device);
+    pub unsafe fn new(device: &Device) -> Result<Self> {
+        let raw = as_raw(device);
 
         // SAFETY: The reference guarantees a valid device, and this task does not hold its lock:
         // only the driver core and this function take it.
-        unsafe { ffi::rs_device_lock(raw) };
+        unsafe { ffi::device_lock(raw) };
         let _unlock = ScopeGuard::new(|| {
             // SAFETY: Taken above.
-            unsafe { ffi::rs_device_unlock(raw) }
+            unsafe { ffi::device_unlock(raw) }
         });
 
         // SAFETY: The reference guarantees a valid device.
-        if !unsafe { ffi::rs_dma_mask_is_set(raw) } {
+        if !unsafe { ffi::dma_mask_is_set(raw) } {
             // SAFETY: By the safety requirements nothing uses the DMA fields of the device yet, and
             // the lock keeps other calls of this function out.
-            unsafe { ffi::rs_dma_never_bounce(raw) };
+            unsafe { ffi::dma_never_bounce(raw) };
             let mask = DmaMask::new::<64>().value();
             // SAFETY: As above.
-            to_result(unsafe { ffi::rs_dma_coerce_mask_and_coherent(raw, mask) })?;
+            to_result(unsafe { ffi::dma_coerce_mask_and_coherent(raw, mask) })?;
         }
         // INVARIANT: By the safety requirements, and set up just now or before.
         Ok(Self(device.into()))
     }
 
     /// Tells whether CPU and the device see each other's bytes without cache maintenance.
-    pub(crate) fn is_coherent(&self) -> bool {
+    pub fn is_coherent(&self) -> bool {
         // SAFETY: The reference guarantees a valid device.
-        unsafe { ffi::rs_dev_is_dma_coherent(raw(&self.0)) }
+        unsafe { ffi::dev_is_dma_coherent(as_raw(&self.0)) }
     }
 }
 

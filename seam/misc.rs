@@ -17,7 +17,7 @@ use kernel::{
 /// The answer can be out of date as soon as it is given.
 pub(crate) fn name_is_taken(name: &CStr) -> bool {
     // SAFETY: `name` is a valid C string for the duration of the call, which only reads it.
-    unsafe { ffi::rs_misc_name_taken(name.as_char_ptr()) }
+    unsafe { ffi::misc_name_taken(name.as_char_ptr()) }
 }
 
 /// Returns the device of `misc`, set up for DMA.

@@ -5,14 +5,18 @@
 //! All `unsafe` code lives here and none of it knows what a udmabuf is; each module is meant to
 //! move to `rust/kernel/` as it stands.
 
-pub(crate) mod device;
-pub(crate) mod dma;
-pub(crate) mod dma_buf;
-pub(crate) mod memfd;
-pub(crate) mod misc;
-pub(crate) mod mm;
-pub(crate) mod one_or_many;
-pub(crate) mod param;
-pub(crate) mod rwsem;
-pub(crate) mod scatterlist;
-pub(crate) mod task;
+pub mod device;
+pub mod dma;
+pub mod dma_buf;
+pub mod dma_mapping;
+pub mod memfd;
+pub mod misc;
+pub mod mm;
+pub mod one_or_many;
+pub mod param;
+pub mod rwsem;
+pub mod scatterlist;
+pub mod segments;
+pub mod system_memory;
+pub mod task;
+pub mod unbind;

@@ -21,7 +21,7 @@ use kernel::{
 ///
 /// `sem` is initialised.
 #[pin_data]
-pub(crate) struct RwSemaphore {
+pub struct RwSemaphore {
     #[pin]
     sem: Opaque<bindings::rw_semaphore>,
     #[pin]
@@ -35,7 +35,7 @@ unsafe impl Sync for RwSemaphore {}
 
 impl RwSemaphore {
     /// Creates a lock that nobody holds; [`new_rwsem!`] fills in the class.
-    pub(crate) fn new(
+    pub fn new(
         name: &'static CStr,
         class: Pin<&'static LockClassKey>,
     ) -> impl PinInit<Self> {
@@ -49,7 +49,7 @@ impl RwSemaphore {
     }
 
     /// Takes the lock as one of many, whatever it takes. May sleep.
-    pub(crate) fn read(&self) -> ReadGuard<'_> {
+    pub fn read(&self) -> ReadGuard<'_> {
         // SAFETY: Initialised by the type invariants.
         unsafe { bindings::down_read(self.sem.get()) };
         // INVARIANT: Just taken.
@@ -60,7 +60,7 @@ impl RwSemaphore {
     }
 
     /// Takes the lock for one alone, whatever it takes. May sleep.
-    pub(crate) fn write(&self) -> WriteGuard<'_> {
+    pub fn write(&self) -> WriteGuard<'_> {
         // SAFETY: Initialised by the type invariants.
         unsafe { bindings::down_write(self.sem.get()) };
         // INVARIANT: Just taken.
@@ -84,7 +84,7 @@ pub(crate) use new_rwsem;
 /// # Invariants
 ///
 /// The current task holds `lock` for reading.
-pub(crate) struct ReadGuard<'a> {
+pub struct ReadGuard<'a> {
     lock: &'a RwSemaphore,
     _task: NotThreadSafe,
 }
@@ -101,7 +101,7 @@ impl Drop for ReadGuard<'_> {
 /// # Invariants
 ///
 /// The current task holds `lock` for writing.
-pub(crate) struct WriteGuard<'a> {
+pub struct WriteGuard<'a> {
     lock: &'a RwSemaphore,
     _task: NotThreadSafe,
 }

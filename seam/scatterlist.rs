@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Scatter lists that own their entries.
+//! Scatterlists that own their entries.
 //!
 //! C header: [`include/linux/scatterlist.h`](srctree/include/linux/scatterlist.h)
+//!
+//! [`kernel::scatterlist::SGTable`] either borrows a table or owns one of vmalloc memory that is
+//! mapped for a bound device with no attributes. [`SgTable`] describes any memory that stays in
+//! place, within the segment limits of the device, and leaves mapping it to
+//! [`DmaMapping`](super::dma_mapping::DmaMapping).
 
 use super::{
-    mm::{
-        runs::{
-            Extent,
-            SegmentLimits, //
-        },
-        StableMemory, //
+    segments::{
+        PageRange,
+        SegmentLimits, //
     },
     task, //
 };
@@ -24,105 +26,155 @@ use kernel::{
     types::Opaque, //
 };
 
-/// Scatter list entries filled in between two chances for other tasks to run.
+/// Entries handled between two calls of `cond_resched()`. A power of two.
 const BATCH: usize = 1 << 14;
 
-/// A scatter list.
+/// Allocation flags of a table, whose size userspace decides: charged to the memory cgroup, with an
+/// error instead of the OOM killer or a warning.
+const GFP_TABLE: bindings::gfp_t = bindings::GFP_KERNEL_ACCOUNT
+    | bindings::__GFP_NOWARN
+    | 1 << bindings::___GFP_RETRY_MAYFAIL_BIT;
+
+/// Memory that a scatterlist can describe.
+///
+/// # Safety
+///
+/// Until the value is dropped, [`for_each_range`](Self::for_each_range) passes the same ranges in
+/// the same order. Their pages are neither freed nor moved, may be accessed by devices, and have
+/// `struct page`s that are contiguous within a range. The lengths add up to
+/// [`nr_pages`](Self::nr_pages).
+pub unsafe trait Scattered {
+    /// Returns the length in pages.
+    fn nr_pages(&self) -> usize;
+
+    /// Passes each contiguous range of the memory to `f`, in order.
+    fn for_each_range(&self, f: impl FnMut(PageRange));
+}
+
+/// A scatterlist.
 ///
 /// # Invariants
 ///
-/// Is an initialised `struct sg_table` that owns its entries.
-pub(crate) struct SgTable(Opaque<bindings::sg_table>);
+/// The value is an initialised `struct sg_table` that owns its entries.
+pub struct SgTable(Opaque<bindings::sg_table>);
 
-// SAFETY: A scatter list belongs to no task.
+// SAFETY: A scatterlist belongs to no task.
 unsafe impl Send for SgTable {}
-// SAFETY: What is safe only reads through a shared reference.
+// SAFETY: The safe methods only read through a shared reference.
 unsafe impl Sync for SgTable {}
 
+// A header does not point to itself, so it may be moved.
+impl Unpin for SgTable {}
+
 impl SgTable {
-    /// Allocates a table of `count` entries, which point at nothing yet.
-    fn new(count: usize) -> Result<Self> {
-        let table = Opaque::zeroed();
-        let count = c_uint::try_from(count).map_err(|_| ENOMEM)?;
-
-        // SAFETY: `table` may be written to. May sleep.
-        to_result(unsafe { bindings::sg_alloc_table(table.get(), count, bindings::GFP_KERNEL) })?;
-        // INVARIANT: Just initialised.
-        Ok(Self(table))
-    }
-
-    /// Describes all of `memory` in segments within `limits`.
-    pub(crate) fn from_memory<M: StableMemory>(memory: &M, limits: SegmentLimits) -> Result<Self> {
-        let runs = memory.runs();
+    /// Describes `memory` in segments within `limits`.
+    ///
+    /// May sleep. Fails with [`EINVAL`] for empty memory and with [`ENOMEM`].
+    pub fn new<M: Scattered>(memory: &M, limits: SegmentLimits) -> Result<Self> {
         let mut count = 0;
-        for extent in runs.iter() {
-            count += match extent.is_segment(limits) {
-                true => 1,
-                false => extent.segments(limits).count(),
-            };
-        }
+        for_each_segment(memory, limits, |_| count += 1);
 
-        let table = Self::new(count)?;
+        let table = Self::with_capacity(count)?;
         let mut entries = table.entries();
-        let mut filled = 0;
-        let mut fill = |segment| {
+        for_each_segment(memory, limits, |segment| {
             if let Some(entry) = entries.next() {
-                // SAFETY: The entry is one of ours and the frames of a `StableMemory` have contiguous
-                // `struct page`s along an extent.
+                // SAFETY: The entry belongs to `table`, which is not in use. `Scattered` guarantees
+                // contiguous `struct page`s within a range, and so within a segment.
                 unsafe { set_entry(entry, segment) };
             }
-            filled += 1;
-            if filled % BATCH == 0 {
-                task::cond_resched();
-            }
-        };
-
-        for extent in runs.iter() {
-            match extent.is_segment(limits) {
-                true => fill(extent),
-                false => extent.segments(limits).for_each(&mut fill),
-            }
-        }
+        });
         Ok(table)
     }
 
-    /// Takes over the device addresses of `mapped`, a table of the same segments.
-    pub(crate) fn copy_addresses(&mut self, mapped: &Self) {
-        for (to, from) in self.entries().zip(mapped.entries()) {
-            // SAFETY: Both are entries of tables that are alive; `to` is exclusively ours.
-            unsafe {
-                (*to).dma_address = (*from).dma_address;
-                #[cfg(CONFIG_NEED_SG_DMA_LENGTH)]
-                {
-                    (*to).dma_length = (*from).dma_length;
-                }
-                #[cfg(CONFIG_NEED_SG_DMA_FLAGS)]
-                {
-                    (*to).dma_flags = (*from).dma_flags;
-                }
-            }
+    /// Allocates a table of `count` entries that describe nothing yet.
+    fn with_capacity(count: usize) -> Result<Self> {
+        let table = Opaque::zeroed();
+        let count = c_uint::try_from(count).map_err(|_| ENOMEM)?;
+        if count == 0 {
+            return Err(EINVAL);
         }
-        // SAFETY: `self` is exclusively borrowed.
-        unsafe { (*self.as_raw()).nents = mapped.raw().nents };
+
+        // SAFETY: `table` may be written to.
+        to_result(unsafe { bindings::sg_alloc_table(table.get(), count, GFP_TABLE) })?;
+        // INVARIANT: The table was just initialised and owns its entries.
+        Ok(Self(table))
     }
 
-    pub(crate) fn raw(&self) -> &bindings::sg_table {
-        // SAFETY: By the type invariants this is an initialised table. Only its entries are written
-        // while shared references exist, and `dma_map_sgtable` through `as_raw` before.
-        unsafe { &*self.0.get() }
+    /// Copies the table, DMA addresses included. Fails with [`ENOMEM`].
+    pub fn try_clone(&self) -> Result<Self> {
+        // CAST: A `usize` holds any `unsigned int`.
+        let copy = Self::with_capacity(self.header().orig_nents as usize)?;
+
+        for (at, (to, from)) in copy.entries().zip(self.entries()).enumerate() {
+            // SAFETY: Both are entries of valid tables with as many entries, and `to` is not in
+            // use. The low bits of `page_link` are the links of the table itself, and not copied.
+            unsafe {
+                const LINKS: c_ulong = bindings::SG_PAGE_LINK_MASK as c_ulong;
+                let page_link = ((*from).page_link & !LINKS) | ((*to).page_link & LINKS);
+
+                *to = bindings::scatterlist { page_link, ..*from };
+            }
+            resched_at(at);
+        }
+        // SAFETY: `copy` is not shared yet.
+        unsafe { (*copy.as_raw()).nents = self.header().nents };
+        Ok(copy)
     }
 
-    pub(crate) fn as_raw(&self) -> *mut bindings::sg_table {
+    /// Returns the header.
+    pub fn header(&self) -> bindings::sg_table {
+        // SAFETY: By the type invariants, the table is initialised. Its header is written by
+        // `dma_map_sgtable()` only, before the table is shared.
+        unsafe { *self.0.get() }
+    }
+
+    /// Returns the raw pointer.
+    pub fn as_raw(&self) -> *mut bindings::sg_table {
         self.0.get()
     }
 
     /// Returns pointers to the entries, in order.
-    pub(crate) fn entries(&self) -> Entries<'_> {
-        // INVARIANT: A table that was allocated has at least one entry.
+    pub fn entries(&self) -> Entries<'_> {
+        // INVARIANT: An allocated table has at least one entry.
         Entries {
-            next: self.raw().sgl,
+            next: self.header().sgl,
             _table: PhantomData,
         }
+    }
+}
+
+impl Drop for SgTable {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants, the table is initialised and owns its entries.
+        unsafe { bindings::sg_free_table(self.0.get()) };
+    }
+}
+
+/// Passes each segment of `memory` within `limits` to `f`. May sleep.
+#[inline]
+fn for_each_segment<M: Scattered>(
+    memory: &M,
+    limits: SegmentLimits,
+    mut f: impl FnMut(PageRange),
+) {
+    let mut done = 0;
+    let mut pass = |segment| {
+        f(segment);
+        done += 1;
+        resched_at(done);
+    };
+
+    memory.for_each_range(|range| match range.is_segment(limits) {
+        true => pass(range),
+        false => range.segments(limits).for_each(&mut pass),
+    });
+}
+
+/// Calls `cond_resched()` if `at` is a multiple of [`BATCH`].
+#[inline]
+fn resched_at(at: usize) {
+    if at & (BATCH - 1) == 0 {
+        task::cond_resched();
     }
 }
 
@@ -131,7 +183,7 @@ impl SgTable {
 /// # Invariants
 ///
 /// `next` is an entry of the table, or NULL behind the last one.
-pub(crate) struct Entries<'a> {
+pub struct Entries<'a> {
     next: *mut bindings::scatterlist,
     _table: PhantomData<&'a SgTable>,
 }
@@ -139,7 +191,7 @@ pub(crate) struct Entries<'a> {
 impl Iterator for Entries<'_> {
     type Item = *mut bindings::scatterlist;
 
-    /// What `sg_next()` does, which is a function that is called.
+    /// Open-coded `sg_next()`, to avoid an out-of-line call per entry.
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let entry = self.next;
@@ -147,8 +199,8 @@ impl Iterator for Entries<'_> {
             return None;
         }
 
-        // SAFETY: By the type invariants this is an entry. What follows one that is not marked as the
-        // last is another, or a link to where the entries go on.
+        // SAFETY: By the type invariants, this is an entry. One that is not marked as the last is
+        // followed by another, or by a link to the next chunk of entries.
         self.next = unsafe {
             if is_marked(entry, bindings::SG_END) {
                 core::ptr::null_mut()
@@ -163,44 +215,33 @@ impl Iterator for Entries<'_> {
     }
 }
 
-/// Tells whether `entry` has `mark`.
+/// Returns whether `entry` has `mark`.
 ///
 /// # Safety
 ///
-/// It must be part of a table.
+/// `entry` must be part of a table.
 unsafe fn is_marked(entry: *const bindings::scatterlist, mark: u32) -> bool {
-    // SAFETY: By the safety requirements.
+    // SAFETY: By the safety requirements, the entry is valid.
     unsafe { (*entry).page_link & mark as usize != 0 }
 }
 
-/// Makes `entry` point at `segment`.
+/// Points `entry` at `segment`.
 ///
 /// # Safety
 ///
-/// `entry` must be valid and not in use, and the frames of `segment` must have `struct page`s, which
-/// must be contiguous.
-unsafe fn set_entry(entry: *mut bindings::scatterlist, segment: Extent) {
-    // CAST: A segment is no longer than `SegmentLimits` allows, which is less than 4 GiB.
-    let len = (segment.pages << PAGE_SHIFT) as c_uint;
+/// `entry` must be valid and not in use, and the pages of `segment` must have contiguous
+/// `struct page`s.
+unsafe fn set_entry(entry: *mut bindings::scatterlist, segment: PageRange) {
+    // CAST: `SegmentLimits` keeps a segment below 4 GiB.
+    let len = (segment.nr_pages << PAGE_SHIFT) as c_uint;
 
-    // SAFETY: By the safety requirements.
-    unsafe { ffi::rs_sg_set_pages(entry, segment.frame, len) };
-}
-
-impl Drop for SgTable {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants the table is initialised and its entries are ours.
-        unsafe { bindings::sg_free_table(self.0.get()) };
-    }
+    // SAFETY: By the safety requirements, the entry may be written, and the pages exist.
+    unsafe { ffi::sg_set_page(entry, ffi::pfn_to_page(segment.pfn), len, 0) };
 }
 
 #[kunit_tests(udmabuf_rs_scatterlist)]
 mod tests {
     use super::*;
-    use crate::seam::mm::runs::{
-        Run,
-        Runs, //
-    };
     use kernel::page::{
         Page,
         PAGE_SIZE, //
@@ -208,36 +249,36 @@ mod tests {
 
     /// Memory that is described, and never touched.
     struct Described {
-        runs: KVec<Run>,
-        pages: usize,
+        ranges: KVec<PageRange>,
         _first: Page,
     }
 
-    // SAFETY: The tests look at entries alone; the first frame exists, so all near it have a
+    // SAFETY: The tests look at entries only; the first page exists, so all near it have a
     // `struct page`.
-    unsafe impl StableMemory for Described {
-        fn runs(&self) -> Runs<'_> {
-            Runs::new(&self.runs, self.pages)
+    unsafe impl Scattered for Described {
+        fn nr_pages(&self) -> usize {
+            self.ranges.iter().map(|range| range.nr_pages).sum()
+        }
+
+        fn for_each_range(&self, f: impl FnMut(PageRange)) {
+            self.ranges.iter().copied().for_each(f);
         }
     }
 
     impl Described {
-        /// Makes a buffer of runs of these lengths, each a gap apart from the next.
+        /// Makes ranges of these lengths, each a gap apart from the next.
         fn new(lengths: &[usize]) -> Result<Self> {
             let first = Page::alloc_page(GFP_KERNEL)?;
-            // SAFETY: The page is valid, and a folio of its own.
-            let mut frame = unsafe { ffi::rs_folio_pfn(first.as_ptr().cast()) } & !0xff;
-            let mut runs = KVec::new();
-            let mut pages = 0;
+            // SAFETY: The page is valid.
+            let mut pfn = unsafe { ffi::page_to_pfn(first.as_ptr()) } & !0xff;
+            let mut ranges = KVec::new();
 
-            for length in lengths {
-                runs.push(Run { page: pages, frame }, GFP_KERNEL)?;
-                pages += length;
-                frame += length + 1;
+            for &nr_pages in lengths {
+                ranges.push(PageRange { pfn, nr_pages }, GFP_KERNEL)?;
+                pfn += nr_pages + 1;
             }
             Ok(Self {
-                runs,
-                pages,
+                ranges,
                 _first: first,
             })
         }
@@ -251,7 +292,7 @@ mod tests {
     fn lengths(table: &SgTable) -> Result<KVec<usize>> {
         let mut found = KVec::new();
         for entry in table.entries() {
-            // SAFETY: An entry of a table that is alive.
+            // SAFETY: The entry belongs to a live table.
             found.push(unsafe { (*entry).length } as usize / PAGE_SIZE, GFP_KERNEL)?;
         }
         Ok(found)
@@ -260,20 +301,20 @@ mod tests {
     #[test]
     fn an_entry_for_each_run() -> Result {
         let memory = Described::new(&[3, 1, 7])?;
-        let table = SgTable::from_memory(&memory, ANY)?;
+        let table = SgTable::new(&memory, ANY)?;
         assert_eq!(&*lengths(&table)?, &[3, 1, 7]);
-        assert_eq!(table.raw().orig_nents, 3);
+        assert_eq!(table.header().orig_nents, 3);
         Ok(())
     }
 
     #[test]
     fn entries_point_at_their_frames() -> Result {
         let memory = Described::new(&[2, 2, 5])?;
-        let table = SgTable::from_memory(&memory, ANY)?;
-        for (entry, run) in table.entries().zip(&memory.runs) {
-            // SAFETY: An entry of a table that is alive.
-            let address = unsafe { ffi::rs_sg_phys(entry) };
-            assert_eq!(address, (run.frame << PAGE_SHIFT) as u64);
+        let table = SgTable::new(&memory, ANY)?;
+        for (entry, range) in table.entries().zip(&memory.ranges) {
+            // SAFETY: The entry belongs to a live table.
+            let address = unsafe { ffi::sg_phys(entry) };
+            assert_eq!(address, (range.pfn << PAGE_SHIFT) as u64);
         }
         Ok(())
     }
@@ -285,7 +326,7 @@ mod tests {
             max_pages: 4,
             ..ANY
         };
-        let table = SgTable::from_memory(&memory, limits)?;
+        let table = SgTable::new(&memory, limits)?;
         assert_eq!(&*lengths(&table)?, &[4, 4, 1, 1]);
         Ok(())
     }
@@ -298,7 +339,7 @@ mod tests {
             boundary_pages: 4,
             ..ANY
         };
-        let table = SgTable::from_memory(&memory, limits)?;
+        let table = SgTable::new(&memory, limits)?;
         assert_eq!(&*lengths(&table)?, &[4, 1, 2, 4]);
         Ok(())
     }
@@ -306,26 +347,39 @@ mod tests {
     #[test]
     fn more_entries_than_a_page_holds() -> Result {
         let memory = Described::new(&[1; 200])?;
-        let table = SgTable::from_memory(&memory, ANY)?;
+        let table = SgTable::new(&memory, ANY)?;
         assert_eq!(table.entries().count(), 200);
         Ok(())
     }
 
     #[test]
-    fn a_copy_has_the_addresses_of_the_other() -> Result {
-        let memory = Described::new(&[1, 2])?;
-        let mapped = SgTable::from_memory(&memory, ANY)?;
+    fn nothing_cannot_be_described() -> Result {
+        let memory = Described::new(&[])?;
+        assert_eq!(SgTable::new(&memory, ANY).err(), Some(EINVAL));
+        Ok(())
+    }
+
+    #[test]
+    fn a_copy_has_entries_and_addresses_of_its_own() -> Result {
+        let memory = Described::new(&[1; 200])?;
+        let mapped = SgTable::new(&memory, ANY)?;
         for (n, entry) in mapped.entries().enumerate() {
-            // SAFETY: An entry of a table that is alive, and that nobody else knows.
+            // SAFETY: The entry belongs to a live table that is not shared.
             unsafe { (*entry).dma_address = 0x1000 * (n as u64 + 1) };
         }
 
-        let mut copy = SgTable::from_memory(&memory, ANY)?;
-        copy.copy_addresses(&mapped);
-        for (n, entry) in copy.entries().enumerate() {
-            // SAFETY: As above.
-            assert_eq!(unsafe { (*entry).dma_address }, 0x1000 * (n as u64 + 1));
+        let copy = mapped.try_clone()?;
+        assert_eq!(copy.entries().count(), 200);
+        for (n, (entry, from)) in copy.entries().zip(mapped.entries()).enumerate() {
+            // SAFETY: The entries belong to live tables.
+            unsafe {
+                assert_eq!((*entry).dma_address, 0x1000 * (n as u64 + 1));
+                assert_eq!(ffi::sg_phys(entry), ffi::sg_phys(from));
+                assert_eq!((*entry).length, (*from).length);
+            }
         }
+        // The links are those of the copy: walking it has not led into the other table.
+        assert!(copy.entries().zip(mapped.entries()).all(|(a, b)| a != b));
         Ok(())
     }
 }

@@ -16,13 +16,13 @@ use kernel::{
 };
 
 /// Returns the time since some fixed moment, without that of a suspended machine.
-pub(crate) fn monotonic() -> Delta {
+pub fn monotonic() -> Delta {
     // SAFETY: Timekeeping runs whenever a module does.
     Delta::from_nanos(unsafe { bindings::ktime_get() })
 }
 
 /// Returns the identifier of the current thread.
-pub(crate) fn thread() -> i32 {
+pub fn thread() -> i32 {
     current!().pid()
 }
 
@@ -30,20 +30,20 @@ pub(crate) fn thread() -> i32 {
 ///
 /// Kernel threads have none, and are all known as one. Keeps no memory of the address space alive,
 /// only what tells it from others.
-pub(crate) struct AddressSpace(Option<ARef<Mm>>);
+pub struct AddressSpace(Option<ARef<Mm>>);
 
 impl AddressSpace {
     /// Returns the one of the current task.
-    pub(crate) fn current() -> Self {
+    pub fn current() -> Self {
         Self(current!().mm().map(|mm| ARef::from(&**mm)))
     }
 
     /// Tells whether it is still in use: by a task, or by the kernel on behalf of one. Once it is
     /// not, it never will be again.
-    pub(crate) fn is_alive(&self) -> bool {
+    pub fn is_alive(&self) -> bool {
         self.0.as_ref().is_none_or(|mm| {
             // SAFETY: The reference keeps the `struct mm_struct`.
-            unsafe { ffi::rs_mm_has_users(mm.as_raw()) }
+            unsafe { ffi::mm_has_users(mm.as_raw()) }
         })
     }
 
@@ -63,16 +63,16 @@ impl PartialEq for AddressSpace {
 
 /// Tells whether the current task is being killed, so that a long operation can give up.
 #[inline]
-pub(crate) fn fatal_signal_pending() -> bool {
+pub fn fatal_signal_pending() -> bool {
     // SAFETY: Looks at `current` alone, which exists in every context this module runs in.
-    unsafe { ffi::rs_fatal_signal_pending() }
+    unsafe { ffi::fatal_signal_pending() }
 }
 
 /// Lets other tasks run if they should. May sleep.
 #[inline]
-pub(crate) fn cond_resched() {
+pub fn cond_resched() {
     // SAFETY: No requirements; the debug kernel complains by itself in atomic context.
-    unsafe { ffi::rs_cond_resched() }
+    unsafe { ffi::cond_resched() }
 }
 
 #[kernel::macros::kunit_tests(udmabuf_rs_task)]

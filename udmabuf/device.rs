@@ -3,7 +3,7 @@
 //! The device node and its ioctls.
 
 use super::{
-    buffer::Buffer,
+    buffer,
     pin::pin,
     request::{
         CreateError,
@@ -60,14 +60,14 @@ fn is_node_name(name: &[u8]) -> bool {
 
 /// The device node, as one opener has it.
 pub(crate) struct Node {
-    observer: Option<VirtualDevice>,
+    own_device: Option<VirtualDevice>,
 }
 
 impl Node {
     /// Makes a buffer and returns a descriptor for it.
     fn create(&self, request: &Request) -> Result<u32, CreateError> {
         let pages = pin(request)?;
-        let buffer = DmaBuf::export(Buffer::new(self.observer.clone()), pages)?;
+        let buffer = buffer::export(pages, self.own_device.clone())?;
         let flags = if request.close_on_exec { O_CLOEXEC } else { 0 };
 
         Ok(DmaBuf::into_fd(buffer, flags)?)
@@ -79,9 +79,9 @@ impl MiscDevice for Node {
     type Ptr = KBox<Self>;
 
     fn open(_file: &File, misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
-        let observer = Buffer::observer(misc::dma_device(misc)?);
+        let own_device = buffer::own_device(misc::dma_device(misc)?);
 
-        Ok(KBox::new(Self { observer }, GFP_KERNEL_ACCOUNT)?)
+        Ok(KBox::new(Self { own_device }, GFP_KERNEL_ACCOUNT)?)
     }
 
     fn ioctl(this: &Self, _file: &File, cmd: u32, arg: usize) -> Result<isize> {

@@ -1,344 +1,351 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The operations of an exporter.
+//! The exporter's side of a dma-buf.
 
 use super::{
-    buffer::{
-        DmaBuf,
-        Exported,
-        Making, //
+    access::CpuAccess,
+    attachment::{
+        AttachmentState,
+        DeviceTable, //
     },
-    mapping::Mapping,
-    reserved::Reserved,
-    vma, //
+    buffer::DmaBuf,
+    kernel_mapping::KernelMapping,
+    resv::ResvGuard, //
 };
-use crate::seam::mm::{
-    fault::{
-        Fault,
-        FaultError, //
-    },
-    vmap::KernelMapping,
-    StableMemory, //
+use core::{
+    cell::UnsafeCell,
+    marker::PhantomData,
+    ops::Deref,
+    ptr::NonNull, //
 };
-use core::marker::PhantomData;
 use kernel::{
     bindings,
     device::Device,
     dma::DataDirection,
-    error::{
-        from_result,
-        VTABLE_DEFAULT_ERROR, //
-    },
-    pr_err_once,
+    error::VTABLE_DEFAULT_ERROR,
+    mm::virt::VmaNew,
     prelude::*,
-    sync::aref::ARef, //
+    sync::aref::AlwaysRefCounted,
+    types::NotThreadSafe, //
 };
 
-/// What the CPU is about to do, or has done, between `begin_cpu_access` and `end_cpu_access`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CpuAccess {
-    /// It reads.
-    Read,
-    /// It writes.
-    Write,
-    /// It reads and writes.
-    ReadWrite,
+/// Operations of an exporter, and its data about one dma-buf.
+///
+/// Mirrors [`struct dma_buf_ops`]. [`DmaBuf::export`] takes a value, which is dropped when the last
+/// reference to the dma-buf is gone: that is the `release` operation. All operations may sleep.
+///
+/// [`struct dma_buf_ops`]: srctree/include/linux/dma-buf.h
+#[vtable]
+pub trait Exporter: Sized + Send + Sync + 'static {
+    /// Name of the exporter, shown in fdinfo and debugfs.
+    const NAME: &'static CStr;
+
+    /// Data about one attachment; `()` if there is none.
+    type Attachment: Attach<Self>;
+
+    /// Memory mapped for the device of an attachment.
+    type Mapping<'a>: DeviceTable;
+
+    /// Returns the size of the dma-buf in bytes. Asked once, by [`DmaBuf::export`].
+    fn size(&self) -> usize;
+
+    /// Keeps the memory from moving. Implement it together with [`unpin`](Self::unpin).
+    ///
+    /// An exporter without it is a static one: its memory never moves.
+    fn pin(_attachment: &Attached<'_, Self>, _buffer: &Locked<'_, Self>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Undoes a [`pin`](Self::pin).
+    fn unpin(_attachment: &Attached<'_, Self>, _buffer: &Locked<'_, Self>) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Maps the memory for the device of `attachment`.
+    ///
+    /// The seam keeps the mapping and drops it, under the resv lock, when the importer unmaps it,
+    /// and at the latest when the importer detaches the device.
+    ///
+    /// May be interrupted, with [`EINTR`].
+    fn map<'a>(
+        attachment: &Attached<'a, Self>,
+        buffer: &Locked<'a, Self>,
+        direction: DataDirection,
+    ) -> Result<Self::Mapping<'a>>;
+
+    /// Prepares `access` by the CPU: data that devices have written becomes visible to the CPU.
+    ///
+    /// The core calls it before it waits for fences, and may call it on many tasks at once. If it
+    /// fails, with [`EINTR`] or `ERESTARTSYS` among others, it has had no effect.
+    fn begin_cpu_access(_buffer: &Exported<Self>, _access: CpuAccess) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Ends an access: data that the CPU has written becomes visible to devices.
+    ///
+    /// The core may call it on many tasks at once, and without a preceding
+    /// [`begin_cpu_access`](Self::begin_cpu_access).
+    fn end_cpu_access(_buffer: &Exported<Self>, _access: CpuAccess) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Maps the memory into userspace, at the area `vma`.
+    ///
+    /// The core has checked that the area lies within the size of the dma-buf.
+    fn mmap(_buffer: &Exported<Self>, _vma: &VmaNew) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Maps the memory into the kernel's address space, all of it.
+    ///
+    /// One mapping serves all users. The seam keeps it and drops it, under the resv lock, after the
+    /// last user is done. A mapping of another size than the dma-buf is refused with [`EINVAL`].
+    fn vmap<'a>(_buffer: &Locked<'a, Self>) -> Result<KernelMapping<'a>> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 }
 
-impl CpuAccess {
-    /// Whether the CPU writes.
-    pub(crate) fn writes(self) -> bool {
-        self != Self::Read
-    }
+/// Data of an exporter about one attachment. Dropping it is the `detach` operation.
+///
+/// Both run in process context without the resv lock, and enclose all mappings of the attachment.
+pub trait Attach<T: Exporter>: Sized + Send + Sync {
+    /// Attaches `device` to `buffer`.
+    ///
+    /// Fails with [`EBUSY`] if the device cannot access the memory, and with [`ENOMEM`].
+    fn attach(buffer: &Exported<T>, device: &Device) -> Result<Self>;
+}
 
-    /// Returns which fences to wait for, as `dma_resv_usage_rw()` does: before reading those of
-    /// writers, before writing those of readers as well.
-    pub(super) fn fences(self) -> bindings::dma_resv_usage {
-        if self.writes() {
-            bindings::dma_resv_usage_DMA_RESV_USAGE_READ
-        } else {
-            bindings::dma_resv_usage_DMA_RESV_USAGE_WRITE
-        }
-    }
-
-    /// Translates the direction that the core passes: what the CPU writes goes to devices.
-    fn from_raw(direction: bindings::dma_data_direction) -> Result<Self> {
-        match direction {
-            bindings::dma_data_direction::DMA_FROM_DEVICE => Ok(Self::Read),
-            bindings::dma_data_direction::DMA_TO_DEVICE => Ok(Self::Write),
-            bindings::dma_data_direction::DMA_BIDIRECTIONAL => Ok(Self::ReadWrite),
-            _ => Err(EINVAL),
-        }
+impl<T: Exporter> Attach<T> for () {
+    fn attach(_buffer: &Exported<T>, _device: &Device) -> Result {
+        Ok(())
     }
 }
 
-/// A device that is attached to a dma-buf, for as long as a callback runs.
+/// What a dma-buf of a `T` owns: its `priv`.
+#[pin_data]
+pub(super) struct Inner<T> {
+    // May borrow from `data`: dropped first. Protected by the resv lock.
+    vmap: UnsafeCell<Option<KernelMapping<'static>>>,
+    #[pin]
+    pub(super) data: T,
+}
+
+// SAFETY: `vmap` is `Send` and only accessed through a `Locked`, which proves that the resv lock is
+// held. `data` is `Sync`.
+unsafe impl<T: Sync> Sync for Inner<T> {}
+
+impl<T> Inner<T> {
+    pub(super) fn new(data: impl PinInit<T, Error>) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            vmap: UnsafeCell::new(None),
+            data <- data,
+        }? Error)
+    }
+}
+
+/// The state of an attachment to a dma-buf of a `T`.
+pub(super) type StateOf<T> =
+    AttachmentState<<T as Exporter>::Attachment, <T as Exporter>::Mapping<'static>>;
+
+/// A dma-buf that a `T` has exported.
 ///
 /// # Invariants
 ///
-/// `device` is attached to `buffer` and bound to its driver: the importer keeps it so while the
-/// callback runs. It must until all mappings for it are unmapped, but [`Mapping`] copes if not.
-pub(crate) struct Attachment<'a, T: Exporter> {
-    buffer: &'a DmaBuf<T>,
-    device: ARef<Device>,
+/// [`DmaBuf::export`] made the dma-buf for this `T`: its `priv` is an [`Inner<T>`] that lives as
+/// long as the dma-buf, and the `priv` of each of its attachments is a [`StateOf<T>`].
+#[repr(transparent)]
+pub struct Exported<T> {
+    buffer: DmaBuf,
+    _exporter: PhantomData<Inner<T>>,
 }
 
-impl<'a, T: Exporter> Attachment<'a, T> {
+impl<T: Exporter> Exported<T> {
+    /// Creates a reference from a raw pointer.
+    ///
     /// # Safety
     ///
-    /// `device` must be valid, and the type invariants must hold.
-    unsafe fn new(buffer: &'a DmaBuf<T>, device: *mut bindings::device) -> Self {
-        // SAFETY: The device is valid.
-        let device: &Device = unsafe { Device::from_raw(device) };
+    /// `dmabuf` must have been made by [`DmaBuf::export`] for this `T` and be alive for `'a`.
+    pub unsafe fn from_raw<'a>(dmabuf: *mut bindings::dma_buf) -> &'a Self {
+        // SAFETY: By the safety requirements; `Exported` and `DmaBuf` are transparent wrappers.
+        // INVARIANT: By the safety requirements.
+        unsafe { &*dmabuf.cast() }
+    }
 
+    /// Returns the exporter's data.
+    pub fn data(&self) -> &T {
+        &self.inner().data
+    }
+
+    /// Locks the reservation object, uninterruptibly.
+    pub fn lock(&self) -> LockedGuard<'_, T> {
+        self.locked_by(self.resv().lock())
+    }
+
+    /// Locks the reservation object. Fails with [`EINTR`] if a signal arrives first.
+    pub fn lock_interruptible(&self) -> Result<LockedGuard<'_, T>> {
+        Ok(self.locked_by(self.resv().lock_interruptible()?))
+    }
+
+    fn locked_by<'a>(&'a self, guard: ResvGuard<'a>) -> LockedGuard<'a, T> {
+        LockedGuard {
+            // SAFETY: `guard` holds the lock of this buffer and is dropped with the `Locked`. It is
+            // not recursive, so no other `Locked` of the buffer exists.
+            locked: unsafe { Locked::new(self) },
+            _guard: guard,
+        }
+    }
+
+    fn inner(&self) -> &Inner<T> {
+        // SAFETY: By the type invariants, `priv` is an `Inner<T>` that lives as long as the
+        // dma-buf.
+        unsafe { &*(*self.as_raw()).priv_.cast() }
+    }
+}
+
+// SAFETY: An exported dma-buf is a dma-buf, whose references these are.
+unsafe impl<T> AlwaysRefCounted for Exported<T> {
+    fn inc_ref(&self) {
+        self.buffer.inc_ref();
+    }
+
+    unsafe fn dec_ref(this: NonNull<Self>) {
+        // SAFETY: `Exported` is a transparent wrapper, and the caller gives up a reference.
+        unsafe { DmaBuf::dec_ref(this.cast()) };
+    }
+}
+
+impl<T> Deref for Exported<T> {
+    type Target = DmaBuf;
+
+    fn deref(&self) -> &DmaBuf {
+        &self.buffer
+    }
+}
+
+/// An attachment, for the duration of a callback.
+///
+/// # Invariants
+///
+/// `state` belongs to an attachment to `buffer`. Its device is ready for DMA for `'a`: the importer
+/// keeps it so while anything is mapped for it.
+pub struct Attached<'a, T: Exporter> {
+    buffer: &'a Exported<T>,
+    state: &'a StateOf<T>,
+}
+
+impl<'a, T: Exporter> Attached<'a, T> {
+    /// # Safety
+    ///
+    /// `attachment` must be a valid attachment to a dma-buf of `T`, which must not be detached
+    /// before `'a` ends. Its device must be ready for DMA for `'a`.
+    pub(super) unsafe fn from_raw(attachment: *mut bindings::dma_buf_attachment) -> Self {
+        // SAFETY: By the safety requirements, the attachment is valid, and so is its dma-buf.
+        // INVARIANT: The state is that of the attachment; the rest holds by the safety
+        // requirements.
+        unsafe {
+            Self {
+                buffer: Exported::from_raw((*attachment).dmabuf),
+                state: &*(*attachment).priv_.cast(),
+            }
+        }
+    }
+
+    /// Returns the dma-buf.
+    pub fn buffer(&self) -> &'a Exported<T> {
+        self.buffer
+    }
+
+    /// Returns the exporter's data about the attachment.
+    pub fn data(&self) -> &'a T::Attachment {
+        self.state.data()
+    }
+
+    /// Returns the device. It need not be bound to a driver.
+    pub fn device(&self) -> &'a Device {
+        self.state.device()
+    }
+
+    pub(super) fn state(&self) -> &'a StateOf<T> {
+        self.state
+    }
+}
+
+/// A dma-buf whose resv lock is held.
+///
+/// # Invariants
+///
+/// The current task holds the resv lock of `buffer` as long as the value lives, and no other value
+/// for `buffer` exists.
+pub struct Locked<'a, T> {
+    buffer: &'a Exported<T>,
+    _task: NotThreadSafe,
+}
+
+impl<'a, T: Exporter> Locked<'a, T> {
+    /// # Safety
+    ///
+    /// The type invariants must hold until the value is dropped.
+    pub(super) unsafe fn new(buffer: &'a Exported<T>) -> Self {
         // INVARIANT: By the safety requirements.
         Self {
             buffer,
-            device: device.into(),
+            _task: NotThreadSafe,
         }
     }
 
-    /// Maps the memory of the dma-buf for the device, see [`Mapping`].
-    ///
-    /// May sleep. Fails with [`EINVAL`] for a device that cannot take a page as a segment,
-    /// [`ENOMEM`], and with what `dma_map_sgtable()` answers: [`EIO`] where the device cannot reach
-    /// the memory and there is no room to bounce it.
-    pub(crate) fn map(&self, direction: DataDirection) -> Result<Mapping<'a>> {
-        // SAFETY: By the type invariants.
-        unsafe { Mapping::new(self.buffer.memory(), &self.device, direction) }
-    }
-}
-
-/// The driver's side of a dma-buf whose memory never moves.
-///
-/// Implemented for the driver's own data about one dma-buf; see [`DmaBuf::export`]. Dropping that
-/// value is the release of the dma-buf.
-#[vtable]
-pub(crate) trait Exporter: Sized + Send + Sync + 'static {
-    /// Name of the exporter, as `fdinfo` and debugfs show it.
-    const NAME: &'static CStr;
-
-    /// What the dma-buf is made of.
-    type Memory: StableMemory + 'static;
-
-    /// Maps the memory for the device of `attachment` in `direction`.
-    ///
-    /// The importer holds what is returned until it unmaps; then it is dropped, under the
-    /// reservation lock. [`Attachment::map`] does all of it for memory of the system. May sleep.
-    ///
-    /// The importer gets [`EBUSY`] instead if its device would write, and another one does, and
-    /// either of them reaches a copy of the memory only: a bounce buffer.
-    fn map<'a>(
-        attachment: &Attachment<'a, Self>,
-        reserved: &Reserved<'_, Self>,
-        direction: DataDirection,
-    ) -> Result<Mapping<'a>>;
-
-    /// Makes the memory fit for `access` by the CPU: what devices wrote must be visible to it.
-    ///
-    /// Called by the core before it waits for fences. May run on many tasks at once. May be
-    /// interrupted, with `ERESTARTSYS` or [`EINTR`], and must not have done anything then.
-    fn begin_cpu_access(_buffer: &DmaBuf<Self>, _access: CpuAccess) -> Result {
-        build_error!(VTABLE_DEFAULT_ERROR)
+    /// Returns the dma-buf.
+    pub fn buffer(&self) -> &'a Exported<T> {
+        self.buffer
     }
 
-    /// Ends such an access: what the CPU wrote must become visible to devices.
-    ///
-    /// [`Reserved::begin_cpu_access`] and [`Reserved::end_cpu_access`] do that. May run on many tasks
-    /// at once, and without a `begin_cpu_access` before. Callers ignore the result, so there is none.
-    fn end_cpu_access(_buffer: &DmaBuf<Self>, _access: CpuAccess) {
-        build_error!(VTABLE_DEFAULT_ERROR)
+    /// Returns the exporter's data.
+    pub fn data(&self) -> &'a T {
+        self.buffer.data()
     }
 
-    /// Serves a page fault in a mapping of userspace. Having this method makes the dma-buf mappable.
-    ///
-    /// The mapping is a shared one, never larger than the memory; private ones are refused with
-    /// [`EINVAL`] before they get here.
-    fn fault(_buffer: &DmaBuf<Self>, _fault: &Fault<'_, Self::Memory>) -> Result<(), FaultError> {
-        build_error!(VTABLE_DEFAULT_ERROR)
-    }
+    /// Calls `f` for each mapping that importers hold.
+    pub fn for_each_mapping(&self, mut f: impl FnMut(&T::Mapping<'_>)) {
+        // SAFETY: By the type invariants, the resv lock is held, which protects the list of
+        // attachments. They are valid while they are in it, and their `priv` is a `StateOf<T>`.
+        // `f` cannot get at `add` or `remove`: only callbacks call them, with the lock that this
+        // task holds.
+        unsafe {
+            let head = &raw mut (*self.buffer.as_raw()).attachments;
+            let mut node = (*head).next;
 
-    /// Maps the memory into the kernel's address space.
-    ///
-    /// One mapping serves all users; it is dropped when the last one is done. Fails with [`ENOMEM`].
-    fn vmap<'a>(
-        _buffer: &'a DmaBuf<Self>,
-        _reserved: &Reserved<'_, Self>,
-    ) -> Result<KernelMapping<'a>> {
-        build_error!(VTABLE_DEFAULT_ERROR)
-    }
-}
+            while node != head {
+                let attachment =
+                    kernel::container_of!(node, bindings::dma_buf_attachment, node);
 
-/// The `struct dma_buf_ops` of a `T`.
-pub(super) struct ExporterVTable<T: Exporter>(PhantomData<T>);
-
-impl<T: Exporter> ExporterVTable<T> {
-    /// # Safety
-    ///
-    /// `attachment` must be valid and attached to a dma-buf of `T`, whose reservation lock must be
-    /// held by the current task.
-    unsafe extern "C" fn map_dma_buf(
-        attachment: *mut bindings::dma_buf_attachment,
-        direction: bindings::dma_data_direction,
-    ) -> *mut bindings::sg_table {
-        // SAFETY: The attachment is valid and keeps its dma-buf, one of ours, alive.
-        let buffer = unsafe { DmaBuf::<T>::from_raw((*attachment).dmabuf) };
-        // SAFETY: The lock is held by the caller, who leaves it to us until we return.
-        let reserved = unsafe { Reserved::new(buffer) };
-        // SAFETY: The importer keeps the attachment, and its device bound, until we return.
-        let attachment = unsafe { Attachment::new(buffer, (*attachment).dev) };
-
-        let making = Making::new(buffer.exported());
-        let table = direction_from_raw(direction)
-            .and_then(|direction| T::map(&attachment, &reserved, direction))
-            .and_then(|mapping| reserved.hand_out(mapping, making));
-        match table {
-            Ok(table) => table,
-            Err(error) => error.to_ptr(),
+                (*(*attachment).priv_.cast::<StateOf<T>>()).for_each(&mut f);
+                node = (*node).next;
+            }
         }
     }
 
-    /// # Safety
-    ///
-    /// As for [`Self::map_dma_buf`].
-    unsafe extern "C" fn unmap_dma_buf(
-        attachment: *mut bindings::dma_buf_attachment,
-        table: *mut bindings::sg_table,
-        _direction: bindings::dma_data_direction,
-    ) {
-        // SAFETY: As in `map_dma_buf`.
-        let buffer = unsafe { DmaBuf::<T>::from_raw((*attachment).dmabuf) };
-        // SAFETY: As in `map_dma_buf`.
-        let reserved = unsafe { Reserved::new(buffer) };
+    /// Keeps `mapping` until the next call.
+    pub(super) fn set_vmap(&self, mapping: Option<KernelMapping<'a>>) {
+        // SAFETY: `Inner` drops the mapping before the data that it may borrow from; both live as
+        // long as the dma-buf, which `'a` does not exceed.
+        let mapping = mapping.map(|mapping| unsafe { mapping.erase() });
+        // SAFETY: By the type invariants, the resv lock is held, and no other reference exists: the
+        // field is used nowhere else.
+        let slot = unsafe { &mut *self.buffer.inner().vmap.get() };
 
-        if !reserved.take_back(table) {
-            pr_err_once!("an importer unmaps what it has not mapped\n");
-        }
-    }
-
-    /// # Safety
-    ///
-    /// `dmabuf` must be a dma-buf of `T`.
-    unsafe extern "C" fn begin_cpu_access(
-        dmabuf: *mut bindings::dma_buf,
-        direction: bindings::dma_data_direction,
-    ) -> c_int {
-        // SAFETY: Valid while the callback runs.
-        let buffer = unsafe { DmaBuf::<T>::from_raw(dmabuf) };
-
-        from_result(|| {
-            T::begin_cpu_access(buffer, CpuAccess::from_raw(direction)?)?;
-            Ok(0)
-        })
-    }
-
-    /// # Safety
-    ///
-    /// `dmabuf` must be a dma-buf of `T`.
-    unsafe extern "C" fn end_cpu_access(
-        dmabuf: *mut bindings::dma_buf,
-        direction: bindings::dma_data_direction,
-    ) -> c_int {
-        // SAFETY: Valid while the callback runs.
-        let buffer = unsafe { DmaBuf::<T>::from_raw(dmabuf) };
-
-        from_result(|| {
-            T::end_cpu_access(buffer, CpuAccess::from_raw(direction)?);
-            Ok(0)
-        })
-    }
-
-    /// # Safety
-    ///
-    /// `dmabuf` must be a dma-buf of `T` and `map` valid for writing. The current task must hold the
-    /// reservation lock.
-    unsafe extern "C" fn vmap(
-        dmabuf: *mut bindings::dma_buf,
-        map: *mut bindings::iosys_map,
-    ) -> c_int {
-        // SAFETY: Valid while the callback runs.
-        let buffer = unsafe { DmaBuf::<T>::from_raw(dmabuf) };
-        // SAFETY: The lock is held by the caller, who leaves it to us until we return.
-        let reserved = unsafe { Reserved::new(buffer) };
-
-        from_result(|| {
-            let mapping = T::vmap(buffer, &reserved)?;
-            let address = mapping.address();
-            reserved.set_vmap(Some(mapping));
-
-            // SAFETY: `map` may be written.
-            unsafe {
-                *map = bindings::iosys_map {
-                    __bindgen_anon_1: bindings::iosys_map__bindgen_ty_1 {
-                        vaddr: address.as_ptr(),
-                    },
-                    is_iomem: false,
-                }
-            };
-            Ok(0)
-        })
-    }
-
-    /// # Safety
-    ///
-    /// As for [`Self::vmap`].
-    unsafe extern "C" fn vunmap(dmabuf: *mut bindings::dma_buf, _map: *mut bindings::iosys_map) {
-        // SAFETY: Valid while the callback runs.
-        let buffer = unsafe { DmaBuf::<T>::from_raw(dmabuf) };
-        // SAFETY: As in `vmap`.
-        let reserved = unsafe { Reserved::new(buffer) };
-
-        reserved.set_vmap(None);
-    }
-
-    /// # Safety
-    ///
-    /// `dmabuf` must be a dma-buf of `T` that nobody refers to any more.
-    unsafe extern "C" fn release(dmabuf: *mut bindings::dma_buf) {
-        // SAFETY: `priv` was made by `KBox::into_raw` in `DmaBuf::export`. This is the one call that
-        // takes it back.
-        drop(unsafe { KBox::from_raw((*dmabuf).priv_.cast::<Exported<T>>()) });
-    }
-
-    const OPS: bindings::dma_buf_ops = bindings::dma_buf_ops {
-        map_dma_buf: Some(Self::map_dma_buf),
-        unmap_dma_buf: Some(Self::unmap_dma_buf),
-        release: Some(Self::release),
-        begin_cpu_access: if T::HAS_BEGIN_CPU_ACCESS {
-            Some(Self::begin_cpu_access)
-        } else {
-            None
-        },
-        end_cpu_access: if T::HAS_END_CPU_ACCESS {
-            Some(Self::end_cpu_access)
-        } else {
-            None
-        },
-        mmap: if T::HAS_FAULT {
-            Some(vma::mmap::<T>)
-        } else {
-            None
-        },
-        vmap: if T::HAS_VMAP { Some(Self::vmap) } else { None },
-        vunmap: if T::HAS_VMAP {
-            Some(Self::vunmap)
-        } else {
-            None
-        },
-        ..pin_init::zeroed()
-    };
-
-    pub(super) const fn build() -> &'static bindings::dma_buf_ops {
-        &Self::OPS
+        *slot = mapping;
     }
 }
 
-/// Translates the direction of a mapping.
-fn direction_from_raw(direction: bindings::dma_data_direction) -> Result<DataDirection> {
-    match direction {
-        bindings::dma_data_direction::DMA_BIDIRECTIONAL => Ok(DataDirection::Bidirectional),
-        bindings::dma_data_direction::DMA_TO_DEVICE => Ok(DataDirection::ToDevice),
-        bindings::dma_data_direction::DMA_FROM_DEVICE => Ok(DataDirection::FromDevice),
-        _ => Err(EINVAL),
+/// Holds the resv lock of an exported dma-buf until dropped.
+pub struct LockedGuard<'a, T: Exporter> {
+    locked: Locked<'a, T>,
+    _guard: ResvGuard<'a>,
+}
+
+impl<'a, T: Exporter> Deref for LockedGuard<'a, T> {
+    type Target = Locked<'a, T>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.locked
     }
 }

@@ -1,43 +1,49 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Exporting memory as a dma-buf.
+//! Dma-bufs and their exporters.
 //!
 //! C header: [`include/linux/dma-buf.h`](srctree/include/linux/dma-buf.h)
 //!
 //! # Concepts
 //!
-//! An *exporter* owns memory and hands it out as a dma-buf: a file that can be passed around,
-//! mapped by userspace and attached to devices. An *importer* is a driver that attaches its device
-//! and has the memory mapped for it. [`DmaBuf<T>`] is the exporter's side: it owns a `T`, the
-//! driver's own data, and the memory itself, a [`StableMemory`](super::mm::StableMemory) that never changes as long as the
-//! dma-buf lives. Everything else borrows from that: kernel mappings, DMA mappings, page table
-//! entries.
+//! A dma-buf is memory that one driver, the *exporter*, shares with others: a file that can be
+//! passed around, mapped by userspace and attached to devices. An *importer* is a driver that
+//! attaches its device and has the memory mapped for it. [`DmaBuf`] is a reference counted dma-buf
+//! and serves both.
 //!
-//! Such an exporter is a *static* one: the memory never moves, so there is nothing to pin and
-//! nothing to invalidate.
+//! An exporter implements [`Exporter`] for its data about one dma-buf and hands a value to
+//! [`DmaBuf::export`]. The operations get it back as [`Exported<T>`]. Attachments and mappings
+//! belong to the seam: the exporter creates them, and the seam drops them when the importer is done
+//! with them. They may borrow from the exporter's data, which outlives them.
+//!
+//! Nothing here depends on the kind of memory. [`system_memory`](super::system_memory) is a layer
+//! for pages of the system.
 //!
 //! # Locking
 //!
-//! Each dma-buf has a reservation lock. The core calls [`map`](Exporter::map) and
-//! [`vmap`](Exporter::vmap) with that lock held, so they are passed a [`Reserved`], which proves it
-//! and is the only way to what the lock protects: the DMA mappings. The other operations run
-//! without the lock, many at a time, and take it by [`DmaBuf::reserve`] or
-//! [`DmaBuf::reserve_idle`] if they must.
+//! Each dma-buf has a reservation object, [`Resv`], whose lock ("resv lock") the core holds during
+//! `pin`, `unpin`, `map`, the drop of a mapping, `vmap` and the drop of a kernel mapping. These
+//! operations get a [`Locked<T>`], which proves it. The other operations run without the lock, on
+//! many tasks at once, and may take it by [`Exported::lock`].
 
-mod brackets;
+mod access;
+mod attachment;
 mod buffer;
 mod exporter;
-mod mapping;
-mod reserved;
-mod vma;
+mod kernel_mapping;
+mod ops;
+mod resv;
 
-pub(crate) use self::{
+pub use self::{
+    access::CpuAccess,
+    attachment::DeviceTable,
     buffer::DmaBuf,
     exporter::{
-        Attachment,
-        CpuAccess,
-        Exporter, //
+        Attach,
+        Attached,
+        Exported,
+        Exporter,
+        Locked, //
     },
-    mapping::Mapping,
-    reserved::Reserved, //
+    kernel_mapping::KernelMapping, //
 };

@@ -72,7 +72,7 @@ impl Memfd {
         let file = LocalFile::fget(fd).map_err(|_| NotMemory::BadFd)?;
 
         // SAFETY: We hold a reference to the file.
-        if unsafe { ffi::rs_shmem_file(file.as_ptr()) || ffi::rs_is_file_hugepages(file.as_ptr()) }
+        if unsafe { ffi::shmem_file(file.as_ptr()) || ffi::is_file_hugepages(file.as_ptr()) }
         {
             // INVARIANT: Just tested; what a file is does not change.
             Ok(Self(file))
@@ -84,27 +84,27 @@ impl Memfd {
     /// Whether the file was opened for reading.
     pub(crate) fn is_readable(&self) -> bool {
         // SAFETY: We hold a reference to the file.
-        unsafe { ffi::rs_file_readable(self.as_ptr()) }
+        unsafe { ffi::file_readable(self.as_ptr()) }
     }
 
     /// Whether the file was opened for writing.
     pub(crate) fn is_writable(&self) -> bool {
         // SAFETY: We hold a reference to the file.
-        unsafe { ffi::rs_file_writable(self.as_ptr()) }
+        unsafe { ffi::file_writable(self.as_ptr()) }
     }
 
     /// Returns the size in bytes. It can change at any time, but not become less once
     /// [`Seals::SHRINK`] is set.
     pub(crate) fn size(&self) -> u64 {
         // SAFETY: We hold a reference to the file.
-        unsafe { ffi::rs_file_size(self.as_ptr()) }
+        unsafe { ffi::file_size(self.as_ptr()) }
     }
 
     /// Returns the seals. Others can come at any time; under [`lock_shared`](Self::lock_shared)
     /// they cannot.
     pub(crate) fn seals(&self) -> Seals {
         // SAFETY: We hold a reference to the file, which has seals by the type invariants.
-        let seals = unsafe { ffi::rs_memfd_get_seals(self.as_ptr()) };
+        let seals = unsafe { ffi::memfd_get_seals(self.as_ptr()) };
 
         // CAST: A set of bits.
         Seals(seals as u32)
@@ -116,7 +116,7 @@ impl Memfd {
     /// Fails with [`EINTR`] when a fatal signal comes first.
     pub(crate) fn lock_shared(&self) -> Result<LockedMemfd<'_>> {
         // SAFETY: We hold a reference to the file.
-        to_result(unsafe { ffi::rs_inode_lock_shared_killable(self.as_ptr()) })?;
+        to_result(unsafe { ffi::inode_lock_shared_killable(self.as_ptr()) })?;
         // INVARIANT: Just locked.
         Ok(LockedMemfd(self))
     }
@@ -143,6 +143,6 @@ impl LockedMemfd<'_> {
 impl Drop for LockedMemfd<'_> {
     fn drop(&mut self) {
         // SAFETY: By the type invariants.
-        unsafe { ffi::rs_inode_unlock_shared(self.0.as_ptr()) };
+        unsafe { ffi::inode_unlock_shared(self.0.as_ptr()) };
     }
 }

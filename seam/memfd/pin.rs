@@ -309,7 +309,7 @@ impl PinnedFolio {
     #[cold]
     fn make_uptodate(&self) -> Result {
         // SAFETY: The folio is pinned, and we hold no folio lock.
-        to_result(unsafe { ffi::rs_folio_lock_killable(self.0) })?;
+        to_result(unsafe { ffi::folio_lock_killable(self.0) })?;
         let _unlock = ScopeGuard::new(|| {
             // SAFETY: Locked above.
             unsafe { bindings::folio_unlock(self.0) }
@@ -318,11 +318,11 @@ impl PinnedFolio {
         // Someone else may have filled it before we got the lock. The flag is never taken away from
         // memory files.
         // SAFETY: As above.
-        if !unsafe { ffi::rs_folio_test_uptodate(self.0) } {
+        if !unsafe { ffi::folio_test_uptodate(self.0) } {
             // SAFETY: The folio is locked and nobody has been shown its contents.
-            unsafe { ffi::rs_folio_zero(self.0) };
+            unsafe { ffi::folio_zero(self.0) };
             // SAFETY: As above, and it has contents now.
-            unsafe { ffi::rs_folio_mark_uptodate(self.0) };
+            unsafe { ffi::folio_mark_uptodate(self.0) };
         }
         Ok(())
     }

@@ -35,7 +35,7 @@ use kernel::{
 
 /// Why a fault could not be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FaultError {
+pub enum FaultError {
     /// There is no such page: `SIGBUS`.
     Beyond,
     /// The page is broken: `SIGBUS` with `BUS_MCEERR_AR`.
@@ -47,7 +47,7 @@ pub(crate) enum FaultError {
 impl FaultError {
     /// A smaller entry must do.
     #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
-    pub(crate) const FALLBACK: Self = Self::Failed(bindings::vm_fault_reason_VM_FAULT_FALLBACK);
+    pub const FALLBACK: Self = Self::Failed(bindings::vm_fault_reason_VM_FAULT_FALLBACK);
 
     /// Bits of a `vm_fault_t` that mean failure: `VM_FAULT_ERROR` in C.
     const BITS: bindings::vm_fault_t = bindings::vm_fault_reason_VM_FAULT_OOM
@@ -66,7 +66,7 @@ impl FaultError {
     }
 
     /// Returns what a fault handler answers.
-    pub(crate) fn into_vm_fault(self) -> bindings::vm_fault_t {
+    pub fn into_vm_fault(self) -> bindings::vm_fault_t {
         match self {
             Self::Beyond => bindings::vm_fault_reason_VM_FAULT_SIGBUS,
             Self::Poisoned => bindings::vm_fault_reason_VM_FAULT_HWPOISON,
@@ -80,7 +80,7 @@ impl FaultError {
 /// A page table is filled by a C function that takes it for a bug to find a large entry in its
 /// place. So large entries are put in with this held for writing, single ones with it held for
 /// reading, after a look.
-pub(crate) type EntrySizes = RwSemaphore;
+pub type EntrySizes = RwSemaphore;
 
 /// A page fault in a mapping of `memory`.
 ///
@@ -91,7 +91,7 @@ pub(crate) type EntrySizes = RwSemaphore;
 ///   offset counts from the start of `memory`.
 /// - `memory` lives at least as long as `vma`.
 /// - All faults in areas that show `memory` are given the same `sizes`.
-pub(crate) struct Fault<'a, M> {
+pub struct Fault<'a, M> {
     vmf: *mut bindings::vm_fault,
     vma: &'a VmaRef,
     memory: &'a M,
@@ -106,7 +106,7 @@ impl<'a, M: StableMemory> Fault<'a, M> {
     ///
     /// `vmf` must be the argument of a fault handler that is running, for an area which shows
     /// `memory`, and `memory` must outlive the area: the type invariants must hold.
-    pub(crate) unsafe fn from_raw(
+    pub unsafe fn from_raw(
         vmf: *mut bindings::vm_fault,
         memory: &'a M,
         sizes: &'a EntrySizes,
@@ -126,17 +126,17 @@ impl<'a, M: StableMemory> Fault<'a, M> {
     }
 
     /// Returns the address of the page that was touched.
-    pub(crate) fn address(&self) -> usize {
+    pub fn address(&self) -> usize {
         self.address & !(PAGE_SIZE - 1)
     }
 
     /// Returns which page of the memory was touched.
-    pub(crate) fn page(&self) -> usize {
+    pub fn page(&self) -> usize {
         self.page_at(self.address)
     }
 
     /// Returns which pages of the memory the area shows.
-    pub(crate) fn pages(&self) -> Range<usize> {
+    pub fn pages(&self) -> Range<usize> {
         shown_pages(self.vma)
     }
 
@@ -145,7 +145,7 @@ impl<'a, M: StableMemory> Fault<'a, M> {
     /// `window` is cut to what the area shows, and to one page table. Entries that are there already
     /// are left alone, and so are pages that are poisoned: whoever touches one gets an answer of his
     /// own. Only a failure at the page that was touched counts.
-    pub(crate) fn insert(&self, window: Range<usize>) -> Result<(), FaultError> {
+    pub fn insert(&self, window: Range<usize>) -> Result<(), FaultError> {
         let touched = self.page();
         let extent = self
             .extent(touched..touched + 1)
@@ -163,7 +163,7 @@ impl<'a, M: StableMemory> Fault<'a, M> {
 
         let _single = self.sizes.read();
         // SAFETY: By the type invariants.
-        if unsafe { ffi::rs_vmf_is_huge(self.vmf) } {
+        if unsafe { ffi::vmf_is_huge(self.vmf) } {
             // Another task was quicker.
             return Ok(());
         }
@@ -188,7 +188,7 @@ impl<'a, M: StableMemory> Fault<'a, M> {
     /// memory as the entry is in the address space. Fails with [`FaultError::FALLBACK`] else; the
     /// core asks without looking.
     #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
-    pub(crate) fn insert_huge(&self) -> Result<(), FaultError> {
+    pub fn insert_huge(&self) -> Result<(), FaultError> {
         let pages = entries_per_table();
         let bytes = pages << PAGE_SHIFT;
         let start = self.address & !(bytes - 1);
@@ -207,7 +207,7 @@ impl<'a, M: StableMemory> Fault<'a, M> {
         // An entry that is there is a page table, or one that userspace may not write through: a
         // large entry is of no use in the first case and makes no progress in the second.
         // SAFETY: By the type invariants.
-        if !unsafe { ffi::rs_vmf_is_empty(self.vmf) } {
+        if !unsafe { ffi::vmf_is_empty(self.vmf) } {
             return Err(FaultError::FALLBACK);
         }
         // SAFETY: By the type invariants this is called from the fault handler of a shared
@@ -272,12 +272,12 @@ impl<M: StableMemory> Fill<'_, M> {
             // The runs go on to the end of the memory, which has all of these pages, and which
             // outlives the area.
             unsafe {
-                ffi::rs_fill_entries(
+                ffi::fill_entries(
                     fill.fault.vma.as_ptr(),
                     address,
                     entry,
-                    runs.as_ptr(),
-                    last,
+                    runs.as_ptr().cast(),
+                    core::ptr::from_ref(last).cast(),
                     start,
                     end,
                 )
@@ -289,20 +289,20 @@ impl<M: StableMemory> Fill<'_, M> {
 
 /// Tells whether a large entry maps `1 << order` pages.
 #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
-pub(crate) fn is_order_of_large_entry(order: c_uint) -> bool {
+pub fn is_order_of_large_entry(order: c_uint) -> bool {
     1usize.checked_shl(order) == Some(entries_per_table())
 }
 
 /// Returns how many pages a page table maps, and one large entry in its place.
 fn entries_per_table() -> usize {
     // SAFETY: Returns a constant.
-    unsafe { ffi::rs_entries_per_table() }
+    unsafe { ffi::entries_per_table() }
 }
 
 /// Tells whether any page of `extent`, which must be of a [`StableMemory`], is poisoned.
 fn is_poisoned(extent: &Extent) -> bool {
     // SAFETY: Frames of a `StableMemory` have a `struct page`, and an extent has them side by side.
-    unsafe { ffi::rs_pages_are_poisoned(extent.frame, extent.pages) }
+    unsafe { ffi::pages_are_poisoned(extent.frame, extent.pages) }
 }
 
 /// Returns which pages of the memory behind it `vma` shows.
@@ -314,7 +314,7 @@ fn shown_pages(vma: &VmaRef) -> Range<usize> {
 }
 
 /// The two directions of [`access`].
-pub(crate) enum Access<'a> {
+pub enum Access<'a> {
     /// Bytes of the memory are copied here.
     Read(&'a mut [MaybeUninit<u8>]),
     /// These bytes are copied into the memory.
@@ -339,7 +339,7 @@ impl Access<'_> {
 /// # Safety
 ///
 /// `vma` must be an area that shows `memory` and in which `address` lies.
-pub(crate) unsafe fn access<M: StableMemory>(
+pub unsafe fn access<M: StableMemory>(
     vma: &VmaRef,
     memory: &M,
     address: usize,
@@ -381,20 +381,20 @@ fn copy<M: StableMemory>(
         return false;
     }
     // SAFETY: Frames of a `StableMemory` have a `struct page`.
-    let page = unsafe { ffi::rs_pfn_to_page(extent.frame) };
+    let page = unsafe { ffi::pfn_to_page(extent.frame) };
 
     match access {
         Access::Read(bytes) => {
             let bytes = &mut bytes[range];
             // SAFETY: The caller keeps `offset` plus the length within the page, which is stable.
             unsafe {
-                ffi::rs_memcpy_from_page(bytes.as_mut_ptr().cast(), page, offset, bytes.len())
+                ffi::memcpy_from_page(bytes.as_mut_ptr().cast(), page, offset, bytes.len())
             };
         }
         Access::Write(bytes) => {
             let bytes = &bytes[range];
             // SAFETY: As above. Userspace can write this page at any time as well.
-            unsafe { ffi::rs_memcpy_to_page(page, offset, bytes.as_ptr().cast(), bytes.len()) };
+            unsafe { ffi::memcpy_to_page(page, offset, bytes.as_ptr().cast(), bytes.len()) };
         }
     }
     true

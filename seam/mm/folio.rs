@@ -33,7 +33,7 @@ impl PageMap {
         Self {
             start: match cfg!(CONFIG_SPARSEMEM_VMEMMAP) {
                 // SAFETY: This is only arithmetic here: there need not be a frame 0.
-                true => unsafe { ffi::rs_pfn_to_page(0) as usize },
+                true => unsafe { ffi::pfn_to_page(0) as usize },
                 false => 0,
             },
         }
@@ -47,7 +47,7 @@ impl PageMap {
         match cfg!(CONFIG_SPARSEMEM_VMEMMAP) {
             true => (self.start as *mut bindings::page).wrapping_add(frame),
             // SAFETY: Only looks up where it is.
-            false => unsafe { ffi::rs_pfn_to_page(frame) },
+            false => unsafe { ffi::pfn_to_page(frame) },
         }
     }
 }
@@ -91,12 +91,12 @@ impl Facts {
                 // The `struct page`s are one array.
                 true => (folio as usize).wrapping_sub(map.start) / size_of::<bindings::page>(),
                 // SAFETY: By the safety requirements.
-                false => unsafe { ffi::rs_folio_pfn(folio) },
+                false => unsafe { ffi::folio_pfn(folio) },
             },
             pages: match flags & LARGE {
                 0 => 1,
                 // SAFETY: By the safety requirements.
-                _ => unsafe { ffi::rs_folio_nr_pages(folio) },
+                _ => unsafe { ffi::folio_nr_pages(folio) },
             },
             uptodate: flags & UPTODATE != 0,
             crowded: count > CROWDED,

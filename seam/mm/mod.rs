@@ -5,12 +5,16 @@
 //! C headers: [`include/linux/mm.h`](srctree/include/linux/mm.h),
 //! [`include/linux/vmalloc.h`](srctree/include/linux/vmalloc.h)
 
-pub(crate) mod fault;
-pub(crate) mod folio;
-pub(crate) mod pinned;
-pub(crate) mod runs;
-pub(crate) mod vmap;
+pub mod fault;
+pub mod folio;
+pub mod pinned;
+pub mod runs;
+pub mod vmap;
 
+use super::{
+    scatterlist::Scattered,
+    segments::PageRange, //
+};
 use runs::Runs;
 
 /// Memory that stays where it is.
@@ -21,7 +25,21 @@ use runs::Runs;
 /// may be shown to userspace and to devices, and is neither freed nor moved for as long as the
 /// implementing value lives; the answer never changes in that time. The `struct page`s of one run
 /// are contiguous.
-pub(crate) unsafe trait StableMemory: Send + Sync {
+pub unsafe trait StableMemory: Send + Sync {
     /// The memory as runs of physically contiguous pages, in order.
     fn runs(&self) -> Runs<'_>;
+}
+
+// SAFETY: The runs of a `StableMemory` are contiguous, have `struct page`s that are too, and never
+// change. Their pages are neither freed nor moved.
+unsafe impl<M: StableMemory> Scattered for M {
+    fn nr_pages(&self) -> usize {
+        self.runs().pages()
+    }
+
+    #[inline]
+    fn for_each_range(&self, mut f: impl FnMut(PageRange)) {
+        self.runs()
+            .for_each(|pfn, nr_pages| f(PageRange { pfn, nr_pages }));
+    }
 }

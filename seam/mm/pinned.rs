@@ -207,7 +207,7 @@ fn goes_on(frame: usize) -> bool {
         return true;
     }
     // SAFETY: Only looks up where they are.
-    let (before, page) = unsafe { (ffi::rs_pfn_to_page(frame - 1), ffi::rs_pfn_to_page(frame)) };
+    let (before, page) = unsafe { (ffi::pfn_to_page(frame - 1), ffi::pfn_to_page(frame)) };
 
     // They may lie in different allocations: this compares addresses.
     before.wrapping_add(1) == page
@@ -226,7 +226,13 @@ impl Drop for PinnedPages {
             // The first time `at` is where a run begins, then where a folio or a run does. May
             // sleep: pinned pages are released in process context only.
             at = unsafe {
-                ffi::rs_unpin_runs(runs.runs_at(at).as_ptr(), last, self.pages, at, until)
+                ffi::unpin_runs(
+                    runs.runs_at(at).as_ptr().cast(),
+                    core::ptr::from_ref(last).cast(),
+                    self.pages,
+                    at,
+                    until,
+                )
             };
             if at < self.pages {
                 task::cond_resched();

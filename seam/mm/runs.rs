@@ -14,7 +14,7 @@ use core::ops::Range;
 /// Where a run starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
-pub(crate) struct Run {
+pub struct Run {
     /// Offset in the buffer, in pages.
     pub(crate) page: usize,
     /// Page frame number.
@@ -29,7 +29,7 @@ const _: () = assert!(
 
 /// A stretch of contiguous pages: a run, or a piece of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Extent {
+pub struct Extent {
     /// Offset of the first page in the buffer, in pages.
     pub(crate) page: usize,
     /// Page frame number of the first page.
@@ -45,25 +45,25 @@ pub(crate) struct Extent {
 /// The first run starts at page 0, the starts are strictly ascending and less than `pages`; with
 /// `pages` 0 there are no runs.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Runs<'a> {
+pub struct Runs<'a> {
     runs: &'a [Run],
     pages: usize,
 }
 
 impl<'a> Runs<'a> {
     /// Looks at `runs`, which must obey the type invariants, as a buffer of `pages` pages.
-    pub(crate) fn new(runs: &'a [Run], pages: usize) -> Self {
+    pub fn new(runs: &'a [Run], pages: usize) -> Self {
         Self { runs, pages }
     }
 
     /// Returns the length of the buffer in pages.
-    pub(crate) fn pages(&self) -> usize {
+    pub fn pages(&self) -> usize {
         self.pages
     }
 
     /// Returns the frame number with which a page, put behind the buffer, would go on where the last
     /// run ends.
-    pub(crate) fn next_frame(&self) -> Option<usize> {
+    pub fn next_frame(&self) -> Option<usize> {
         self.runs
             .last()
             .map(|last| last.frame + (self.pages - last.page))
@@ -72,7 +72,7 @@ impl<'a> Runs<'a> {
     /// Returns the extents that make up the pages `range` of the buffer, in order.
     ///
     /// What lies past the end of the buffer is left out.
-    pub(crate) fn extents(&self, range: Range<usize>) -> Extents<'a> {
+    pub fn extents(&self, range: Range<usize>) -> Extents<'a> {
         Extents {
             runs: self.runs_at(range.start),
             pages: self.pages,
@@ -82,7 +82,7 @@ impl<'a> Runs<'a> {
     }
 
     /// Returns the runs from the one that holds page `page` of the buffer on.
-    pub(crate) fn runs_at(&self, page: usize) -> &'a [Run] {
+    pub fn runs_at(&self, page: usize) -> &'a [Run] {
         let behind = self.runs.partition_point(|run| run.page <= page);
 
         &self.runs[behind.saturating_sub(1)..]
@@ -91,7 +91,7 @@ impl<'a> Runs<'a> {
     /// Passes on each run by its first frame and its length in pages: what [`iter`](Self::iter) does, in
     /// half the instructions.
     #[inline]
-    pub(crate) fn for_each(&self, mut take: impl FnMut(usize, usize)) {
+    pub fn for_each(&self, mut take: impl FnMut(usize, usize)) {
         for pair in self.runs.windows(2) {
             if let [run, next] = pair {
                 // Ascending, by the type invariants.
@@ -104,13 +104,13 @@ impl<'a> Runs<'a> {
     }
 
     /// Returns all extents: one a run.
-    pub(crate) fn iter(&self) -> Extents<'a> {
+    pub fn iter(&self) -> Extents<'a> {
         self.extents(0..self.pages)
     }
 }
 
 /// Iterator over the [`Extent`]s of a range; see [`Runs::extents`].
-pub(crate) struct Extents<'a> {
+pub struct Extents<'a> {
     /// From the run that holds `at` on.
     runs: &'a [Run],
     /// Length of the buffer.
@@ -139,61 +139,6 @@ impl Iterator for Extents<'_> {
         self.at += extent.pages;
         self.runs = rest;
         Some(extent)
-    }
-}
-
-/// What a device can take as one segment of a scatter list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SegmentLimits {
-    /// Most pages of a segment, not 0.
-    pub(crate) max_pages: usize,
-    /// A power of two: no segment crosses a frame number that is a multiple of it.
-    pub(crate) boundary_pages: usize,
-}
-
-impl Extent {
-    /// Tells whether the extent is within `limits` as it is.
-    #[inline]
-    pub(crate) fn is_segment(self, limits: SegmentLimits) -> bool {
-        let last = self.frame + (self.pages - 1);
-
-        self.pages <= limits.max_pages && (self.frame ^ last) < limits.boundary_pages
-    }
-
-    /// Cuts the extent into segments within `limits`.
-    #[inline]
-    pub(crate) fn segments(self, limits: SegmentLimits) -> Segments {
-        Segments { rest: self, limits }
-    }
-}
-
-/// Iterator over the segments of an [`Extent`]; see [`Extent::segments`].
-pub(crate) struct Segments {
-    rest: Extent,
-    limits: SegmentLimits,
-}
-
-impl Iterator for Segments {
-    type Item = Extent;
-
-    #[inline]
-    fn next(&mut self) -> Option<Extent> {
-        let rest = &mut self.rest;
-        if rest.pages == 0 {
-            return None;
-        }
-
-        let boundary = self.limits.boundary_pages;
-        let to_boundary = boundary - (rest.frame & (boundary - 1));
-        let segment = Extent {
-            pages: rest.pages.min(self.limits.max_pages).min(to_boundary),
-            ..*rest
-        };
-
-        rest.page += segment.pages;
-        rest.frame += segment.pages;
-        rest.pages -= segment.pages;
-        Some(segment)
     }
 }
 
@@ -312,53 +257,5 @@ mod tests {
 
         assert_eq!(Runs::new(&runs, pages).next_frame(), Some(24));
         assert_eq!(Runs::new(&[], 0).next_frame(), None);
-    }
-
-    #[test]
-    fn segments_keep_to_the_largest_size() {
-        let limits = SegmentLimits {
-            max_pages: 16,
-            boundary_pages: 1 << 40,
-        };
-
-        let segments: Vec<_> = extent(3, 100, 40).segments(limits).collect();
-        assert_eq!(
-            segments,
-            [extent(3, 100, 16), extent(19, 116, 16), extent(35, 132, 8)]
-        );
-    }
-
-    #[test]
-    fn segments_never_cross_a_boundary() {
-        let limits = SegmentLimits {
-            max_pages: 6,
-            boundary_pages: 8,
-        };
-
-        for frame in 0..20 {
-            let mut next = extent(0, frame, 0);
-            for segment in extent(0, frame, 50).segments(limits) {
-                assert_eq!(
-                    (segment.page, segment.frame),
-                    (next.page + next.pages, next.frame + next.pages)
-                );
-                assert!(segment.pages >= 1 && segment.pages <= 6);
-                assert!(segment.is_segment(limits));
-                assert_eq!(
-                    segment.frame / 8,
-                    (segment.frame + segment.pages - 1) / 8,
-                    "{segment:?}"
-                );
-                next = segment;
-            }
-            assert_eq!(next.page + next.pages, 50);
-            for pages in 1..12 {
-                let extent = extent(0, frame, pages);
-                assert_eq!(
-                    extent.is_segment(limits),
-                    extent.segments(limits).count() == 1
-                );
-            }
-        }
     }
 }

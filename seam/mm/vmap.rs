@@ -32,16 +32,16 @@ enum Kind {
 ///
 /// `address` is the start of a mapping of the whole of a [`StableMemory`] that is borrowed for
 /// `'a`; it was made in the way that `kind` says.
-pub(crate) struct KernelMapping<'a> {
+pub(crate) struct Vmap<'a> {
     address: NonNull<c_void>,
     kind: Kind,
     _memory: PhantomData<&'a ()>,
 }
 
 // SAFETY: A kernel mapping belongs to no task.
-unsafe impl Send for KernelMapping<'_> {}
+unsafe impl Send for Vmap<'_> {}
 
-impl<'a> KernelMapping<'a> {
+impl<'a> Vmap<'a> {
     /// Maps all of `memory`.
     ///
     /// One run of directly mapped memory needs no new mapping. May sleep; fails with [`ENOMEM`].
@@ -59,19 +59,19 @@ impl<'a> KernelMapping<'a> {
         })
     }
 
-    /// Returns where the mapping starts.
-    pub(crate) fn address(&self) -> NonNull<c_void> {
-        self.address
-    }
+    /// Returns the start of the mapping, and the function that undoes it.
+    ///
+    /// The mapping stays until that function is called; it must be before the memory goes.
+    #[expect(clippy::type_complexity)]
+    pub(crate) fn into_raw_parts(
+        self,
+    ) -> (NonNull<c_void>, Option<unsafe fn(NonNull<c_void>, usize)>) {
+        let this = core::mem::ManuallyDrop::new(self);
 
-    /// Forgets how long the memory is borrowed.
-    ///
-    /// # Safety
-    ///
-    /// The result must be dropped before the memory is.
-    pub(crate) unsafe fn erase(self) -> KernelMapping<'static> {
-        // SAFETY: The types differ in nothing but a lifetime.
-        unsafe { core::mem::transmute::<KernelMapping<'a>, KernelMapping<'static>>(self) }
+        match this.kind {
+            Kind::Direct => (this.address, None),
+            Kind::Vmap => (this.address, Some(vunmap)),
+        }
     }
 
     fn direct<M: StableMemory>(memory: &M) -> Option<NonNull<c_void>> {
@@ -85,8 +85,8 @@ impl<'a> KernelMapping<'a> {
         // contiguous in the direct mapping if its last page is still part of that.
         let (first, last) = unsafe {
             (
-                ffi::rs_lowmem_page_address(ffi::rs_pfn_to_page(extent.frame)),
-                ffi::rs_lowmem_page_address(ffi::rs_pfn_to_page(extent.frame + extent.pages - 1)),
+                ffi::lowmem_page_address(ffi::pfn_to_page(extent.frame)),
+                ffi::lowmem_page_address(ffi::pfn_to_page(extent.frame + extent.pages - 1)),
             )
         };
         NonNull::new(first).filter(|_| !last.is_null())
@@ -120,17 +120,27 @@ impl<'a> KernelMapping<'a> {
 
         // SAFETY: `pages` holds `count` valid pages: frames of a `StableMemory` have them, side by side
         // in an extent. `vmap()` does not keep the array.
-        NonNull::new(unsafe { ffi::rs_vmap(pages.as_mut_ptr(), count) }).ok_or(ENOMEM)
+        NonNull::new(unsafe { ffi::vmap(pages.as_mut_ptr(), count) }).ok_or(ENOMEM)
     }
 }
 
-impl Drop for KernelMapping<'_> {
+/// Undoes a mapping of `vmap()`.
+///
+/// # Safety
+///
+/// `address` must come from `vmap()` and not be used any more.
+unsafe fn vunmap(address: NonNull<c_void>, _size: usize) {
+    // SAFETY: By the safety requirements.
+    unsafe { ffi::vunmap(address.as_ptr()) };
+}
+
+impl Drop for Vmap<'_> {
     fn drop(&mut self) {
         match self.kind {
             Kind::Direct => {}
             // SAFETY: By the type invariants the address came from `vmap()`, and this is the end of
             // the value that owned it.
-            Kind::Vmap => unsafe { ffi::rs_vunmap(self.address.as_ptr()) },
+            Kind::Vmap => unsafe { vunmap(self.address, 0) },
         }
     }
 }

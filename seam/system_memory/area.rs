@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Mappings of userspace.
+//! Userspace mappings.
 
-use super::{
-    buffer::DmaBuf,
-    exporter::Exporter, //
+use super::memory::{
+    Policy,
+    SystemMemory, //
 };
 use crate::{
     ffi,
-    seam::mm::fault::{
-        self,
-        Access,
-        Fault, //
+    seam::{
+        dma_buf::Exported,
+        mm::fault::{
+            self,
+            Access,
+            Fault, //
+        }, //
     },
 };
 use core::{
@@ -22,54 +25,49 @@ use kernel::{
     bindings,
     mm::virt::{
         flags,
+        VmaNew,
         VmaRef, //
     },
     prelude::*, //
 };
 
-/// The `mmap` operation of a dma-buf of `T`.
+/// Shows the memory of `buffer` in the area `vma`.
 ///
-/// The area gets a pointer to the dma-buf. It holds a reference to the file of the dma-buf, so that
-/// pointer is good for as long as the area lives, whatever is split off, moved or inherited.
+/// The area gets a pointer to the dma-buf. It holds a reference to the file of the dma-buf, so the
+/// pointer is valid as long as the area lives, after a split, a move or a fork as well.
 ///
-/// # Safety
-///
-/// `dmabuf` must be a dma-buf of `T` and `vma` an area that is being set up for its file, with an
-/// offset and a size within the dma-buf.
-pub(super) unsafe extern "C" fn mmap<T: Exporter>(
-    dmabuf: *mut bindings::dma_buf,
-    vma: *mut bindings::vm_area_struct,
-) -> c_int {
-    // SAFETY: The area is valid and ours to look at.
-    if unsafe { VmaRef::from_raw(vma) }.flags() & (flags::SHARED | flags::MAYSHARE) == 0 {
-        return EINVAL.to_errno();
+/// Fails with [`EINVAL`] for a private mapping.
+pub(super) fn mmap<P: Policy>(buffer: &Exported<SystemMemory<P>>, vma: &VmaNew) -> Result {
+    if vma.flags() & (flags::SHARED | flags::MAYSHARE) == 0 {
+        return Err(EINVAL);
     }
 
-    // SAFETY: The area is being set up, so nobody else looks at it.
+    let vma = vma.as_ptr();
+    // SAFETY: The area is being set up, so no other task accesses it.
     unsafe {
-        (*vma).vm_ops = VmaVTable::<T>::build();
-        (*vma).vm_private_data = dmabuf.cast();
+        (*vma).vm_ops = AreaVTable::<P>::build();
+        (*vma).vm_private_data = buffer.as_raw().cast();
     }
-    // SAFETY: As above. It is not a private area, so it may be a `VM_PFNMAP` one.
-    unsafe { ffi::rs_vm_flags_set(vma, flags::PFNMAP | flags::DONTEXPAND | flags::DONTDUMP) };
-    0
+    // SAFETY: The area is being set up. It is not private, so it may be a `VM_PFNMAP` one.
+    unsafe { ffi::vm_flags_set(vma, flags::PFNMAP | flags::DONTEXPAND | flags::DONTDUMP) };
+    Ok(())
 }
 
-/// The `struct vm_operations_struct` of a mapping of a dma-buf of `T`.
-struct VmaVTable<T: Exporter>(PhantomData<T>);
+/// The `struct vm_operations_struct` of a mapping of a buffer with the policy `P`.
+struct AreaVTable<P: Policy>(PhantomData<P>);
 
-impl<T: Exporter> VmaVTable<T> {
+impl<P: Policy> AreaVTable<P> {
     /// # Safety
     ///
-    /// `vmf` must be valid and its area set up by [`mmap`] for the same `T`.
+    /// `vmf` must be valid and its area set up by [`mmap`] for the same `P`.
     unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
         // SAFETY: By the safety requirements.
-        let buffer = unsafe { Self::buffer(vmf) };
+        let memory = unsafe { Self::memory(vmf) };
         // SAFETY: `mmap` made it a shared `VM_PFNMAP` area; its offset is one within the memory,
         // and it keeps the dma-buf, which owns the memory, alive.
-        let fault = unsafe { Fault::from_raw(vmf, buffer.memory(), buffer.entry_sizes()) };
+        let fault = unsafe { Fault::from_raw(vmf, &memory.memory, &memory.entry_sizes) };
 
-        match T::fault(buffer, &fault) {
+        match memory.policy.fault(&fault) {
             Ok(()) => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
             Err(error) => error.into_vm_fault(),
         }
@@ -89,9 +87,9 @@ impl<T: Exporter> VmaVTable<T> {
             return fault::FaultError::FALLBACK.into_vm_fault();
         }
         // SAFETY: By the safety requirements.
-        let buffer = unsafe { Self::buffer(vmf) };
+        let memory = unsafe { Self::memory(vmf) };
         // SAFETY: As in `fault`.
-        let fault = unsafe { Fault::from_raw(vmf, buffer.memory(), buffer.entry_sizes()) };
+        let fault = unsafe { Fault::from_raw(vmf, &memory.memory, &memory.entry_sizes) };
 
         match fault.insert_huge() {
             Ok(()) => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
@@ -99,19 +97,33 @@ impl<T: Exporter> VmaVTable<T> {
         }
     }
 
-    /// Returns the dma-buf that is mapped where `vmf` is.
+    /// Returns the memory that the area of `vmf` shows.
     ///
     /// # Safety
     ///
     /// As for [`Self::fault`].
-    unsafe fn buffer<'a>(vmf: *mut bindings::vm_fault) -> &'a DmaBuf<T> {
-        // SAFETY: By the safety requirements; the area keeps the dma-buf alive.
-        unsafe { DmaBuf::from_raw((*(*vmf).__bindgen_anon_1.vma).vm_private_data.cast()) }
+    unsafe fn memory<'a>(vmf: *mut bindings::vm_fault) -> &'a SystemMemory<P> {
+        // SAFETY: By the safety requirements, the fault and its area are valid.
+        unsafe { Self::memory_of((*vmf).__bindgen_anon_1.vma) }
+    }
+
+    /// Returns the memory that `vma` shows.
+    ///
+    /// # Safety
+    ///
+    /// `vma` must be an area set up by [`mmap`] for the same `P`, which must outlive `'a`.
+    unsafe fn memory_of<'a>(vma: *mut bindings::vm_area_struct) -> &'a SystemMemory<P> {
+        // SAFETY: `mmap()` has stored a pointer to a dma-buf of this type, which the area keeps
+        // alive by its file.
+        let buffer: &Exported<SystemMemory<P>> =
+            unsafe { Exported::from_raw((*vma).vm_private_data.cast()) };
+
+        buffer.data()
     }
 
     /// # Safety
     ///
-    /// `vma` must be an area set up by [`mmap`] for the same `T`, locked, with `address` in it, and
+    /// `vma` must be an area set up by [`mmap`] for the same `P`, locked, with `address` in it, and
     /// `buf` valid for reading or writing `len` bytes, as `write` says.
     unsafe extern "C" fn access(
         vma: *mut bindings::vm_area_struct,
@@ -120,8 +132,8 @@ impl<T: Exporter> VmaVTable<T> {
         len: c_int,
         write: c_int,
     ) -> c_int {
-        // SAFETY: The area keeps the dma-buf alive.
-        let buffer = unsafe { DmaBuf::<T>::from_raw((*vma).vm_private_data.cast()) };
+        // SAFETY: By the safety requirements, `mmap()` has set up the area for this `P`.
+        let memory = unsafe { Self::memory_of(vma) };
         // SAFETY: The area is valid and locked.
         let vma = unsafe { VmaRef::from_raw(vma) };
         let Ok(len) = usize::try_from(len) else {
@@ -136,7 +148,7 @@ impl<T: Exporter> VmaVTable<T> {
             Access::Read(unsafe { slice::from_raw_parts_mut(buf.cast(), len) })
         };
         // SAFETY: The area shows the memory of the dma-buf, and `address` lies in it.
-        match unsafe { fault::access(vma, buffer.memory(), address, access) } {
+        match unsafe { fault::access(vma, &memory.memory, address, access) } {
             // CAST: No more than `len`, which was an `int`.
             Ok(bytes) => bytes as c_int,
             Err(error) => error.to_errno(),

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The memory of a dma-buf mapped for an attached device.
+
+use super::{
+    coherence::Coherence,
+    streaming::{
+        self,
+        Streaming, //
+    },
+    sync_users::SyncUsers,
+    writer::Writer, //
+};
+use crate::seam::{
+    dma,
+    dma_buf::DeviceTable,
+    mm::StableMemory,
+    scatterlist::{
+        Scattered,
+        SgTable, //
+    }, //
+};
+use kernel::{
+    bindings,
+    device::Device,
+    dma::DataDirection,
+    prelude::*,
+    sync::{
+        Arc,
+        Mutex, //
+    },
+};
+
+/// The memory of a dma-buf, mapped for one device.
+///
+/// A device that loses its driver takes the mapping along: it is not synced any more from the
+/// beginning of the unbinding, and unmapped at its end.
+pub struct SystemMapping<'a> {
+    coherence: &'a Mutex<Coherence>,
+    sync_users: &'a SyncUsers,
+    writer: Writer,
+    /// The importer's table, which it may change.
+    table: SgTable,
+    /// Absent if unmapping has no effect.
+    streaming: Option<Arc<Streaming>>,
+    needs_sync: bool,
+    size: usize,
+}
+
+impl<'a> SystemMapping<'a> {
+    /// Maps `memory` for `device`, in segments that the device can take.
+    ///
+    /// Fails with [`EINVAL`] for a device that cannot take a page as a segment, with [`EBUSY`] if
+    /// the device and another one write and one of them does so through a bounce buffer, with
+    /// [`ENOMEM`], and as `dma_map_sgtable()` does: with [`EIO`] if the device cannot reach the
+    /// memory and there is no room to bounce it.
+    ///
+    /// # Safety
+    ///
+    /// `device` must be ready for DMA until the value is dropped, or be watched by
+    /// [`WatchedDevice`](super::attachment::WatchedDevice) for the same `coherence`. `memory` must
+    /// outlive `coherence`.
+    pub(super) unsafe fn new<M: StableMemory>(
+        memory: &'a M,
+        coherence: &'a Mutex<Coherence>,
+        sync_users: &'a SyncUsers,
+        device: &Device,
+        direction: DataDirection,
+    ) -> Result<Self> {
+        let table = SgTable::new(memory, dma::segment_limits(device)?)?;
+        let size = memory.nr_pages() << kernel::page::PAGE_SHIFT;
+        let user = sync_users.get();
+
+        let mut guard = coherence.lock();
+        // Data that other devices have written becomes visible to this one as well.
+        guard.fetch();
+        // SAFETY: By the safety requirements. The list in `coherence` and the value itself, which
+        // borrows from the memory, are the owners of the mapping.
+        let mapping = unsafe { streaming::map(table, device, direction)? };
+        let needs_sync = mapping.needs_sync();
+        let writer = Writer::new(&mapping, direction);
+        if let Err(error) = guard.add_writer(writer) {
+            drop(mapping.unmap_without_sync());
+            return Err(error);
+        }
+
+        let (table, streaming) = if mapping.needs_unmap() {
+            let copy = mapping.table().try_clone();
+            match copy.and_then(|table| Ok((table, Streaming::new(mapping, writer)?))) {
+                Ok((table, streaming)) => (table, Some(guard.add(streaming))),
+                Err(error) => {
+                    guard.remove_writer(writer);
+                    return Err(error);
+                }
+            }
+        } else {
+            (mapping.abandon(), None)
+        };
+        drop(guard);
+
+        if needs_sync {
+            user.keep();
+        }
+        Ok(Self {
+            coherence,
+            sync_users,
+            writer,
+            table,
+            streaming,
+            needs_sync,
+            size,
+        })
+    }
+}
+
+// SAFETY: The table describes all of the memory, mapped for the device. The importer may change the
+// entries: they are not used again.
+unsafe impl DeviceTable for SystemMapping<'_> {
+    fn table(&self) -> bindings::sg_table {
+        self.table.header()
+    }
+
+    fn size(&self) -> usize {
+        self.size
+    }
+}
+
+impl Drop for SystemMapping<'_> {
+    fn drop(&mut self) {
+        let mut coherence = self.coherence.lock();
+
+        match &self.streaming {
+            // SAFETY: `add()` of this `coherence` has returned it.
+            Some(streaming) => unsafe { coherence.remove(streaming) },
+            None => coherence.remove_writer(self.writer),
+        }
+        drop(coherence);
+        // Unmapping is a barrier: until here, an end of CPU access waits for the lock.
+        if self.needs_sync {
+            self.sync_users.put();
+        }
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory of the system, and the driver's policy about it.
+
+use super::{
+    coherence::Coherence,
+    sync_users::SyncUsers, //
+};
+use crate::seam::{
+    dma::VirtualDevice,
+    mm::{
+        fault::{
+            EntrySizes,
+            Fault,
+            FaultError, //
+        },
+        StableMemory, //
+    },
+    rwsem::new_rwsem, //
+};
+use kernel::{
+    new_mutex,
+    page::PAGE_SHIFT,
+    prelude::*,
+    sync::Mutex, //
+};
+
+/// The driver's part of a dma-buf of system memory.
+pub trait Policy: Sized + Send + Sync + 'static {
+    /// Name of the exporter, shown in fdinfo and debugfs.
+    const NAME: &'static CStr;
+
+    /// The memory.
+    type Memory: StableMemory + 'static;
+
+    /// Serves a page fault in a userspace mapping, by [`Fault::insert`].
+    ///
+    /// The mapping is shared and not larger than the memory.
+    fn fault(&self, fault: &Fault<'_, Self::Memory>) -> Result<(), FaultError>;
+}
+
+/// Memory of the system, exported with the policy `P`.
+#[pin_data]
+pub struct SystemMemory<P: Policy> {
+    // Holds mappings of `memory`: dropped first.
+    #[pin]
+    pub(super) coherence: Mutex<Coherence>,
+    #[pin]
+    pub(super) entry_sizes: EntrySizes,
+    pub(super) sync_users: SyncUsers,
+    /// The device that the exporter maps the memory for on its own account.
+    pub(super) own_device: Option<VirtualDevice>,
+    pub(super) policy: P,
+    pub(super) memory: P::Memory,
+    /// In bytes.
+    pub(super) size: usize,
+}
+
+impl<P: Policy> SystemMemory<P> {
+    /// Wraps `memory` for [`DmaBuf::export`](crate::seam::dma_buf::DmaBuf::export).
+    ///
+    /// With `own_device`, the memory is mapped for that device from the first CPU access on, to
+    /// have the CPU write its caches back for observers that attach no device.
+    ///
+    /// Fails with [`EOVERFLOW`] for memory of more bytes than a `usize` holds.
+    pub fn new(
+        policy: P,
+        memory: P::Memory,
+        own_device: Option<VirtualDevice>,
+    ) -> impl PinInit<Self, Error> {
+        let size = memory.runs().pages().checked_mul(1 << PAGE_SHIFT);
+
+        try_pin_init!(Self {
+            size: size.ok_or(EOVERFLOW)?,
+            coherence <- new_mutex!(Coherence::new(), "system_memory_coherence"),
+            entry_sizes <- new_rwsem!(c"system_memory_entry_sizes"),
+            sync_users: SyncUsers::new(),
+            own_device,
+            policy,
+            memory,
+        }? Error)
+    }
+}
