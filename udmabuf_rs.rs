@@ -11,6 +11,8 @@
 pub mod ffi;
 pub mod seam;
 #[forbid(unsafe_code)]
+mod uapi;
+#[forbid(unsafe_code)]
 mod udmabuf;
 
 use kernel::{

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The floor: C functions that `bindings` lacks, and the layouts of the ioctls.
+//! The floor: C functions that `bindings` lacks.
 //!
-//! C headers: `ffi/shim.h`, `uapi/linux/udmabuf.h`.
+//! C header: `ffi/shim.h`.
 //!
 //! Only the seam calls what is declared here; in the kernel tree these would be
 //! `rust/helpers/*.c`. Each function is the inline function of the same name without `rs_`.
-
-pub(crate) mod uapi;
 
 use kernel::{
     bindings::{

@@ -11,12 +11,12 @@ use super::{
     },
 };
 use crate::{
-    ffi::uapi,
     seam::{
         dma::VirtualDevice,
         dma_buf::DmaBuf,
         misc, //
     },
+    uapi, //
 };
 use kernel::{
     fs::{

@@ -3,7 +3,6 @@
 //! What userspace asks for, checked once, here.
 
 use crate::{
-    ffi::uapi,
     seam::{
         memfd::{
             Memfd,
@@ -12,12 +11,12 @@ use crate::{
         },
         one_or_many::OneOrMany, //
     },
+    uapi, //
 };
 use core::ops::Range;
 use kernel::{
     page::PAGE_SIZE,
     prelude::*,
-    transmute::FromBytes,
     uaccess::{
         UserPtr,
         UserSlice, //
@@ -132,9 +131,7 @@ pub(super) struct Request {
 impl Request {
     /// Reads the argument of `UDMABUF_CREATE`.
     pub(super) fn single(argument: UserPtr) -> Result<Self, CreateError> {
-        let create = UserSlice::new(argument, size_of::<uapi::Create>())
-            .reader()
-            .read::<uapi::Create>()?;
+        let create: uapi::Create = read(argument)?;
         let item = uapi::CreateItem {
             memfd: create.memfd,
             pad: 0,
@@ -148,9 +145,7 @@ impl Request {
     /// Reads the argument of `UDMABUF_CREATE_LIST`, each byte of it once.
     pub(super) fn list(argument: UserPtr) -> Result<Self, CreateError> {
         let limits = Limits::current();
-        let head = UserSlice::new(argument, size_of::<uapi::CreateList>())
-            .reader()
-            .read::<uapi::CreateList>()?;
+        let head: uapi::CreateList = read(argument)?;
         if head.count > limits.items {
             return Err(CreateError::TooManyItems);
         }
@@ -164,7 +159,7 @@ impl Request {
         .read_all(&mut bytes, GFP_KERNEL_ACCOUNT | __GFP_NOWARN)?;
         let items = bytes
             .chunks_exact(size_of::<uapi::CreateItem>())
-            .filter_map(uapi::CreateItem::from_bytes_copy);
+            .filter_map(|item| uapi::CreateItem::read_from_bytes(item).ok());
 
         Self::new(head.flags, count, items, limits)
     }
@@ -245,6 +240,16 @@ impl Request {
             .iter()
             .map(|source| (&source.memfd, &ranges[source.ranges.clone()]))
     }
+}
+
+/// Reads a `T` at `argument`. Fails with [`EFAULT`].
+fn read<T: FromBytes + IntoBytes>(argument: UserPtr) -> Result<T> {
+    let mut value = T::new_zeroed();
+
+    UserSlice::new(argument, size_of::<T>())
+        .reader()
+        .read_slice(value.as_mut_bytes())?;
+    Ok(value)
 }
 
 /// Looks up the memory file `fd` and checks that it may be put into a buffer.

@@ -2,7 +2,7 @@
 
 //! The layouts of `uapi/linux/udmabuf.h`, as userspace passes them.
 //!
-//! Plain bytes: nothing in here has been checked. `ffi/uapi.c` holds the C header to the numbers
+//! Plain bytes: nothing in here has been checked. `uapi/check.c` holds the C header to the numbers
 //! asserted at the end of this file.
 
 use core::mem::{
@@ -11,7 +11,7 @@ use core::mem::{
 };
 use kernel::{
     ioctl::_IOW,
-    transmute::FromBytes, //
+    prelude::*, //
 };
 
 /// `UDMABUF_FLAGS_CLOEXEC`: the new descriptor is closed on exec.
@@ -19,7 +19,7 @@ pub(crate) const FLAGS_CLOEXEC: u32 = 0x01;
 
 /// `struct udmabuf_create`: the argument of [`UDMABUF_CREATE`].
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, FromBytes, IntoBytes)]
 pub(crate) struct Create {
     pub(crate) memfd: u32,
     pub(crate) flags: u32,
@@ -29,7 +29,7 @@ pub(crate) struct Create {
 
 /// `struct udmabuf_create_item`: one range of [`UDMABUF_CREATE_LIST`].
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, FromBytes, IntoBytes)]
 pub(crate) struct CreateItem {
     pub(crate) memfd: u32,
     pub(crate) pad: u32,
@@ -39,18 +39,11 @@ pub(crate) struct CreateItem {
 
 /// `struct udmabuf_create_list` without the items that follow it in memory.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, FromBytes, IntoBytes)]
 pub(crate) struct CreateList {
     pub(crate) flags: u32,
     pub(crate) count: u32,
 }
-
-// SAFETY: Integers without padding between or after them; every bit pattern is a value.
-unsafe impl FromBytes for Create {}
-// SAFETY: As above.
-unsafe impl FromBytes for CreateItem {}
-// SAFETY: As above.
-unsafe impl FromBytes for CreateList {}
 
 /// Makes a buffer of one range; takes [`Create`].
 pub(crate) const UDMABUF_CREATE: u32 = _IOW::<Create>('u' as u32, 0x42);

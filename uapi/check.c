@@ -2,8 +2,8 @@
 /*
  * The contract, checked while building. Three parties must agree: the kernel's
  * <linux/udmabuf.h>, this project's uapi/linux/udmabuf.h and the structs of
- * ffi/uapi.rs. This file holds the first two to each other and to the numbers
- * below; ffi/uapi.rs holds itself to the same numbers.
+ * uapi/mod.rs. This file holds the first two to each other and to the numbers
+ * below; uapi/mod.rs holds itself to the same numbers.
  */
 #include <linux/build_bug.h>
 #include <linux/stddef.h>
@@ -23,7 +23,7 @@ enum {
 #define udmabuf_create ours_create
 #define udmabuf_create_item ours_create_item
 #define udmabuf_create_list ours_create_list
-#include "../uapi/linux/udmabuf.h"
+#include "linux/udmabuf.h"
 #undef udmabuf_create
 #undef udmabuf_create_item
 #undef udmabuf_create_list

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory of a [`VVec`] that the CPU and devices share.
+//!
+//! C header: [`include/linux/vmalloc.h`](srctree/include/linux/vmalloc.h)
+
+use crate::{
+    ffi,
+    seam::{
+        scatterlist::Scattered,
+        segments::PageRange, //
+    },
+};
+use core::{
+    ptr::NonNull,
+    sync::atomic::AtomicU8, //
+};
+use kernel::{
+    mm::virt::VmaNew,
+    page::{
+        AsPageIter,
+        BorrowedPage,
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
+    prelude::*,
+};
+
+/// Pages of a [`VVec`]. They stay where they are until the value is dropped.
+///
+/// # Invariants
+///
+/// `ranges` are the pages of `bytes`, in order, of which all are written.
+pub struct SharedVVec {
+    bytes: VVec<AtomicU8>,
+    ranges: KVec<PageRange>,
+}
+
+impl SharedVVec {
+    /// Allocates `nr_pages` pages of zeroes. Fails with [`ENOMEM`].
+    pub fn zeroed(nr_pages: usize) -> Result<Self> {
+        let size = nr_pages.checked_mul(PAGE_SIZE).ok_or(ENOMEM)?;
+        let mut bytes = VVec::with_capacity(size, GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN)?;
+        // SAFETY: The memory is zeroed, which is a value of `AtomicU8`.
+        unsafe { bytes.inc_len(size) };
+
+        let mut ranges = KVec::<PageRange>::new();
+        for page in bytes.page_iter() {
+            // SAFETY: The page is valid.
+            let pfn = unsafe { ffi::page_to_pfn(page.as_ptr()) };
+            ranges.push(PageRange { pfn, nr_pages: 1 }, GFP_KERNEL_ACCOUNT)?;
+        }
+        // INVARIANT: The vector is not changed from here on.
+        Ok(Self { bytes, ranges })
+    }
+
+    /// Returns the bytes.
+    pub fn bytes(&self) -> &[AtomicU8] {
+        &self.bytes
+    }
+
+    /// Shows the pages in the area `vma`, from its offset on.
+    ///
+    /// The area gets references of its own to the pages. Fails with [`EINVAL`] for an area that
+    /// reaches past the end, and with [`ENOMEM`].
+    pub fn insert_into(&self, vma: &VmaNew) -> Result {
+        // SAFETY: The area is being set up, so its offset does not change.
+        let first = unsafe { (*vma.as_ptr()).vm_pgoff };
+        let nr_pages = (vma.end() - vma.start()) >> PAGE_SHIFT;
+        let end = first.checked_add(nr_pages).ok_or(EINVAL)?;
+        let ranges = self.ranges.get(first..end).ok_or(EINVAL)?;
+
+        let area = vma.set_mixedmap();
+        for (at, range) in ranges.iter().enumerate() {
+            // SAFETY: Looks up where the `struct page` is.
+            let page = NonNull::new(unsafe { ffi::pfn_to_page(range.pfn) }).ok_or(EINVAL)?;
+            // SAFETY: By the type invariants, this is a page of the vector, which is borrowed.
+            let page = unsafe { BorrowedPage::from_raw(page) };
+
+            area.vm_insert_page(vma.start() + (at << PAGE_SHIFT), &page)?;
+        }
+        Ok(())
+    }
+}
+
+// SAFETY: By the type invariants, `ranges` are the pages of the vector, each with a `struct page`.
+// They are neither freed nor moved, since no method changes the vector.
+unsafe impl Scattered for SharedVVec {
+    fn nr_pages(&self) -> usize {
+        self.ranges.len()
+    }
+
+    fn for_each_range(&self, f: impl FnMut(PageRange)) {
+        self.ranges.iter().copied().for_each(f);
+    }
+}
