@@ -21,6 +21,12 @@ VM = CHECKOUT / "tools" / "vm"
 HARNESS = Path("tools/testing/selftests")
 # The module that stands for a device.
 IMPORTER = "udmabuf_importer.ko"
+# The modules that tests load, and where their sources are.
+MODULES = {
+    IMPORTER: SELFTESTS / "importer",
+    "rust_dma_buf_importer.ko": CHECKOUT / "samples",
+    "rust_dma_buf_exporter.ko": CHECKOUT / "samples",
+}
 
 
 class BuildError(Exception):
@@ -71,9 +77,10 @@ def programs(kernel="stock"):
 
 
 @functools.lru_cache(maxsize=None)
-def importer(kernel="stock"):
-    """Build the module that stands for a device; returns its path."""
-    return Path(output_of([VM / "module", "--kernel", kernel, SELFTESTS / "importer"]))
+def module(name, kernel="stock"):
+    """Build a module of MODULES, and others beside it; returns its path."""
+    built = output_of([VM / "module", "--kernel", kernel, MODULES[name]]).splitlines()
+    return next(path for path in map(Path, built) if path.name == name)
 
 
 def _make_all(folder, source, cross):

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from . import build, ktap, stall
-from .build import IMPORTER, VM
+from .build import VM
 from .plan import KUNIT
 
 MARK = re.compile(r"^@@check (begin|end) (\S+)(?: (\d+))?$")
@@ -100,8 +100,9 @@ def _command(boot, file, log):
     for subject in boot.subjects:
         if (programs / subject).exists():
             add.append(f"--add={programs / subject}=/check/{subject}")
-    if any(IMPORTER in step for step in boot.steps):
-        add.append(f"--add={build.importer(boot.kernel)}=/check/{IMPORTER}")
+    for name in build.MODULES:
+        if any(name in step for step in boot.steps):
+            add.append(f"--add={build.module(name, boot.kernel)}=/check/{name}")
     limit = 120 + boot.limit * len(boot.subjects)
     # Without --log it is kept where people find it.
     kept = [f"--log={log}"] if boot.report else []

@@ -12,6 +12,7 @@ RESERVE_2_GIB = "echo 1024 > /proc/sys/vm/nr_hugepages"
 KEEP_128_MIB = "echo 64 > /proc/sys/vm/nr_hugepages"
 # Without it a whole subject would be skipped, and nobody would call that a failure.
 LOAD_IMPORTER = "insmod /check/udmabuf_importer.ko || exit 1"
+LOAD_SAMPLES = "insmod /check/rust_dma_buf_exporter.ko && insmod /check/rust_dma_buf_importer.ko || exit 1"
 SWAP_ON = ("echo 256M > /sys/block/zram0/disksize && mkswap /dev/zram0 > /dev/null && swapon /dev/zram0"
            " || echo '# no swap: the tests that need it are skipped'")
 
@@ -68,9 +69,11 @@ BOUNCE = ["--append", "swiotlb=force", "--kmod", "vgem"] + EDU
 VMAP_WARNS = ["--expect-log", "WARNING: .*dma-buf/dma-buf.c.* dma_buf_vmap"]
 
 OURS = [
-    Boot("main", "in place of the C driver", ["--replace-c"] + MAIN, EVERYTHING + ["naming", "device"]),
+    Boot("main", "in place of the C driver", ["--replace-c"] + MAIN,
+         EVERYTHING + ["naming", "!" + LOAD_SAMPLES, "exporter", "device"]),
     Boot("bounce", "every DMA mapping bounces", ["--replace-c"] + BOUNCE,
-         ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "sync", "share", "device"]),
+         ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "sync", "share", "!" + LOAD_SAMPLES, "exporter",
+          "device"]),
     Boot("vmapfail", "a kernel mapping fails, of which the core warns",
          ["--replace-c"] + VMAP_WARNS,
          ["!" + LOAD_IMPORTER, "vmapfail"]),
@@ -93,7 +96,8 @@ THEIRS = [
 DEBUG_MAIN = ["--replace-c", "--mem", "4G", "--append", "init_on_alloc=0"] + EDU
 
 DEBUG = [
-    Boot("debug", "in place of the C driver, debug kernel", DEBUG_MAIN, EVERYTHING + ["naming", "device", KUNIT],
+    Boot("debug", "in place of the C driver, debug kernel", DEBUG_MAIN,
+         EVERYTHING + ["naming", "!" + LOAD_SAMPLES, "exporter", "device", KUNIT],
          kernel="debug", limit=400),
     Boot("debug-bounce", "every DMA mapping bounces, debug kernel", ["--replace-c", "--mem", "4G", "--append", "swiotlb=force"] + EDU,
          ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "sync", "share", "device", "coherence"],
