@@ -6,12 +6,16 @@
 //! one ioctl of /dev/rust_dma_buf_importer, and the kernel log tells what the driver sees: see
 //! `import.c` beside this file. Read from [`look_at`] on.
 
-#[path = "../ffi/import.rs"]
+#[path = "../ffi/importer.rs"]
 mod ffi;
-#[path = "../seam/import.rs"]
+#[path = "../seam/importer/mod.rs"]
 pub mod seam;
 
 use kernel::{
+    device::{
+        Bound,
+        Device, //
+    },
     dma::DataDirection,
     fs::File,
     ioctl::_IO,
@@ -21,17 +25,22 @@ use kernel::{
         MiscDeviceRegistration, //
     },
     prelude::*,
-    sync::Arc, //
+    str::CString,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    },
 };
 use seam::{
-    dma_buf_import::{
-        Attachment,
-        DmaBuf,
-        KernelMapping,
-        Mapping, //
-    },
     faux::DmaDevice,
-    sync::StaticMutex, //
+    Attachment,
+    CpuAccess,
+    DmaBuf,
+    ImportedVmap,
+    Mapping, //
 };
 
 module! {
@@ -46,40 +55,36 @@ module! {
 /// Looks at the dma-buf whose descriptor is the argument.
 const LOOK_AT: u32 = _IO('d' as u32, 1);
 
-/// The device, as long as the module is loaded.
-static DEVICE: StaticMutex<Option<DmaDevice>> = StaticMutex::new(None);
-
-fn look_at(fd: i32) -> Result {
-    // A descriptor becomes a reference to the dma-buf, whoever exported it. Dropping it gives the
+fn look_at(device: &Device<Bound>, fd: i32) -> Result {
+    // A descriptor becomes a reference to the dma-buf of any exporter. Dropping it gives the
     // reference back, here as in every early return below.
     let buffer = DmaBuf::get(fd)?;
     pr_info!("a dma-buf of {} bytes\n", buffer.size());
 
-    // Attaching announces the device to the exporter; mapping gives it addresses. Both borrow
-    // `device`: while it is mapped for, it cannot go.
-    let device = DEVICE.lock();
-    let device = device.as_ref().ok_or(ENODEV)?;
-    let attachment = Arc::new(Attachment::new(&buffer, device.as_ref())?, GFP_KERNEL)?;
-    let mapping = Mapping::new(attachment, DataDirection::Bidirectional)?;
+    // Attaching announces the device to the exporter; mapping gives it addresses. Both would be
+    // undone if the device lost its driver. `device` proves that it has one.
+    let attachment = Arc::new(Attachment::new(&buffer, device)?, GFP_KERNEL)?;
+    let mapping = Mapping::new(attachment, device, DataDirection::Bidirectional)?;
+    let table = mapping.access(device)?;
 
     // A driver would write these into registers or descriptors of its hardware.
-    for segment in mapping.segments() {
+    for segment in table.segments() {
         pr_info!("{} bytes at {:#x}\n", segment.length, segment.address);
     }
 
     // Now the device works: here it reads a line, and writes another in its place.
     let mut line = [0; 32];
-    mapping.read_as_device(0, &mut line)?;
+    table.read_as_device(0, &mut line)?;
     pr_info!("the device reads: {}\n", text(&line));
     line.fill(0);
     line[..19].copy_from_slice(b"hello from a device");
-    mapping.write_as_device(0, &line)?;
+    table.write_as_device(0, &line)?;
 
-    // The CPU may look only inside a bracket: its beginning waits for those who have not finished,
-    // and brings what devices wrote. It ends with the block.
+    // The CPU may look only inside a bracket: its beginning waits for pending accesses of devices,
+    // and makes their writes visible. It ends with the block.
     {
-        let view = KernelMapping::new(&buffer)?;
-        let _access = buffer.begin_cpu_access(DataDirection::FromDevice)?;
+        let view = ImportedVmap::new(&buffer)?;
+        let _access = buffer.begin_cpu_access(CpuAccess::Read)?;
         view.read(0, &mut line)?;
         pr_info!("the CPU reads: {}\n", text(&line));
     }
@@ -94,57 +99,47 @@ fn text(line: &[u8]) -> &str {
     core::str::from_utf8(&line[..end.unwrap_or(line.len())]).unwrap_or("no text")
 }
 
-/// An open file of the node: there is nothing to remember.
-struct Node;
+/// An open file of the node, with a device of its own.
+struct Node {
+    device: DmaDevice,
+}
 
 #[vtable]
 impl MiscDevice for Node {
     type Ptr = KBox<Self>;
 
     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
-        Ok(KBox::new(Self, GFP_KERNEL)?)
+        /// Number in the name of the next device.
+        static NEXT: Atomic<u32> = Atomic::new(0);
+
+        let number = NEXT.fetch_add(1, Relaxed);
+        let name = CString::try_from_fmt(fmt!("rust_dma_buf_importer.{number}"))?;
+        let device = DmaDevice::new(&name)?;
+        Ok(KBox::new(Self { device }, GFP_KERNEL)?)
     }
 
-    fn ioctl(_node: &Self, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
+    fn ioctl(node: &Self, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
         match cmd {
-            LOOK_AT => look_at(i32::try_from(arg)?)?,
+            LOOK_AT => look_at(node.device.as_ref(), i32::try_from(arg)?)?,
             _ => return Err(ENOTTY),
         }
         Ok(0)
     }
 }
 
-/// The module: the node goes before the device does.
+/// The module, which has the node.
 #[pin_data]
 struct Importer {
     #[pin]
     _node: MiscDeviceRegistration<Node>,
-    _plugged: Plugged,
 }
 
 impl kernel::InPlaceModule for Importer {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            _plugged: Plugged::new()?,
             _node <- MiscDeviceRegistration::register(MiscDeviceOptions {
                 name: c"rust_dma_buf_importer",
             }),
         })
-    }
-}
-
-/// There is a device as long as this lives.
-struct Plugged;
-
-impl Plugged {
-    fn new() -> Result<Self> {
-        *DEVICE.lock() = Some(DmaDevice::new(c"rust_dma_buf_importer")?);
-        Ok(Self)
-    }
-}
-
-impl Drop for Plugged {
-    fn drop(&mut self) {
-        *DEVICE.lock() = None;
     }
 }

@@ -29,6 +29,9 @@ pub(crate) const FAUX: u32 = 0;
 /// `IMPORTER_EDU`
 pub(crate) const EDU: u32 = 1;
 
+/// `IMPORTER_ATTACH_EACH`
+pub(crate) const ATTACH_EACH: u32 = 1;
+
 /// `struct importer_limits`
 #[repr(C)]
 #[derive(FromBytes, IntoBytes)]
@@ -47,6 +50,17 @@ pub(crate) struct Map {
     pub(crate) fd: i32,
     pub(crate) direction: u32,
     pub(crate) device: u32,
+}
+
+/// `struct importer_map_many`
+#[repr(C)]
+#[derive(FromBytes, IntoBytes)]
+pub(crate) struct MapMany {
+    pub(crate) fd: i32,
+    pub(crate) direction: u32,
+    pub(crate) device: u32,
+    pub(crate) flags: u32,
+    pub(crate) count: u32,
 }
 
 /// `struct importer_bytes`
@@ -109,6 +123,8 @@ pub(crate) const IMPORTER_WRITE: u32 = _IOW::<Bytes>(I, 5);
 pub(crate) const IMPORTER_SEGMENTS: u32 = _IOWR::<Segments>(I, 6);
 pub(crate) const IMPORTER_CHANGE_TABLE: u32 = _IO(I, 7);
 pub(crate) const IMPORTER_LEAK: u32 = _IO(I, 8);
+pub(crate) const IMPORTER_MAP_MANY: u32 = _IOW::<MapMany>(I, 9);
+pub(crate) const IMPORTER_UNMAP_MANY: u32 = _IO(I, 10);
 
 pub(crate) const IMPORTER_VMAP: u32 = _IOW::<Vmap>(I, 16);
 pub(crate) const IMPORTER_VUNMAP: u32 = _IO(I, 17);
@@ -123,6 +139,7 @@ pub(crate) const IMPORTER_SIGNAL: u32 = _IO(I, 33);
 
 pub(crate) const IMPORTER_UNPLUG: u32 = _IO(I, 40);
 pub(crate) const IMPORTER_PLUG: u32 = _IO(I, 41);
+pub(crate) const IMPORTER_ADD_AND_REMOVE: u32 = _IO(I, 42);
 
 /// Asserts the size of a struct and the offset of each field; sizes of fields follow, as there is
 /// no room between them.
@@ -137,6 +154,7 @@ macro_rules! layout {
 
 layout!(Limits: 24, max_segment: 0, pad: 4, boundary: 8, dma_mask: 16);
 layout!(Map: 16, slot: 0, fd: 4, direction: 8, device: 12);
+layout!(MapMany: 20, fd: 0, direction: 4, device: 8, flags: 12, count: 16);
 layout!(Bytes: 32, slot: 0, pad: 4, offset: 8, length: 16, address: 24);
 layout!(Segments: 40, slot: 0, count: 4, longest: 8, total: 16, crossed: 24, elsewhere: 32, translated: 36);
 layout!(Vmap: 8, slot: 0, fd: 4);

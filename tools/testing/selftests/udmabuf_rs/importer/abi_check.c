@@ -25,6 +25,13 @@ FIELD(map, fd, 4, 4);
 FIELD(map, direction, 8, 4);
 FIELD(map, device, 12, 4);
 
+SIZE(map_many, 20);
+FIELD(map_many, fd, 0, 4);
+FIELD(map_many, direction, 4, 4);
+FIELD(map_many, device, 8, 4);
+FIELD(map_many, flags, 12, 4);
+FIELD(map_many, count, 16, 4);
+
 SIZE(bytes, 32);
 FIELD(bytes, slot, 0, 4);
 FIELD(bytes, pad, 4, 4);
@@ -60,6 +67,7 @@ static_assert(IMPORTER_SLOTS == 32);
 static_assert(IMPORTER_BIDIRECTIONAL == 0 && IMPORTER_TO_DEVICE == 1);
 static_assert(IMPORTER_FROM_DEVICE == 2);
 static_assert(IMPORTER_FAUX == 0 && IMPORTER_EDU == 1);
+static_assert(IMPORTER_ATTACH_EACH == 1);
 
 static_assert(_IOC(_IOC_WRITE, 'I', 1, 24) == IMPORTER_LIMITS);
 static_assert(_IOC(_IOC_WRITE, 'I', 2, 16) == IMPORTER_MAP);
@@ -69,6 +77,8 @@ static_assert(_IOC(_IOC_WRITE, 'I', 5, 32) == IMPORTER_WRITE);
 static_assert(_IOC(_IOC_READ | _IOC_WRITE, 'I', 6, 40) == IMPORTER_SEGMENTS);
 static_assert(_IOC(_IOC_NONE, 'I', 7, 0) == IMPORTER_CHANGE_TABLE);
 static_assert(_IOC(_IOC_NONE, 'I', 8, 0) == IMPORTER_LEAK);
+static_assert(_IOC(_IOC_WRITE, 'I', 9, 20) == IMPORTER_MAP_MANY);
+static_assert(_IOC(_IOC_NONE, 'I', 10, 0) == IMPORTER_UNMAP_MANY);
 static_assert(_IOC(_IOC_WRITE, 'I', 16, 8) == IMPORTER_VMAP);
 static_assert(_IOC(_IOC_NONE, 'I', 17, 0) == IMPORTER_VUNMAP);
 static_assert(_IOC(_IOC_WRITE, 'I', 18, 32) == IMPORTER_VMAP_READ);
@@ -79,3 +89,4 @@ static_assert(_IOC(_IOC_WRITE, 'I', 32, 16) == IMPORTER_FENCE);
 static_assert(_IOC(_IOC_NONE, 'I', 33, 0) == IMPORTER_SIGNAL);
 static_assert(_IOC(_IOC_NONE, 'I', 40, 0) == IMPORTER_UNPLUG);
 static_assert(_IOC(_IOC_NONE, 'I', 41, 0) == IMPORTER_PLUG);
+static_assert(_IOC(_IOC_NONE, 'I', 42, 0) == IMPORTER_ADD_AND_REMOVE);

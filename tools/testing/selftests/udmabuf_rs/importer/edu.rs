@@ -12,13 +12,12 @@ use crate::{
     module_parameters,
     seam::{
         bound::Room,
-        dma_buf_import::{
-            Attachment,
-            DmaBuf,
-            Mapping, //
-        },
         pci as seam_pci,
-        sync::Completion, //
+        sync::Completion,
+        Attachment,
+        DmaBuf,
+        MappedTable,
+        Mapping, //
     },
 };
 use kernel::{
@@ -38,14 +37,13 @@ use kernel::{
         IoBase, //
     },
     irq,
+    new_mutex,
     pci,
     prelude::*,
     sync::{
-        atomic::{
-            Atomic,
-            Relaxed, //
-        },
-        Arc, //
+        global_lock,
+        Arc,
+        Mutex, //
     },
     time::msecs_to_jiffies,
     types::{
@@ -76,8 +74,10 @@ const BUFFER_SIZE: usize = 4096;
 /// Many times what a copy takes.
 const PATIENCE_MS: u32 = 5000;
 
-/// The device, while it is bound.
-static DEVICE: Room<ForLt!(Edu<'_>)> = Room::new();
+global_lock! {
+    /// The device, while it is bound. Initialised when the module is loaded.
+    pub(crate) unsafe(uninit) static DEVICE: Mutex<Room<ForLt!(Edu<'_>)>> = Room::CLOSED;
+}
 
 /// What an interrupt is about.
 struct Signals {
@@ -103,9 +103,8 @@ impl irq::Handler for Interrupt {
     }
 }
 
-/// The device, and all that is mapped for it.
-struct Edu<'a> {
-    mappings: KVec<(u64, Mapping<'a>)>,
+/// The device, and what it takes to have it copy.
+pub(crate) struct Edu<'a> {
     page: Coherent<[u8]>,
     /// What is in `page`, before or after.
     bytes: KVec<u8>,
@@ -118,7 +117,6 @@ struct Edu<'a> {
 impl<'a> Edu<'a> {
     fn new(device: &'a pci::Device<Bound>, signals: Arc<Signals>) -> Result<Self> {
         Ok(Self {
-            mappings: KVec::new(),
             page: Coherent::zeroed_slice(device.as_ref(), BUFFER_SIZE, GFP_KERNEL)?,
             bytes: KVec::from_elem(0, BUFFER_SIZE, GFP_KERNEL)?,
             signals,
@@ -151,25 +149,17 @@ impl<'a> Edu<'a> {
         Ok(())
     }
 
-    fn mapping(&mut self, key: u64) -> Result<&mut Mapping<'a>> {
-        self.mappings
-            .iter_mut()
-            .find(|(each, _)| *each == key)
-            .map(|(_, mapping)| mapping)
-            // It was mapped for a device that is gone, and one of the kind has come since.
-            .ok_or(ENODEV)
-    }
-
-    /// Returns where the device finds the memory from `offset` on, and how much of it it can copy
-    /// from there at once.
-    fn piece(&mut self, key: u64, offset: usize, length: usize) -> Result<(DmaAddress, usize)> {
-        let segment = self.mapping(key)?.segment_at(offset).ok_or(EINVAL)?;
+    /// Returns the address for the device of the memory from `offset` on, and how many bytes from
+    /// there it can copy at once.
+    fn piece(table: &MappedTable, offset: usize, length: usize) -> Result<(DmaAddress, usize)> {
+        let segment = table.segment_at(offset).ok_or(EINVAL)?;
 
         Ok((segment.address, segment.length.min(length).min(BUFFER_SIZE)))
     }
 
-    fn read(&mut self, key: u64, offset: usize, to: &mut [u8]) -> Result<usize> {
-        let (address, length) = self.piece(key, offset, to.len())?;
+    fn read(&mut self, mapping: &Mapping, offset: usize, to: &mut [u8]) -> Result<usize> {
+        let table = mapping.access(self.device.as_ref())?;
+        let (address, length) = Self::piece(table, offset, to.len())?;
 
         self.copy(address, BUFFER, length, 0)?;
         self.copy(BUFFER, self.page.dma_address(), length, FROM_DEVICE)?;
@@ -178,8 +168,9 @@ impl<'a> Edu<'a> {
         Ok(length)
     }
 
-    fn write(&mut self, key: u64, offset: usize, from: &[u8]) -> Result<usize> {
-        let (address, length) = self.piece(key, offset, from.len())?;
+    fn write(&mut self, mapping: &Mapping, offset: usize, from: &[u8]) -> Result<usize> {
+        let table = mapping.access(self.device.as_ref())?;
+        let (address, length) = Self::piece(table, offset, from.len())?;
 
         self.bytes[..length].copy_from_slice(&from[..length]);
         self.page.as_view().copy_from_slice(&self.bytes);
@@ -213,86 +204,70 @@ impl<'a> Edu<'a> {
     }
 }
 
-/// What is mapped for the device, for as long as it is bound. Unmapped when this is dropped.
-pub(crate) struct EduMapping(EduKey);
-
-/// Names a mapping. It may be one that has come to its end with the device.
-#[derive(Clone, Copy)]
-pub(crate) struct EduKey {
-    key: u64,
-    size: usize,
-}
+/// A mapping for the device, which may be gone. A copy made of it is of the same mapping.
+#[derive(Clone)]
+pub(crate) struct EduMapping(Arc<Mutex<Mapping>>);
 
 impl EduMapping {
     /// Maps `buffer` for the device.
     ///
-    /// Fails with [`ENODEV`] where there is none, and as [`Attachment::new`] and [`Mapping::new`]
-    /// do.
+    /// Fails with [`ENODEV`] if there is none, and as [`Attachment::new`] and [`Mapping::new`] do.
     pub(crate) fn new(buffer: &DmaBuf, direction: DataDirection) -> Result<Self> {
-        static NEXT: Atomic<u64> = Atomic::new(0);
+        let mapping = Self::attach(buffer, direction, 1)?.pop().ok_or(EINVAL)?;
 
-        let key = NEXT.fetch_add(1, Relaxed);
-        DEVICE.enter(|edu| {
-            let attachment = Arc::new(Attachment::new(buffer, edu.device.as_ref())?, GFP_KERNEL)?;
-            let mapping = Mapping::new(attachment, direction)?;
-            edu.mappings.push((key, mapping), GFP_KERNEL)?;
-            Ok::<(), Error>(())
-        })??;
-        Ok(Self(EduKey {
-            key,
-            size: buffer.size(),
-        }))
+        Ok(Self(Arc::pin_init(new_mutex!(mapping), GFP_KERNEL)?))
     }
 
-    pub(crate) fn key(&self) -> EduKey {
-        self.0
+    /// Maps `buffer` for the device `count` times, for one attachment.
+    pub(crate) fn attach(
+        buffer: &DmaBuf,
+        direction: DataDirection,
+        count: usize,
+    ) -> Result<KVVec<Mapping>> {
+        let mut mappings = KVVec::with_capacity(count, GFP_KERNEL)?;
+
+        Room::enter(&DEVICE, |edu| {
+            let device = edu.device.as_ref();
+            let attachment = Arc::new(Attachment::new(buffer, device)?, GFP_KERNEL)?;
+            for _ in 0..count {
+                let mapping = Mapping::new(attachment.clone(), device, direction)?;
+                mappings.push(mapping, GFP_KERNEL)?;
+            }
+            Ok(mappings)
+        })?
     }
 
     /// Forgets the mapping without unmapping it.
-    pub(crate) fn leak(self) -> Result {
-        DEVICE.enter_uninterruptible(|edu| self.0.take(edu).map(core::mem::forget))?
-    }
-}
-
-impl Drop for EduMapping {
-    fn drop(&mut self) {
-        // Where the device is gone, so is the mapping.
-        let _ = DEVICE.enter_uninterruptible(|edu| self.0.take(edu).map(drop));
-    }
-}
-
-impl EduKey {
-    fn take<'a>(&self, edu: &mut Edu<'a>) -> Result<Mapping<'a>> {
-        let at = edu.mappings.iter().position(|(key, _)| *key == self.key);
-
-        let (_, mapping) = edu.mappings.remove(at.ok_or(ENODEV)?).map_err(|_| ENODEV)?;
-        Ok(mapping)
+    pub(crate) fn leak(self) {
+        core::mem::forget(self);
     }
 
-    pub(crate) fn size(self) -> Result<usize> {
-        Ok(self.size)
+    pub(crate) fn size(&self) -> Result<usize> {
+        Ok(self.0.lock().size())
     }
 
     /// Has the device read bytes from `offset` on. Returns how many, at least one.
     ///
-    /// Fails with [`ENODEV`] where it is gone, [`EINTR`], and as [`Edu::copy`] does.
-    pub(crate) fn read(self, offset: usize, to: &mut [u8]) -> Result<usize> {
-        DEVICE.enter(|edu| edu.read(self.key, offset, to))?
+    /// Fails with [`ENODEV`] if it is gone, and as [`Edu::copy`] does.
+    pub(crate) fn read(&self, offset: usize, to: &mut [u8]) -> Result<usize> {
+        Room::enter(&DEVICE, |edu| edu.read(&self.0.lock(), offset, to))?
     }
 
     /// Has the device write bytes, as [`read`](Self::read).
-    pub(crate) fn write(self, offset: usize, from: &[u8]) -> Result<usize> {
-        DEVICE.enter(|edu| edu.write(self.key, offset, from))?
+    pub(crate) fn write(&self, offset: usize, from: &[u8]) -> Result<usize> {
+        Room::enter(&DEVICE, |edu| edu.write(&self.0.lock(), offset, from))?
     }
 
-    pub(crate) fn measure(self) -> Result<abi::Segments> {
-        DEVICE.enter(|edu| Ok(measure(edu.mapping(self.key)?, usize::MAX)))?
+    pub(crate) fn measure(&self) -> Result<abi::Segments> {
+        Room::enter(&DEVICE, |edu| {
+            let mapping = self.0.lock();
+            Ok(measure(mapping.access(edu.device.as_ref())?, usize::MAX))
+        })?
     }
 
-    pub(crate) fn shift_addresses(self, by: DmaAddress) -> Result {
-        DEVICE.enter(|edu| {
-            edu.mapping(self.key)?.shift_addresses(by);
-            Ok(())
+    pub(crate) fn shift_addresses(&self, by: DmaAddress) -> Result {
+        Room::enter(&DEVICE, |edu| {
+            self.0.lock().shift_addresses(edu.device.as_ref(), by)
         })?
     }
 }
@@ -332,7 +307,7 @@ impl pci::Driver for Driver {
         seam_pci::request_irq(device, c"udmabuf_importer", Interrupt(signals.clone()))?;
 
         let bound: &device::Device<Bound> = device.as_ref();
-        DEVICE.open(bound, |device| {
+        Room::open(&DEVICE, bound, |device| {
             let mut edu = Edu::new(device.try_into()?, signals)?;
             edu.check_reach()?;
             Ok(KBox::new(edu, GFP_KERNEL)?)
@@ -342,9 +317,8 @@ impl pci::Driver for Driver {
     }
 
     fn unbind<'bound>(device: &'bound pci::Device<Core<'_>>, _data: Pin<&Self>) {
-        // Whatever files have mapped is unmapped here.
         let bound: &device::Device<Bound> = device.as_ref();
-        DEVICE.close(bound);
+        Room::close(&DEVICE, bound);
         seam_pci::disable_dma(device);
     }
 }

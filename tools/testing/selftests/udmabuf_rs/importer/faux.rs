@@ -3,30 +3,35 @@
 //! The device without hardware: what it would do, the CPU does.
 
 use crate::seam::{
-    dma_buf_import::{
-        Attachment,
-        DmaBuf,
-        Mapping, //
-    },
     faux::{
         DeviceMemory,
         DmaDevice,
         DmaLimits, //
     },
-    sync::StaticMutex, //
+    DmaBuf,
+    MappedTable,
+    UnmanagedMapping, //
 };
 use kernel::{
     device::{
         Bound,
         Device, //
     },
-    dma::DataDirection,
+    dma::{
+        DataDirection,
+        DmaAddress, //
+    },
     prelude::*,
-    sync::Arc, //
+    sync::{
+        global_lock,
+        Arc, //
+    },
 };
 
-/// The device, while it is there.
-static DEVICE: StaticMutex<Option<DmaDevice>> = StaticMutex::new(None);
+global_lock! {
+    /// The device, while it is there. Initialised when the module is loaded.
+    pub(crate) unsafe(uninit) static DEVICE: Mutex<Option<DmaDevice>> = None;
+}
 
 /// Brings a device. Fails with [`EBUSY`] where there is one.
 pub(crate) fn plug() -> Result {
@@ -63,47 +68,53 @@ impl Drop for Plugged {
     }
 }
 
+/// Adds another device to the bus, and removes it.
+pub(crate) fn add_and_remove() -> Result {
+    DmaDevice::new(c"udmabuf_importer_other").map(drop)
+}
+
 /// A mapping for the device, which may be gone.
+///
+/// # Invariants
+///
+/// `mapping` was made for the device that `device` is of.
 pub(crate) struct FauxMapping {
-    // Borrows from the binding of a device that may be gone, see `new`.
-    mapping: Mapping<'static>,
+    mapping: UnmanagedMapping,
     device: Arc<DeviceMemory>,
     boundary_mask: usize,
 }
 
 impl FauxMapping {
-    /// Maps `buffer` for the device as one with such `limits`.
+    /// Maps `buffer` for the device as one with such `limits`, `count` times.
     ///
-    /// Fails with [`ENODEV`] where there is none, [`EIO`] where the machine cannot serve the mask,
-    /// [`EINTR`], and as [`Attachment::new`] and [`Mapping::new`] do.
+    /// Fails with [`ENODEV`] if there is none, with [`EIO`] if the machine cannot serve the mask,
+    /// and as [`UnmanagedMapping::with_count`] does.
     pub(crate) fn new(
         buffer: &DmaBuf,
         direction: DataDirection,
         limits: DmaLimits,
+        count: usize,
     ) -> Result<Self> {
-        let mut guard = DEVICE.lock_interruptible()?;
+        let mut guard = DEVICE.lock();
         let device = guard.as_mut().ok_or(ENODEV)?;
         device.set_limits(limits)?;
 
         let bound: &Device<Bound> = (*device).as_ref();
-        // SAFETY: This is *not* safe, and what it is for: `unplug` takes the device away under its
-        // mappings, which no importer may do, to see what exporters make of that. `device` keeps
-        // at least its memory until the mapping is gone.
-        let bound: &'static Device<Bound> = unsafe { &*core::ptr::from_ref(bound) };
-
-        let attachment = Arc::new(Attachment::new(buffer, bound)?, GFP_KERNEL)?;
+        // SAFETY: `unplug` takes the device away under its mappings, to test what exporters make of
+        // that. The mapping holds a reference to the device, and `device` keeps its limits in
+        // memory. `with_device` uses the mapping only while the device is there.
+        let mapping = unsafe { UnmanagedMapping::with_count(buffer, bound, direction, count)? };
+        // INVARIANT: `device` is the one that the mapping was just made for.
         Ok(Self {
-            mapping: Mapping::new(attachment, direction)?,
+            mapping,
             device: device.memory(),
             boundary_mask: limits.boundary_mask,
         })
     }
 
-    /// Does `work`, until when the device stays. Fails with [`ENODEV`] where it is gone.
-    fn with_device(&self, work: impl FnOnce(&Mapping<'_>) -> Result) -> Result {
-        let guard = DEVICE.lock_interruptible()?;
-
-        match &*guard {
+    /// Runs `work`, during which the device stays. Fails with [`ENODEV`] if it is gone.
+    fn with_device(&self, work: impl FnOnce(&MappedTable) -> Result) -> Result {
+        match &*DEVICE.lock() {
             Some(device) if Arc::ptr_eq(&device.memory(), &self.device) => work(&self.mapping),
             _ => Err(ENODEV),
         }
@@ -123,12 +134,16 @@ impl FauxMapping {
         Ok(from.len())
     }
 
-    /// Returns the mapping, for what needs no device.
-    pub(crate) fn mapping(&mut self) -> &mut Mapping<'static> {
-        &mut self.mapping
+    /// Returns the mapped memory. Its segments can be looked at without the device.
+    pub(crate) fn table(&self) -> &MappedTable {
+        &self.mapping
     }
 
-    /// Returns the boundary that the device had when this was mapped.
+    pub(crate) fn shift_addresses(&mut self, by: DmaAddress) {
+        self.mapping.shift_addresses(by);
+    }
+
+    /// Returns the boundary that the device had when the buffer was mapped.
     pub(crate) fn boundary_mask(&self) -> usize {
         self.boundary_mask
     }

@@ -4,25 +4,23 @@
 
 use crate::{
     abi,
-    edu::{
-        EduKey,
-        EduMapping, //
-    },
+    edu::EduMapping,
     faux::{
         self,
         FauxMapping, //
     },
     seam::{
-        dma_buf_import::{
-            first_page,
-            DmaBuf,
-            Fence,
-            FenceUsage,
-            KernelMapping,
-            Mapping, //
-        },
-        faux::DmaLimits, //
-    }, //
+        faux::DmaLimits,
+        first_page,
+        CpuAccess,
+        DmaBuf,
+        Fence,
+        ImportedVmap,
+        MappedTable,
+        Mapping,
+        Usage, //
+    },
+    Module, //
 };
 use core::{
     cell::RefCell,
@@ -39,6 +37,7 @@ use kernel::{
         MiscDeviceRegistration, //
     },
     mm::virt::VmaNew,
+    module::this_module,
     new_mutex,
     page::PAGE_SHIFT,
     prelude::*,
@@ -117,16 +116,16 @@ pub(crate) enum DeviceMapping {
     Edu(EduMapping),
 }
 
-/// What is known about the segments of `mapping`, of a device with such a boundary.
-pub(crate) fn measure(mapping: &Mapping<'_>, boundary_mask: usize) -> abi::Segments {
+/// Describes the segments of `table`, for a device with such a boundary.
+pub(crate) fn measure(table: &MappedTable, boundary_mask: usize) -> abi::Segments {
     let mut segments = abi::Segments {
-        elsewhere: u32::try_from(mapping.bounced_pages()).unwrap_or(u32::MAX),
-        translated: mapping.is_translated().into(),
+        elsewhere: u32::try_from(table.bounced_pages()).unwrap_or(u32::MAX),
+        translated: table.is_translated().into(),
         ..Default::default()
     };
     let boundary_mask = boundary_mask as u64;
 
-    for segment in mapping.segments() {
+    for segment in table.segments() {
         let length = segment.length as u64;
         let last = segment.address + length - 1;
 
@@ -140,11 +139,27 @@ pub(crate) fn measure(mapping: &Mapping<'_>, boundary_mask: usize) -> abi::Segme
     segments
 }
 
+/// Mappings of one attachment.
+enum Batch {
+    Faux(#[expect(dead_code, reason = "held until it is dropped")] FauxMapping),
+    Edu(KVVec<Mapping>),
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        // The newest first, which is how the device finds its resources the fastest.
+        if let Self::Edu(mappings) = self {
+            while mappings.pop().is_some() {}
+        }
+    }
+}
+
 /// What an open file holds. Dropping it undoes all of it, in this order.
 struct Holdings {
     fences: Slots<Fence>,
+    batches: KVec<Batch>,
     mappings: Slots<DeviceMapping>,
-    kernel_mappings: Slots<KernelMapping>,
+    kernel_mappings: Slots<ImportedVmap>,
     limits: DmaLimits,
 }
 
@@ -159,7 +174,7 @@ pub(crate) struct OpenFile {
 type Kind<T> = fn(&mut Holdings) -> &mut Slots<T>;
 
 const MAPPINGS: Kind<DeviceMapping> = |holdings| &mut holdings.mappings;
-const KERNEL_MAPPINGS: Kind<KernelMapping> = |holdings| &mut holdings.kernel_mappings;
+const KERNEL_MAPPINGS: Kind<ImportedVmap> = |holdings| &mut holdings.kernel_mappings;
 const FENCES: Kind<Fence> = |holdings| &mut holdings.fences;
 
 impl OpenFile {
@@ -212,11 +227,44 @@ impl OpenFile {
         self.add(MAPPINGS, arg.slot, || {
             let buffer = DmaBuf::get(arg.fd)?;
             match arg.device {
-                abi::FAUX => FauxMapping::new(&buffer, direction, limits).map(DeviceMapping::Faux),
+                abi::FAUX => FauxMapping::new(&buffer, direction, limits, 1).map(DeviceMapping::Faux),
                 abi::EDU => EduMapping::new(&buffer, direction).map(DeviceMapping::Edu),
                 _ => Err(EINVAL),
             }
         })
+    }
+
+    /// Maps a buffer many times: for one attachment, or for one each.
+    fn map_many(&self, arg: &abi::MapMany) -> Result {
+        let direction = direction(arg.direction)?;
+        let limits = self.lock().limits;
+        let buffer = DmaBuf::get(arg.fd)?;
+        let count = arg.count as usize;
+        let (batches, each) = match arg.flags {
+            0 => (1, count),
+            abi::ATTACH_EACH => (count, 1),
+            _ => return Err(EINVAL),
+        };
+        if count == 0 {
+            return Err(EINVAL);
+        }
+
+        for _ in 0..batches {
+            let batch = match arg.device {
+                abi::FAUX => Batch::Faux(FauxMapping::new(&buffer, direction, limits, each)?),
+                abi::EDU => Batch::Edu(EduMapping::attach(&buffer, direction, each)?),
+                _ => return Err(EINVAL),
+            };
+            self.lock().batches.push(batch, GFP_KERNEL)?;
+        }
+        Ok(())
+    }
+
+    /// Drops all that `map_many` has mapped, the newest first.
+    fn unmap_many(&self) {
+        let mut batches = core::mem::take(&mut self.lock().batches);
+
+        while batches.pop().is_some() {}
     }
 
     /// Does work with the mapping in a slot: one for each kind of device.
@@ -227,17 +275,17 @@ impl OpenFile {
         &self,
         slot: u32,
         faux: impl FnOnce(&mut FauxMapping) -> Result<R>,
-        edu: impl FnOnce(EduKey) -> Result<R>,
+        edu: impl FnOnce(&EduMapping) -> Result<R>,
     ) -> Result<R> {
-        let key = match MAPPINGS(&mut self.lock()).get(slot)? {
+        let mapping = match MAPPINGS(&mut self.lock()).get(slot)? {
             DeviceMapping::Faux(mapping) => return faux(mapping),
-            DeviceMapping::Edu(mapping) => mapping.key(),
+            DeviceMapping::Edu(mapping) => mapping.clone(),
         };
-        edu(key)
+        edu(&mapping)
     }
 
     fn mapping_size(&self, slot: u32) -> Result<usize> {
-        self.with_mapping(slot, |faux| Ok(faux.mapping().size()), |edu| edu.size())
+        self.with_mapping(slot, |faux| Ok(faux.table().size()), |edu| edu.size())
     }
 
     fn segments(&self, slot: u32) -> Result<abi::Segments> {
@@ -245,9 +293,9 @@ impl OpenFile {
             slot,
             |faux| {
                 let boundary_mask = faux.boundary_mask();
-                Ok(measure(faux.mapping(), boundary_mask))
+                Ok(measure(faux.table(), boundary_mask))
             },
-            EduKey::measure,
+            EduMapping::measure,
         )?;
 
         Ok(abi::Segments { slot, ..segments })
@@ -278,7 +326,7 @@ impl OpenFile {
         self.with_mapping(
             slot,
             |faux| {
-                faux.mapping().shift_addresses(SHIFT);
+                faux.shift_addresses(SHIFT);
                 Ok(())
             },
             |edu| edu.shift_addresses(SHIFT),
@@ -288,7 +336,7 @@ impl OpenFile {
     fn leak(&self, slot: u32) -> Result {
         match self.remove(MAPPINGS, slot)? {
             DeviceMapping::Faux(faux) => core::mem::forget(faux),
-            DeviceMapping::Edu(edu) => edu.leak()?,
+            DeviceMapping::Edu(edu) => edu.leak(),
         }
         Ok(())
     }
@@ -325,14 +373,14 @@ impl OpenFile {
 
     fn fence(&self, arg: &abi::Fence) -> Result {
         let usage = match (arg.writes, arg.pad) {
-            (0, 0) => FenceUsage::Read,
-            (1, 0) => FenceUsage::Write,
+            (0, 0) => Usage::Read,
+            (1, 0) => Usage::Write,
             _ => return Err(EINVAL),
         };
 
         self.add(FENCES, arg.slot, || {
             let buffer = DmaBuf::get(arg.fd)?;
-            let fence = Fence::new(c"udmabuf_importer")?;
+            let fence = Fence::new(c"udmabuf_importer", this_module::<Module>())?;
             fence.add_to(&buffer, usage)?;
             Ok(fence)
         })
@@ -359,15 +407,25 @@ fn direction(direction: u32) -> Result<DataDirection> {
     .ok_or(EINVAL)
 }
 
+/// Returns the access of the CPU that the core passes such a direction for.
+fn access(raw: u32) -> Result<CpuAccess> {
+    match direction(raw)? {
+        DataDirection::Bidirectional => Ok(CpuAccess::ReadWrite),
+        DataDirection::ToDevice => Ok(CpuAccess::Write),
+        DataDirection::FromDevice => Ok(CpuAccess::Read),
+        DataDirection::None => Err(EINVAL),
+    }
+}
+
 fn begin(arg: &abi::Access) -> Result {
     DmaBuf::get(arg.fd)?
-        .begin_cpu_access(direction(arg.direction)?)?
+        .begin_cpu_access(access(arg.direction)?)?
         .leave_open();
     Ok(())
 }
 
 fn end(arg: &abi::Access) -> Result {
-    DmaBuf::get(arg.fd)?.end_cpu_access(direction(arg.direction)?)
+    DmaBuf::get(arg.fd)?.end_cpu_access(access(arg.direction)?)
 }
 
 /// Reads the argument of an ioctl.
@@ -465,6 +523,7 @@ impl MiscDevice for OpenFile {
     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Self::Ptr> {
         let holdings = Holdings {
             fences: Slots::new()?,
+            batches: KVec::new(),
             mappings: Slots::new()?,
             kernel_mappings: Slots::new()?,
             limits: DmaLimits::NONE,
@@ -504,11 +563,13 @@ impl MiscDevice for OpenFile {
             }
             abi::IMPORTER_CHANGE_TABLE => this.change_table(slot(arg)?)?,
             abi::IMPORTER_LEAK => this.leak(slot(arg)?)?,
+            abi::IMPORTER_MAP_MANY => this.map_many(&argument(arg)?)?,
+            abi::IMPORTER_UNMAP_MANY => this.unmap_many(),
 
             abi::IMPORTER_VMAP => {
                 let arg: abi::Vmap = argument(arg)?;
                 this.add(KERNEL_MAPPINGS, arg.slot, || {
-                    KernelMapping::new(&*DmaBuf::get(arg.fd)?)
+                    ImportedVmap::new(&*DmaBuf::get(arg.fd)?)
                 })?;
             }
             abi::IMPORTER_VUNMAP => drop(this.remove(KERNEL_MAPPINGS, slot(arg)?)?),
@@ -530,6 +591,7 @@ impl MiscDevice for OpenFile {
 
             abi::IMPORTER_UNPLUG => faux::unplug()?,
             abi::IMPORTER_PLUG => faux::plug()?,
+            abi::IMPORTER_ADD_AND_REMOVE => faux::add_and_remove()?,
             _ => return Err(ENOTTY),
         }
         Ok(0)

@@ -1,3 +1,3 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Objects are made beside the Makefile, so this stands in for one from elsewhere. */
-#include "../../../../../ffi/import.c"
+#include "../../../../../ffi/importer.c"

@@ -46,6 +46,17 @@ struct importer_map {
 	__u32 device;
 };
 
+/* Each mapping has an attachment of its own; otherwise one attachment has all of them. */
+#define IMPORTER_ATTACH_EACH	1
+
+struct importer_map_many {
+	__s32 fd;		/* the dma-buf */
+	__u32 direction;
+	__u32 device;
+	__u32 flags;
+	__u32 count;		/* of mappings, at least 1 */
+};
+
 /* Bytes of the buffer, and where they are in userspace. */
 struct importer_bytes {
 	__u32 slot;
@@ -94,8 +105,17 @@ struct importer_fence {
 #define IMPORTER_SEGMENTS	_IOWR('I', 6, struct importer_segments)
 /* Changes the addresses in the table that the slot got, as RDMA does. */
 #define IMPORTER_CHANGE_TABLE	_IO('I', 7)
-/* Forgets a mapping without unmapping it: for the test of those who look for leaks. */
+/*
+ * Forgets a mapping: one of the faux device stays for good, for the test of leak
+ * detectors; one of the edu device until that is unbound.
+ */
 #define IMPORTER_LEAK		_IO('I', 8)
+/*
+ * Maps the dma-buf many times, beside the slots; unmaps all of these. One call that
+ * fails may have made some of its mappings.
+ */
+#define IMPORTER_MAP_MANY	_IOW('I', 9, struct importer_map_many)
+#define IMPORTER_UNMAP_MANY	_IO('I', 10)
 
 /* A kernel mapping; bytes are read and written through it by the CPU. */
 #define IMPORTER_VMAP		_IOW('I', 16, struct importer_vmap)
@@ -124,5 +144,7 @@ struct importer_fence {
  */
 #define IMPORTER_UNPLUG		_IO('I', 40)
 #define IMPORTER_PLUG		_IO('I', 41)
+/* Adds another device to the bus of the faux device, and removes it. */
+#define IMPORTER_ADD_AND_REMOVE	_IO('I', 42)
 
 #endif /* UDMABUF_IMPORTER_H */

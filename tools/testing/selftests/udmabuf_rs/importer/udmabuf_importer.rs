@@ -10,11 +10,11 @@ mod abi;
 #[forbid(unsafe_code)]
 mod edu;
 mod faux;
-#[path = "../../../../../ffi/import.rs"]
+#[path = "../../../../../ffi/importer.rs"]
 mod ffi;
 #[forbid(unsafe_code)]
 mod file;
-#[path = "../../../../../seam/import.rs"]
+#[path = "../../../../../seam/importer/mod.rs"]
 pub mod seam;
 
 use kernel::{
@@ -54,6 +54,12 @@ struct Module {
 
 impl kernel::InPlaceModule for Module {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        // SAFETY: A module is initialised once, and the devices that use the locks come after this.
+        unsafe {
+            edu::DEVICE.init();
+            faux::DEVICE.init();
+        }
+
         try_pin_init!(Self {
             _faux: faux::Plugged::new()?,
             _edu <- driver::Registration::new(c"udmabuf_importer", module),

@@ -55,7 +55,7 @@ pub const fn device_id(vendor: u16, device: u16) -> DeviceId {
 /// [`EIO`] for a mask that the machine cannot serve.
 pub fn enable_dma(device: &Device<Core<'_>>, mask: DmaMask) -> Result {
     // SAFETY: The reference guarantees a valid device. `Core` means that its lock is held.
-    if unsafe { (*raw(device)).is_busmaster() } != 0 {
+    if unsafe { (*as_raw(device)).is_busmaster() } != 0 {
         return Err(EBUSY);
     }
 
@@ -69,7 +69,7 @@ pub fn enable_dma(device: &Device<Core<'_>>, mask: DmaMask) -> Result {
 /// Takes from a device the right to access memory: whatever it is up to, no more byte is moved.
 pub fn disable_dma(device: &Device<Bound>) {
     // SAFETY: The reference guarantees a valid device.
-    unsafe { bindings::pci_clear_master(raw(device)) };
+    unsafe { bindings::pci_clear_master(as_raw(device)) };
 }
 
 /// Requests the one interrupt of `device`, by message if it can, until the device is unbound.
@@ -91,7 +91,8 @@ where
     // SAFETY: The types differ in nothing but a lifetime. The device holds what is made of this
     // and drops it, the registration first, before it is unbound.
     let request = unsafe { transmute::<IrqRequest<'_>, IrqRequest<'static>>(request) };
-    // SAFETY: As above.
+    // SAFETY: The types differ in nothing but a lifetime. The device holds the vectors and drops
+    // them before it is unbound.
     let vectors = unsafe {
         transmute::<KBox<IrqVectorRegistration<'_>>, KBox<IrqVectorRegistration<'static>>>(vectors)
     };
@@ -107,8 +108,8 @@ where
     devres::register(device.as_ref(), interrupt, GFP_KERNEL)
 }
 
-/// Returns the C side of `device`.
-fn raw(device: &Device<Bound>) -> *mut bindings::pci_dev {
+/// Returns the raw pointer of a PCI device.
+fn as_raw(device: &Device<Bound>) -> *mut bindings::pci_dev {
     // `Device` is a transparent wrapper of the C struct, which may change behind references.
     core::ptr::from_ref(device).cast_mut().cast()
 }

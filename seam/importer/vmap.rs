@@ -15,33 +15,33 @@ use kernel::{
 
 /// A dma-buf mapped as one range of kernel addresses, until the value is dropped.
 ///
-/// Holds a reference to the dma-buf. Where devices have it mapped as well, what is done through the
-/// mapping must be inside a [`CpuAccess`](super::CpuAccess).
+/// Holds a reference to the dma-buf. While devices have it mapped as well, accesses must be inside a
+/// [`CpuAccessGuard`](super::CpuAccessGuard).
 ///
 /// # Invariants
 ///
-/// `map` is a mapping of the whole of `buffer`, which is ours to unmap.
-pub struct KernelMapping {
+/// `map` is a mapping of all of `buffer` that only this value unmaps.
+pub struct ImportedVmap {
     map: bindings::iosys_map,
     buffer: ARef<DmaBuf>,
 }
 
 // SAFETY: A kernel mapping belongs to no task.
-unsafe impl Send for KernelMapping {}
-// SAFETY: Nothing is promised about the bytes behind it, and nothing else changes.
-unsafe impl Sync for KernelMapping {}
+unsafe impl Send for ImportedVmap {}
+// SAFETY: `map` does not change, and no reference to the bytes behind it is ever made.
+unsafe impl Sync for ImportedVmap {}
 
-impl KernelMapping {
+impl ImportedVmap {
     /// Maps all of `buffer`.
     ///
-    /// Fails with [`EINVAL`] where the exporter has no such mappings, and with what it answers, for
-    /// most [`ENOMEM`].
+    /// Fails with [`EINVAL`] if the exporter has no such mappings, and with its error, for most
+    /// [`ENOMEM`].
     pub fn new(buffer: &DmaBuf) -> Result<Self> {
         let mut map = pin_init::zeroed::<bindings::iosys_map>();
 
         // SAFETY: The reference guarantees a valid dma-buf, and `map` may be written.
         to_result(unsafe { bindings::dma_buf_vmap_unlocked(buffer.as_raw(), &mut map) })?;
-        // INVARIANT: Just mapped.
+        // INVARIANT: `map` was just filled in by a successful call.
         Ok(Self {
             map,
             buffer: buffer.into(),
@@ -55,15 +55,13 @@ impl KernelMapping {
 
     /// Copies bytes from `offset` on.
     ///
-    /// Others may write them at the same time; what is copied then may be any mixture. Fails with
-    /// [`EINVAL`] for a range that is not in the buffer.
+    /// Bytes that are written at the same time may be copied in any mixture of old and new. Fails
+    /// with [`EINVAL`] for a range that is not in the buffer.
     pub fn read(&self, offset: usize, to: &mut [u8]) -> Result {
         self.check(offset, to.len())?;
 
-        // SAFETY: By the type invariants all of the buffer is mapped, of which the range is a part.
-        unsafe {
-            ffi::rsi_iosys_map_memcpy_from(to.as_mut_ptr().cast(), &self.map, offset, to.len())
-        };
+        // SAFETY: By the type invariants, all of the buffer is mapped, and the range is in it.
+        unsafe { ffi::iosys_map_memcpy_from(to.as_mut_ptr().cast(), &self.map, offset, to.len()) };
         Ok(())
     }
 
@@ -75,8 +73,9 @@ impl KernelMapping {
 
         // The C function moves the start of the mapping it is given.
         let mut map = bindings::iosys_map { ..self.map };
-        // SAFETY: As above. No Rust reference to those bytes exists.
-        unsafe { ffi::rsi_iosys_map_memcpy_to(&mut map, offset, from.as_ptr().cast(), from.len()) };
+        // SAFETY: By the type invariants, all of the buffer is mapped, and the range is in it. No
+        // Rust reference to those bytes exists.
+        unsafe { ffi::iosys_map_memcpy_to(&mut map, offset, from.as_ptr().cast(), from.len()) };
         Ok(())
     }
 
@@ -90,9 +89,9 @@ impl KernelMapping {
     }
 }
 
-impl Drop for KernelMapping {
+impl Drop for ImportedVmap {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants, `map` is a mapping of `buffer` that is still to unmap.
         unsafe { bindings::dma_buf_vunmap_unlocked(self.buffer.as_raw(), &mut self.map) };
     }
 }

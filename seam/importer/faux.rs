@@ -5,6 +5,7 @@
 //! C headers: [`include/linux/device/faux.h`](srctree/include/linux/device/faux.h),
 //! [`include/linux/dma-mapping.h`](srctree/include/linux/dma-mapping.h)
 
+use super::bound::as_raw;
 use crate::ffi;
 use kernel::{
     bindings,
@@ -22,7 +23,7 @@ use kernel::{
     types::Opaque, //
 };
 
-/// What a device can reach, and how much of it at a time.
+/// The memory that a device can reach, and how much of it at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DmaLimits {
     /// The addresses it can reach: all bits that may be set in one.
@@ -34,7 +35,7 @@ pub struct DmaLimits {
 }
 
 impl DmaLimits {
-    /// Of a device that can reach everything, at once.
+    /// A device without limits.
     pub const NONE: Self = Self {
         mask: u64::MAX,
         max_segment: u32::MAX,
@@ -53,7 +54,7 @@ pub struct DmaDevice {
     mask: Option<u64>,
 }
 
-/// Keeps what the kernel knows about a [`DmaDevice`] in memory. It does not keep the device.
+/// The limits of a [`DmaDevice`], which the DMA API reads. Does not keep the device registered.
 ///
 /// # Invariants
 ///
@@ -65,7 +66,7 @@ pub struct DeviceMemory {
 
 // SAFETY: The parameters are plain numbers, which only `DmaDevice::set_limits` changes.
 unsafe impl Send for DeviceMemory {}
-// SAFETY: As above; reading them takes no reference to this.
+// SAFETY: A shared reference gives no access to the parameters.
 unsafe impl Sync for DeviceMemory {}
 
 impl DmaDevice {
@@ -84,9 +85,9 @@ impl DmaDevice {
         )?;
 
         // INVARIANT: Set here, and reset when the value is dropped.
-        // SAFETY: The device is ours, and nobody maps anything for it yet. What is pointed to has
-        // its place in the `Arc`.
-        unsafe { (*raw(&memory.device)).dma_parms = memory.parameters.get() };
+        // SAFETY: The device was just registered, and nothing is mapped for it yet. The parameters
+        // do not move, as they are in an `Arc`.
+        unsafe { (*as_raw(&memory.device)).dma_parms = memory.parameters.get() };
         let mut this = Self {
             registration,
             memory,
@@ -96,10 +97,9 @@ impl DmaDevice {
         Ok(this)
     }
 
-    /// Sets what the device can take from now on.
+    /// Sets the limits for later mappings.
     ///
-    /// Fails with [`EIO`] where the machine cannot bring its memory to a device that reaches so
-    /// little.
+    /// Fails with [`EIO`] if the machine has no memory within reach of such a device.
     pub fn set_limits(&mut self, limits: DmaLimits) -> Result {
         // SAFETY: Mapping for the device takes a shared reference to it, which excludes this
         // exclusive one.
@@ -110,17 +110,17 @@ impl DmaDevice {
         }
 
         // Setting a mask has the DMA API forget that something bounces for the device, and it would
-        // skip the syncs of what is mapped. So one that is the same is not set again.
+        // skip the syncs of live mappings. So the same mask is not set again.
         if self.mask != Some(limits.mask) {
-            let device = raw(&self.memory.device);
-            // SAFETY: As above.
-            to_result(unsafe { ffi::rsi_dma_coerce_mask_and_coherent(device, limits.mask) })?;
+            let device = as_raw(&self.memory.device);
+            // SAFETY: The exclusive reference excludes mapping, as for the parameters.
+            to_result(unsafe { ffi::dma_coerce_mask_and_coherent(device, limits.mask) })?;
             self.mask = Some(limits.mask);
         }
         Ok(())
     }
 
-    /// Returns what must stay in memory for those who know the device and may outlive it.
+    /// Returns the limits, for a user of the device that may outlive its registration.
     pub fn memory(&self) -> Arc<DeviceMemory> {
         self.memory.clone()
     }
@@ -134,14 +134,7 @@ impl AsRef<Device<Bound>> for DmaDevice {
 
 impl Drop for DeviceMemory {
     fn drop(&mut self) {
-        // SAFETY: The `DmaDevice` is gone, and with it all that was mapped for it: nobody looks at
-        // the parameters any more.
-        unsafe { (*raw(&self.device)).dma_parms = core::ptr::null_mut() };
+        // SAFETY: The `DmaDevice` is gone, and so are all users of the device that may map for it.
+        unsafe { (*as_raw(&self.device)).dma_parms = core::ptr::null_mut() };
     }
-}
-
-/// Returns the C side of `device`.
-fn raw(device: &Device) -> *mut bindings::device {
-    // `Device` is a transparent wrapper of the C struct, which may change behind references.
-    core::ptr::from_ref(device).cast_mut().cast()
 }

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Kinds of CPU access.
+
+use super::resv::Usage;
+use kernel::{
+    bindings,
+    dma::DataDirection,
+    prelude::*, //
+};
+
+/// Access by the CPU between `begin_cpu_access` and `end_cpu_access`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CpuAccess {
+    /// The CPU reads.
+    Read,
+    /// The CPU writes.
+    Write,
+    /// The CPU reads and writes.
+    ReadWrite,
+}
+
+impl CpuAccess {
+    /// Returns whether the CPU writes.
+    pub fn writes(self) -> bool {
+        self != Self::Read
+    }
+
+    /// Returns the fences that the access waits for, as `dma_resv_usage_rw()` does: those of
+    /// writers before reading, and those of readers as well before writing.
+    pub fn fences(self) -> Usage {
+        if self.writes() {
+            Usage::Read
+        } else {
+            Usage::Write
+        }
+    }
+
+    /// Translates the direction that the core passes: data written by the CPU goes to devices.
+    ///
+    /// Fails with [`EINVAL`] for any other value.
+    pub(super) fn from_raw(direction: bindings::dma_data_direction) -> Result<Self> {
+        match direction {
+            bindings::dma_data_direction::DMA_FROM_DEVICE => Ok(Self::Read),
+            bindings::dma_data_direction::DMA_TO_DEVICE => Ok(Self::Write),
+            bindings::dma_data_direction::DMA_BIDIRECTIONAL => Ok(Self::ReadWrite),
+            _ => Err(EINVAL),
+        }
+    }
+}
+
+/// Translates the direction of a mapping. Fails with [`EINVAL`] for `DMA_NONE`.
+pub(super) fn direction_from_raw(direction: bindings::dma_data_direction) -> Result<DataDirection> {
+    match direction {
+        bindings::dma_data_direction::DMA_BIDIRECTIONAL => Ok(DataDirection::Bidirectional),
+        bindings::dma_data_direction::DMA_TO_DEVICE => Ok(DataDirection::ToDevice),
+        bindings::dma_data_direction::DMA_FROM_DEVICE => Ok(DataDirection::FromDevice),
+        _ => Err(EINVAL),
+    }
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Access to a mapping by a device that is made of software.
+//!
+//! C headers: [`include/linux/dma-direct.h`](srctree/include/linux/dma-direct.h),
+//! [`include/linux/iommu.h`](srctree/include/linux/iommu.h),
+//! [`include/linux/swiotlb.h`](srctree/include/linux/swiotlb.h)
+
+use super::{
+    bound::as_raw,
+    MappedTable,
+    Segment, //
+};
+use crate::ffi;
+use core::ptr::NonNull;
+use kernel::{
+    bindings,
+    dma::DmaAddress,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
+    prelude::*, //
+};
+
+/// Access to the memory of a mapping in place of the device it was made for.
+///
+/// A device without hardware cannot use its DMA addresses. Here the CPU accesses the memory that
+/// they lead to: the memory itself, or a bounce buffer of the device. As with any device, nothing
+/// orders these accesses with other ones.
+///
+/// The CPU goes through its caches, so it also sees data that a non-coherent device would miss.
+impl MappedTable {
+    /// Reads bytes from `offset` on, as the device would.
+    ///
+    /// Fails with [`EINVAL`] for a range that is not in the buffer, with [`EOPNOTSUPP`] for a device
+    /// whose addresses are translated, and with [`EIO`] for memory that the CPU has no address of.
+    pub fn read_as_device(&self, offset: usize, to: &mut [u8]) -> Result {
+        let mut rest = to;
+
+        self.for_each_piece(offset, rest.len(), |memory, length| {
+            let (now, later) = core::mem::take(&mut rest).split_at_mut(length);
+
+            // SAFETY: `memory` is valid for `length` bytes. So is `now`, which is exclusively
+            // borrowed.
+            unsafe { bindings::memcpy(now.as_mut_ptr().cast(), memory.as_ptr(), length) };
+            rest = later;
+        })
+    }
+
+    /// Writes bytes from `offset` on, as the device would.
+    ///
+    /// Fails as [`read_as_device`](Self::read_as_device) does.
+    pub fn write_as_device(&self, offset: usize, from: &[u8]) -> Result {
+        let mut rest = from;
+
+        self.for_each_piece(offset, rest.len(), |memory, length| {
+            let (now, later) = rest.split_at(length);
+
+            // SAFETY: `memory` is valid for `length` bytes, and no Rust reference to them exists.
+            // `now` has as many.
+            unsafe { bindings::memcpy(memory.as_ptr(), now.as_ptr().cast(), length) };
+            rest = later;
+        })
+    }
+
+    /// Returns whether an IOMMU translates the addresses of the device.
+    pub fn is_translated(&self) -> bool {
+        self.translation().is_some()
+    }
+
+    /// Counts the pages that the device reaches through a bounce buffer.
+    pub fn bounced_pages(&self) -> usize {
+        let bounced = |address: DmaAddress| {
+            // SAFETY: By the type invariants, the device is bound, and the address is mapped for it.
+            unsafe { ffi::in_default_swiotlb_pool(self.raw_device(), self.physical(address)) }
+        };
+        let pages = |segment: Segment| {
+            (0..segment.length)
+                .step_by(PAGE_SIZE)
+                .map(move |at| segment.address + at as DmaAddress)
+        };
+
+        self.segments()
+            .flat_map(pages)
+            .filter(|&page| bounced(page))
+            .count()
+    }
+
+    /// Calls `work` for each piece of a range, with its address for the CPU and its length. The
+    /// pieces add up to the range, unless the call fails.
+    fn for_each_piece(
+        &self,
+        offset: usize,
+        length: usize,
+        mut work: impl FnMut(NonNull<c_void>, usize),
+    ) -> Result {
+        let end = offset.checked_add(length).ok_or(EINVAL)?;
+        if end > self.size() {
+            return Err(EINVAL);
+        }
+        if !self.is_direct() {
+            return Err(EOPNOTSUPP);
+        }
+
+        let (mut at, mut start) = (offset, 0);
+        for segment in self.segments() {
+            let stop = start + segment.length;
+            while at < stop.min(end) {
+                // CAST: Never truncates, as `DmaAddress` can hold the end of the segment.
+                let address = segment.address + (at - start) as DmaAddress;
+                let length = (stop.min(end) - at).min(PAGE_SIZE - at % PAGE_SIZE);
+
+                work(self.memory(address)?, length);
+                at += length;
+            }
+            start = stop;
+        }
+        if at < end {
+            return Err(EIO);
+        }
+        Ok(())
+    }
+
+    /// Returns the address for the CPU of the memory at `address`. It is valid up to the end of the
+    /// page, and as long as the mapping lives. Fails with [`EIO`] if there is none.
+    fn memory(&self, address: DmaAddress) -> Result<NonNull<c_void>> {
+        let physical = self.physical(address);
+        // CAST: A page frame number fits.
+        let pfn = (physical >> PAGE_SHIFT) as c_ulong;
+
+        // SAFETY: Any number may be asked for.
+        if !unsafe { ffi::pfn_valid(pfn) } {
+            return Err(EIO);
+        }
+        // SAFETY: A valid PFN has a `struct page`, and one that is not in highmem a place in the
+        // direct mapping.
+        let memory = unsafe {
+            if ffi::PageHighMem(ffi::pfn_to_page(pfn)) {
+                return Err(EIO);
+            }
+            ffi::phys_to_virt(physical)
+        };
+        NonNull::new(memory).ok_or(EIO)
+    }
+
+    /// Returns the physical address of the memory that the device has at `address`.
+    fn physical(&self, address: DmaAddress) -> bindings::phys_addr_t {
+        match self.translation() {
+            // SAFETY: The domain is that of the device, which is bound.
+            Some(domain) => unsafe { bindings::iommu_iova_to_phys(domain.as_ptr(), address) },
+            // SAFETY: By the type invariants, the device is bound, and the address is mapped for it.
+            None => unsafe { ffi::dma_to_phys(self.raw_device(), address) },
+        }
+    }
+
+    /// Returns the domain whose addresses the device uses, if an IOMMU translates them.
+    fn translation(&self) -> Option<NonNull<bindings::iommu_domain>> {
+        // SAFETY: By the type invariants, the device is bound, and so has the same domain.
+        let domain =
+            NonNull::new(unsafe { bindings::iommu_get_domain_for_dev(self.raw_device()) })?;
+
+        // SAFETY: The domain of a device that is bound is valid.
+        unsafe { ffi::iommu_is_dma_domain(domain.as_ptr()) }.then_some(domain)
+    }
+
+    /// Returns whether the DMA API passes physical addresses to the device, or a bounce buffer's.
+    fn is_direct(&self) -> bool {
+        let device = self.raw_device();
+
+        // SAFETY: By the type invariants, the device is bound.
+        unsafe { ffi::get_dma_ops(device).is_null() && !ffi::use_dma_iommu(device) }
+    }
+
+    fn raw_device(&self) -> *mut bindings::device {
+        as_raw(self.device())
+    }
+}
