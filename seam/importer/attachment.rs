@@ -24,12 +24,12 @@ use kernel::{
 
 /// A device attached to a dma-buf, until the value is dropped or the device unbound.
 ///
-/// Holds a reference to the dma-buf. The attachment itself belongs to the binding of the device to
-/// its driver: a `struct dma_buf_attachment` holds no reference to the device, so the dma-buf must
-/// not keep one of a device that is gone, whatever becomes of this value.
+/// Belongs, with a reference to the dma-buf, to the binding of the device to its driver. A
+/// `struct dma_buf_attachment` holds no reference to the device, so the dma-buf must not keep one
+/// of a device that is gone, even if this value was forgotten.
 pub struct Attachment {
     raw: Devres<RawAttachment>,
-    buffer: ARef<DmaBuf>,
+    size: usize,
 }
 
 impl Attachment {
@@ -43,19 +43,24 @@ impl Attachment {
 
         Ok(Self {
             raw: Devres::new(device, raw)?,
-            buffer: buffer.into(),
+            size: buffer.size(),
         })
     }
 
-    /// Returns the dma-buf.
-    pub fn buffer(&self) -> &DmaBuf {
-        &self.buffer
+    /// Returns the size of the dma-buf in bytes.
+    pub fn size(&self) -> usize {
+        self.size
     }
 
-    /// Returns the attachment of the C side, which is valid as long as `device` is bound.
+    /// Returns the dma-buf, which is there as long as `device` is bound.
     ///
     /// Fails with [`ENODEV`] after the device has been unbound, and with [`EINVAL`] for another
     /// device.
+    pub fn buffer<'a>(&'a self, device: &'a Device<Bound>) -> Result<&'a DmaBuf> {
+        Ok(self.access(device)?.buffer())
+    }
+
+    /// Returns the attachment of the C side. Fails as [`buffer`](Self::buffer) does.
     pub(super) fn access<'a>(&'a self, device: &'a Device<Bound>) -> Result<&'a RawAttachment> {
         access(&self.raw, device)
     }
@@ -95,6 +100,10 @@ impl RawAttachment {
             attachment: unsafe { NonNull::new_unchecked(attachment) },
             buffer: buffer.into(),
         })
+    }
+
+    pub(super) fn buffer(&self) -> &DmaBuf {
+        &self.buffer
     }
 
     pub(super) fn as_ptr(&self) -> *mut bindings::dma_buf_attachment {

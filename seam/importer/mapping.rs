@@ -7,8 +7,7 @@
 use super::{
     attachment::RawAttachment,
     bound::access,
-    Attachment,
-    DmaBuf, //
+    Attachment, //
 };
 use core::ptr::NonNull;
 use kernel::{
@@ -72,14 +71,7 @@ impl Mapping {
     ) -> Result<Self> {
         // SAFETY: `Devres` drops the table before the device is unbound, and before the attachment,
         // which is the older resource. A value that is dropped earlier holds the attachment.
-        let table = unsafe {
-            MappedTable::new(
-                attachment.access(device)?,
-                attachment.buffer(),
-                device,
-                direction,
-            )?
-        };
+        let table = unsafe { MappedTable::new(attachment.access(device)?, device, direction)? };
 
         Ok(Self {
             table: Devres::new(device, table)?,
@@ -94,7 +86,7 @@ impl Mapping {
 
     /// Returns the size in bytes: that of the dma-buf.
     pub fn size(&self) -> usize {
-        self.attachment.buffer().size()
+        self.attachment.size()
     }
 
     /// Returns the mapped memory, which is there as long as `device` is bound.
@@ -145,15 +137,14 @@ unsafe impl Send for MappedTable {}
 unsafe impl Sync for MappedTable {}
 
 impl MappedTable {
-    /// Maps `buffer` for `device`.
+    /// Maps the dma-buf of `attachment` for `device`.
     ///
     /// # Safety
     ///
-    /// - `attachment` must be an attachment of `device` to `buffer`.
+    /// - `attachment` must be an attachment of `device`.
     /// - The value must be dropped before the attachment is, and before the device is unbound.
     pub(super) unsafe fn new(
         attachment: &RawAttachment,
-        buffer: &DmaBuf,
         device: &Device<Bound>,
         direction: DataDirection,
     ) -> Result<Self> {
@@ -171,7 +162,7 @@ impl MappedTable {
             table: unsafe { NonNull::new_unchecked(table) },
             direction,
             shift: Atomic::new(0),
-            size: buffer.size(),
+            size: attachment.buffer().size(),
             device: device.into(),
         })
     }

@@ -74,9 +74,8 @@ impl UnmanagedMapping {
             attachment: unsafe { RawAttachment::new(buffer, device)? },
         };
         for _ in 0..count {
-            // SAFETY: The attachment is of `device` to `buffer`, and is dropped after the table.
-            let table =
-                unsafe { MappedTable::new(&this.attachment, buffer, device, direction)? };
+            // SAFETY: The attachment is of `device`, and is dropped after the table.
+            let table = unsafe { MappedTable::new(&this.attachment, device, direction)? };
             this.tables.push(table, GFP_KERNEL)?;
         }
         Ok(this)

@@ -6,9 +6,9 @@ import os
 import sys
 from concurrent import futures
 
-from . import cost, guest, host, plan, report
+from . import compile_fail, cost, guest, host, plan, report
 
-HOST = {"rust": host.rust, "python": host.python, "cost": cost.run}
+HOST = {"rust": host.rust, "python": host.python, "compile_fail": compile_fail.run, "cost": cost.run}
 
 EPILOG = """
 The last line is "N passed, N failed, N skipped". The exit status is 0 when none

@@ -36,12 +36,12 @@ def _rust_file(source, show):
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="rust-", dir=folder) as made:
         program = Path(made) / source.stem
-        output, status = _run([VM / "root", "--", "rustc", "--edition=2021", "--test", "-Copt-level=1", "-Adead_code",
+        output, status = run([VM / "root", "--", "rustc", "--edition=2021", "--test", "-Copt-level=1", "-Adead_code",
                                "-o", program, source])
         if status:
             print(output)
             return [ktap.Result("rust", name, ktap.FAILED, "does not compile")]
-        output, status = _run([VM / "root", "--", program])
+        output, status = run([VM / "root", "--", program])
     return _rust_results(name, output, status, show)
 
 
@@ -78,7 +78,7 @@ def _python_folder(tests, show):
     command = [sys.executable, "-m", "unittest", "discover", "-v", "-s", str(tests)]
     if (tests / "__init__.py").exists():
         command += ["-t", str(top)]
-    output, status = _run(command, cwd=top, env=environment)
+    output, status = run(command, cwd=top, env=environment)
     name = str(tests.relative_to(CHECKOUT))
     results = _python_results(name, output)
     ran = next((match for match in map(PYTHON_RAN.match, output.splitlines()) if match), None)
@@ -114,7 +114,7 @@ def _python_result(name, word):
     return ktap.Result("python", name, ktap.PASSED)
 
 
-def _run(command, **options):
+def run(command, **options):
     done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           errors="replace", check=False, **options)
     return done.stdout, done.returncode

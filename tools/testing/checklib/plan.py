@@ -68,6 +68,20 @@ BOUNCE = ["--append", "swiotlb=force", "--kmod", "vgem"] + EDU
 # The core has a WARN for a kernel mapping that fails.
 VMAP_WARNS = ["--expect-log", "WARNING: .*dma-buf/dma-buf.c.* dma_buf_vmap"]
 
+# Times are compared where the clock counts instructions. One test compares none, and takes long there.
+MOST_MAPPINGS = "A5_300000_mappings_work_or_end_in_ENOMEM"
+COUNTED = ["!" + LOAD_IMPORTER, "!sleep 2", f"dma_map_many -T {MOST_MAPPINGS}"]
+BESIDE = {"UDMABUF_NODE": "/dev/udmabuf_rs"}
+
+MANY = [
+    Boot("many", "hundreds of thousands of mappings", ["--replace-c"],
+         ["!" + LOAD_IMPORTER, f"dma_map_many -t {MOST_MAPPINGS}"]),
+    Boot("many-iommu", "thousands of mappings behind an IOMMU, next to the C driver, instructions counted",
+         ["--icount", "--iommu", "--append", "init_on_alloc=0", *EDU], COUNTED, {**BESIDE, "COHERENCE_DEVICE": "edu"}),
+    Boot("many-bounce", "thousands of mappings that bounce, instructions counted",
+         ["--icount", "--append", "init_on_alloc=0 swiotlb=force"], COUNTED, BESIDE),
+]
+
 OURS = [
     Boot("main", "in place of the C driver", ["--replace-c"] + MAIN,
          EVERYTHING + ["naming", "!" + LOAD_SAMPLES, "exporter", "device"]),
@@ -78,6 +92,7 @@ OURS = [
          ["--replace-c"] + VMAP_WARNS,
          ["!" + LOAD_IMPORTER, "vmapfail"]),
     Boot("beside", "next to the C driver", [], ["naming", "create"], {"UDMABUF_NODE": "/dev/udmabuf_rs"}),
+    *MANY,
 ]
 
 C_DRIVER = {"UDMABUF_NODE": "/dev/udmabuf", "UDMABUF_MODULE": "udmabuf"}

@@ -448,6 +448,27 @@ TEST_F(device, unbound)
 	EXPECT_EQ(0, importer_slot(importer, IMPORTER_UNMAP, 0));
 }
 
+/* The device's binding owns it, whatever its importer does. */
+TEST_F(device, forgotten_mapping_ends_with_the_binding)
+{
+	int importer = self->importer;
+	char name[256];
+
+	if (self->device != IMPORTER_EDU)
+		SKIP(return, "of the edu device");
+	if (!access("/sys/kernel/debug/kmemleak", F_OK))
+		SKIP(return, "this kernel looks for leaks, and would find the value");
+	ASSERT_TRUE(edu_name(name, sizeof(name)));
+	ASSERT_EQ(0, importer_map(importer, 0, self->buf, self->device, IMPORTER_BIDIRECTIONAL));
+	ASSERT_EQ(0, importer_slot(importer, IMPORTER_LEAK, 0));
+	munmap(self->b, self->size);
+	close(self->buf);
+	EXPECT_EQ(-EBUSY, seal_write(self->memfd));
+	ASSERT_EQ(0, write_text(EDU_DRIVER "unbind", name));
+	EXPECT_EQ(0, seal_write_soon(self->memfd));
+	ASSERT_EQ(0, write_text(EDU_DRIVER "bind", name));
+}
+
 struct user {
 	pthread_t thread;
 	int buf, device, slot;
