@@ -37,8 +37,8 @@ impl Attachment {
     ///
     /// Fails with [`ENOMEM`] and with the error of an exporter that refuses the device.
     pub fn new(buffer: &DmaBuf, device: &Device<Bound>) -> Result<Self> {
-        // SAFETY: `Devres` drops the attachment before the device is unbound. `Mapping` ensures
-        // that nothing is mapped by then.
+        // SAFETY: `Devres` drops the attachment before the device is unbound, and memory can be
+        // mapped until then. `Mapping` ensures that nothing is mapped any more.
         let raw = unsafe { RawAttachment::new(buffer, device)? };
 
         Ok(Self {
@@ -87,9 +87,9 @@ impl RawAttachment {
     ///
     /// # Safety
     ///
-    /// The value must be dropped before the device is unbound, and after all that was mapped for it
-    /// has been unmapped.
-    pub(super) unsafe fn new(buffer: &DmaBuf, device: &Device<Bound>) -> Result<Self> {
+    /// - Memory can be mapped for the device until the value is dropped.
+    /// - The value must be dropped after all that was mapped for it has been unmapped.
+    pub(super) unsafe fn new(buffer: &DmaBuf, device: &Device) -> Result<Self> {
         // SAFETY: The references guarantee a valid dma-buf and a valid device.
         let attachment =
             from_err_ptr(unsafe { bindings::dma_buf_attach(buffer.as_raw(), as_raw(device)) })?;

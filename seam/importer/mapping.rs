@@ -69,8 +69,8 @@ impl Mapping {
         device: &Device<Bound>,
         direction: DataDirection,
     ) -> Result<Self> {
-        // SAFETY: `Devres` drops the table before the device is unbound, and before the attachment,
-        // which is the older resource. A value that is dropped earlier holds the attachment.
+        // SAFETY: The attachment is of `device`, as `access` has checked. At unbind, `Devres` drops
+        // the table before the attachment, which is the older resource; else `self` drops it first.
         let table = unsafe { MappedTable::new(attachment.access(device)?, device, direction)? };
 
         Ok(Self {
@@ -121,7 +121,7 @@ impl Mapping {
 ///
 /// - `table` was mapped for `attachment` in `direction`, and only this value unmaps it.
 /// - Each DMA address in `table` is the one that the exporter put there, plus `shift`.
-/// - While there is a reference to the value, the device is bound and `attachment` is attached.
+/// - `attachment` is an attachment of `device`, for which memory can be mapped while it lasts.
 pub struct MappedTable {
     attachment: NonNull<bindings::dma_buf_attachment>,
     table: NonNull<bindings::sg_table>,
@@ -142,19 +142,19 @@ impl MappedTable {
     /// # Safety
     ///
     /// - `attachment` must be an attachment of `device`.
-    /// - The value must be dropped before the attachment is, and before the device is unbound.
+    /// - The value must be dropped before the attachment is.
     pub(super) unsafe fn new(
         attachment: &RawAttachment,
-        device: &Device<Bound>,
+        device: &Device,
         direction: DataDirection,
     ) -> Result<Self> {
-        // SAFETY: The attachment is valid, and its device bound.
+        // SAFETY: The attachment is valid, and memory can be mapped for its device.
         let table = from_err_ptr(unsafe {
             bindings::dma_buf_map_attachment_unlocked(attachment.as_ptr(), direction.into())
         })?;
 
         // INVARIANT: The table was just mapped, and has not been changed. By the safety
-        // requirements, the device stays bound and attached.
+        // requirements, the device stays attached.
         Ok(Self {
             // SAFETY: The pointer of a `RawAttachment` is never NULL.
             attachment: unsafe { NonNull::new_unchecked(attachment.as_ptr()) },
@@ -177,7 +177,7 @@ impl MappedTable {
         self.direction
     }
 
-    /// Returns the device, which is bound.
+    /// Returns the device, for which memory can be mapped.
     pub(super) fn device(&self) -> &Device {
         &self.device
     }

@@ -5,10 +5,14 @@
 //! C headers: [`include/linux/pci.h`](srctree/include/linux/pci.h),
 //! [`include/linux/interrupt.h`](srctree/include/linux/interrupt.h)
 
-use core::mem::transmute;
+use core::{
+    mem::transmute,
+    ptr::NonNull, //
+};
 use kernel::{
     bindings,
     device::{
+        self,
         Bound,
         Core, //
     },
@@ -29,7 +33,8 @@ use kernel::{
         IrqTypes,
         IrqVectorRegistration, //
     },
-    prelude::*, //
+    prelude::*,
+    sync::aref::ARef, //
 };
 
 /// Describes a device of a vendor that [`kernel::pci::Vendor`] has no name for.
@@ -47,6 +52,23 @@ pub const fn device_id(vendor: u16, device: u16) -> DeviceId {
 
     // SAFETY: `DeviceId` is a transparent wrapper of the C struct, and this one is complete.
     unsafe { transmute::<bindings::pci_device_id, DeviceId>(id) }
+}
+
+/// Finds a device, whether it has a driver or not.
+pub fn find(vendor: u16, device: u16) -> Option<ARef<device::Device>> {
+    // SAFETY: Any numbers may be asked for, and the search starts at the first device.
+    let found = unsafe {
+        bindings::pci_get_device(vendor.into(), device.into(), core::ptr::null_mut())
+    };
+    let found = NonNull::new(found)?;
+
+    // SAFETY: The function returns a valid device with a reference for the caller. That counts for
+    // the `struct device` in it, which `device::Device` is a transparent wrapper of.
+    Some(unsafe {
+        ARef::from_raw(NonNull::new_unchecked(
+            (&raw mut (*found.as_ptr()).dev).cast(),
+        ))
+    })
 }
 
 /// Makes a device a bus master that reaches the addresses in `mask`.

@@ -72,7 +72,7 @@ impl MappedTable {
     /// Counts the pages that the device reaches through a bounce buffer.
     pub fn bounced_pages(&self) -> usize {
         let bounced = |address: DmaAddress| {
-            // SAFETY: By the type invariants, the device is bound, and the address is mapped for it.
+            // SAFETY: By the type invariants, the device can be mapped for, and the address is one of its own.
             unsafe { ffi::in_default_swiotlb_pool(self.raw_device(), self.physical(address)) }
         };
         let pages = |segment: Segment| {
@@ -147,20 +147,20 @@ impl MappedTable {
     /// Returns the physical address of the memory that the device has at `address`.
     fn physical(&self, address: DmaAddress) -> bindings::phys_addr_t {
         match self.translation() {
-            // SAFETY: The domain is that of the device, which is bound.
+            // SAFETY: The domain is the one that the device uses.
             Some(domain) => unsafe { bindings::iommu_iova_to_phys(domain.as_ptr(), address) },
-            // SAFETY: By the type invariants, the device is bound, and the address is mapped for it.
+            // SAFETY: By the type invariants, the device can be mapped for, and the address is one of its own.
             None => unsafe { ffi::dma_to_phys(self.raw_device(), address) },
         }
     }
 
     /// Returns the domain whose addresses the device uses, if an IOMMU translates them.
     fn translation(&self) -> Option<NonNull<bindings::iommu_domain>> {
-        // SAFETY: By the type invariants, the device is bound, and so has the same domain.
+        // SAFETY: By the type invariants, the device can be mapped for, so its domain stays.
         let domain =
             NonNull::new(unsafe { bindings::iommu_get_domain_for_dev(self.raw_device()) })?;
 
-        // SAFETY: The domain of a device that is bound is valid.
+        // SAFETY: The domain of a device that can be mapped for is valid.
         unsafe { ffi::iommu_is_dma_domain(domain.as_ptr()) }.then_some(domain)
     }
 
@@ -168,7 +168,7 @@ impl MappedTable {
     fn is_direct(&self) -> bool {
         let device = self.raw_device();
 
-        // SAFETY: By the type invariants, the device is bound.
+        // SAFETY: By the type invariants, the device can be mapped for, so its operations are set.
         unsafe { ffi::get_dma_ops(device).is_null() && !ffi::use_dma_iommu(device) }
     }
 

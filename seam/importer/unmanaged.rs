@@ -9,10 +9,7 @@ use super::{
 };
 use core::ops::Deref;
 use kernel::{
-    device::{
-        Bound,
-        Device, //
-    },
+    device::Device,
     dma::{
         DataDirection,
         DmaAddress, //
@@ -39,11 +36,12 @@ impl UnmanagedMapping {
     ///
     /// # Safety
     ///
-    /// The device must stay in memory, with all that its DMA operations read, until the value is
-    /// dropped. After it has been unbound, the value may only be dropped or forgotten.
+    /// The device must be one that memory can be mapped for, and stay in memory with all that its
+    /// DMA operations read until the value is dropped. After it has been unbound, the value may
+    /// only be dropped or forgotten.
     pub unsafe fn new(
         buffer: &DmaBuf,
-        device: &Device<Bound>,
+        device: &Device,
         direction: DataDirection,
     ) -> Result<Self> {
         // SAFETY: By the safety requirements.
@@ -59,7 +57,7 @@ impl UnmanagedMapping {
     /// As of [`new`](Self::new).
     pub unsafe fn with_count(
         buffer: &DmaBuf,
-        device: &Device<Bound>,
+        device: &Device,
         direction: DataDirection,
         count: usize,
     ) -> Result<Self> {

@@ -288,6 +288,47 @@ TEST_F(import, mapping_keeps_the_buffer)
 	EXPECT_EQ(0, seal_write_soon(self->memfd));
 }
 
+/* A probe that fails takes nothing away from a device that had no driver before. */
+TEST(A8_device_without_a_driver_is_synced_after_a_failed_probe)
+{
+	int importer = importer_open(), dev = node_open(), kmsg = kmsg_open(), memfd, buf;
+	struct importer_segments segments;
+	char name[256], *b;
+
+	if (importer < 0 || !edu_name(name, sizeof(name)))
+		SKIP(return, "there is no edu device");
+	if (is_c_driver())
+		SKIP(return, "this driver syncs no device (C3)");
+	memfd = memfd_new(MIB);
+	buf = create(dev, memfd, 0, MIB);
+	ASSERT_LE(0, buf);
+	b = map_rw(buf, MIB);
+	ASSERT_NE(MAP_FAILED, b);
+	memset(b, 1, MIB);
+	ASSERT_EQ(0, write_text(EDU_DRIVER "unbind", name));
+	EXPECT_EQ(0, importer_map(importer, 0, buf, IMPORTER_NO_DRIVER, IMPORTER_BIDIRECTIONAL));
+	EXPECT_EQ(0, importer_segments(importer, 0, &segments));
+	EXPECT_EQ(0, device_sees(importer, 0, MIB, 1));
+	EXPECT_EQ(0, importer_slot(importer, IMPORTER_REFUSE, 1));
+	EXPECT_EQ(-EBUSY, write_text(EDU_DRIVER "bind", name));
+	EXPECT_EQ(0, importer_slot(importer, IMPORTER_REFUSE, 0));
+	EXPECT_EQ(0, buf_sync(buf, SYNC_START_W));
+	memset(b, 2, MIB);
+	EXPECT_EQ(0, buf_sync(buf, SYNC_END_W));
+	EXPECT_EQ(0, device_sees(importer, 0, MIB, 2));
+	EXPECT_EQ(0, device_writes(importer, 0, MIB, 3));
+	EXPECT_EQ(0, buf_sync(buf, SYNC_START_R));
+	EXPECT_EQ(MIB, count_of(b, MIB, 3));
+	EXPECT_EQ(0, buf_sync(buf, SYNC_END_R));
+	EXPECT_EQ(0, device_unmap(importer, 0));
+	EXPECT_EQ(0, write_text(EDU_DRIVER "bind", name));
+	munmap(b, MIB);
+	close(buf);
+	EXPECT_EQ(0, seal_write_soon(memfd));
+	EXPECT_EQ(0, kmsg_reports(kmsg));
+	TH_LOG("%u pages bounced", segments.elsewhere);
+}
+
 struct racer {
 	pthread_t thread;
 	int importer, buf, first, rounds;

@@ -77,6 +77,25 @@ static inline int importer_fence(int importer, int slot, int buf, bool writes)
 	return importer_call(importer, IMPORTER_FENCE, &fence);
 }
 
+#define EDU_DRIVER	"/sys/bus/pci/drivers/udmabuf_importer/"
+
+/* The name of the edu device on its bus. */
+static inline bool edu_name(char *name, size_t size)
+{
+	DIR *dir = opendir(EDU_DRIVER);
+	struct dirent *entry;
+	bool found = false;
+
+	while (dir && !found && (entry = readdir(dir))) {
+		found = strchr(entry->d_name, ':');
+		if (found)
+			snprintf(name, size, "%s", entry->d_name);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
 /* One byte all over the first @size bytes: written by @cmd, or looked for ----- */
 
 static inline int importer_fill(int importer, unsigned long cmd, int slot, size_t size, int byte)

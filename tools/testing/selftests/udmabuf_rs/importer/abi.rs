@@ -28,6 +28,8 @@ pub(crate) const SLOTS: usize = 32;
 pub(crate) const FAUX: u32 = 0;
 /// `IMPORTER_EDU`
 pub(crate) const EDU: u32 = 1;
+/// `IMPORTER_NO_DRIVER`
+pub(crate) const NO_DRIVER: u32 = 2;
 
 /// `IMPORTER_ATTACH_EACH`
 pub(crate) const ATTACH_EACH: u32 = 1;
@@ -140,6 +142,7 @@ pub(crate) const IMPORTER_SIGNAL: u32 = _IO(I, 33);
 pub(crate) const IMPORTER_UNPLUG: u32 = _IO(I, 40);
 pub(crate) const IMPORTER_PLUG: u32 = _IO(I, 41);
 pub(crate) const IMPORTER_ADD_AND_REMOVE: u32 = _IO(I, 42);
+pub(crate) const IMPORTER_REFUSE: u32 = _IO(I, 43);
 
 /// Asserts the size of a struct and the offset of each field; sizes of fields follow, as there is
 /// no room between them.

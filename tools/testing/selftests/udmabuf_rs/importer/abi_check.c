@@ -66,7 +66,7 @@ static_assert(IMPORTER_MMAP_SHIFT == 30);
 static_assert(IMPORTER_SLOTS == 32);
 static_assert(IMPORTER_BIDIRECTIONAL == 0 && IMPORTER_TO_DEVICE == 1);
 static_assert(IMPORTER_FROM_DEVICE == 2);
-static_assert(IMPORTER_FAUX == 0 && IMPORTER_EDU == 1);
+static_assert(IMPORTER_FAUX == 0 && IMPORTER_EDU == 1 && IMPORTER_NO_DRIVER == 2);
 static_assert(IMPORTER_ATTACH_EACH == 1);
 
 static_assert(_IOC(_IOC_WRITE, 'I', 1, 24) == IMPORTER_LIMITS);
@@ -90,3 +90,4 @@ static_assert(_IOC(_IOC_NONE, 'I', 33, 0) == IMPORTER_SIGNAL);
 static_assert(_IOC(_IOC_NONE, 'I', 40, 0) == IMPORTER_UNPLUG);
 static_assert(_IOC(_IOC_NONE, 'I', 41, 0) == IMPORTER_PLUG);
 static_assert(_IOC(_IOC_NONE, 'I', 42, 0) == IMPORTER_ADD_AND_REMOVE);
+static_assert(_IOC(_IOC_NONE, 'I', 43, 0) == IMPORTER_REFUSE);

@@ -41,6 +41,10 @@ use kernel::{
     pci,
     prelude::*,
     sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         global_lock,
         Arc,
         Mutex, //
@@ -61,6 +65,9 @@ mod regs {
     pub(super) const DMA_COMMAND: usize = 0x98;
     pub(super) const END: usize = 0xa0;
 }
+
+pub(crate) const VENDOR: u16 = 0x1234;
+pub(crate) const DEVICE_ID: u16 = 0x11e8;
 
 /// Bits of `DMA_COMMAND`.
 const START: u64 = 1;
@@ -272,13 +279,21 @@ impl EduMapping {
     }
 }
 
+/// Whether `probe` fails.
+static REFUSES: Atomic<bool> = Atomic::new(false);
+
+/// Has the driver refuse devices from now on, or accept them.
+pub(crate) fn refuse(refuses: bool) {
+    REFUSES.store(refuses, Relaxed);
+}
+
 /// The driver. What it has for a device is in [`DEVICE`].
 pub(crate) struct Driver;
 
 kernel::pci_device_table!(
     PCI_TABLE,
     <Driver as pci::Driver>::IdInfo,
-    [(seam_pci::device_id(0x1234, 0x11e8), ())]
+    [(seam_pci::device_id(VENDOR, DEVICE_ID), ())]
 );
 
 impl pci::Driver for Driver {
@@ -291,6 +306,9 @@ impl pci::Driver for Driver {
         device: &'bound pci::Device<Core<'_>>,
         _info: Option<&'bound Self::IdInfo>,
     ) -> impl PinInit<Self, Error> + 'bound {
+        if REFUSES.load(Relaxed) {
+            return Err(EBUSY);
+        }
         device.enable_device_mem()?;
         let mask = module_parameters::edu_mask.value();
         seam_pci::enable_dma(device, DmaMask::try_new(mask)?)?;

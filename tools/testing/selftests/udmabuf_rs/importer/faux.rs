@@ -2,15 +2,19 @@
 
 //! The device without hardware: what it would do, the CPU does.
 
-use crate::seam::{
-    faux::{
-        DeviceMemory,
-        DmaDevice,
-        DmaLimits, //
+use crate::{
+    edu,
+    seam::{
+        faux::{
+            DeviceMemory,
+            DmaDevice,
+            DmaLimits, //
+        },
+        pci as seam_pci,
+        DmaBuf,
+        MappedTable,
+        UnmanagedMapping, //
     },
-    DmaBuf,
-    MappedTable,
-    UnmanagedMapping, //
 };
 use kernel::{
     device::{
@@ -77,10 +81,11 @@ pub(crate) fn add_and_remove() -> Result {
 ///
 /// # Invariants
 ///
-/// `mapping` was made for the device that `device` is of.
+/// `mapping` was made for the device that `device` is of, if that is there.
 pub(crate) struct FauxMapping {
     mapping: UnmanagedMapping,
-    device: Arc<DeviceMemory>,
+    // None for a device without a driver, which does not go.
+    device: Option<Arc<DeviceMemory>>,
     boundary_mask: usize,
 }
 
@@ -107,15 +112,36 @@ impl FauxMapping {
         // INVARIANT: `device` is the one that the mapping was just made for.
         Ok(Self {
             mapping,
-            device: device.memory(),
+            device: Some(device.memory()),
             boundary_mask: limits.boundary_mask,
+        })
+    }
+
+    /// Maps `buffer` for the edu device, which has no driver.
+    ///
+    /// Fails with [`ENODEV`] if there is none, and as [`UnmanagedMapping::new`] does.
+    pub(crate) fn without_driver(buffer: &DmaBuf, direction: DataDirection) -> Result<Self> {
+        let device = seam_pci::find(edu::VENDOR, edu::DEVICE_ID).ok_or(ENODEV)?;
+
+        // SAFETY: A PCI device can be mapped for from its discovery on. The mapping holds a
+        // reference to it; no test removes it from its bus while it is mapped.
+        let mapping = unsafe { UnmanagedMapping::new(buffer, &device, direction)? };
+        // INVARIANT: There is no `device`.
+        Ok(Self {
+            mapping,
+            device: None,
+            boundary_mask: usize::MAX,
         })
     }
 
     /// Runs `work`, during which the device stays. Fails with [`ENODEV`] if it is gone.
     fn with_device(&self, work: impl FnOnce(&MappedTable) -> Result) -> Result {
+        let Some(memory) = &self.device else {
+            return work(&self.mapping);
+        };
+
         match &*DEVICE.lock() {
-            Some(device) if Arc::ptr_eq(&device.memory(), &self.device) => work(&self.mapping),
+            Some(device) if Arc::ptr_eq(&device.memory(), memory) => work(&self.mapping),
             _ => Err(ENODEV),
         }
     }

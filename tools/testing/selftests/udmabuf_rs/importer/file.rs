@@ -4,7 +4,10 @@
 
 use crate::{
     abi,
-    edu::EduMapping,
+    edu::{
+        self,
+        EduMapping, //
+    },
     faux::{
         self,
         FauxMapping, //
@@ -229,6 +232,9 @@ impl OpenFile {
             match arg.device {
                 abi::FAUX => FauxMapping::new(&buffer, direction, limits, 1).map(DeviceMapping::Faux),
                 abi::EDU => EduMapping::new(&buffer, direction).map(DeviceMapping::Edu),
+                abi::NO_DRIVER => {
+                    FauxMapping::without_driver(&buffer, direction).map(DeviceMapping::Faux)
+                }
                 _ => Err(EINVAL),
             }
         })
@@ -592,6 +598,7 @@ impl MiscDevice for OpenFile {
             abi::IMPORTER_UNPLUG => faux::unplug()?,
             abi::IMPORTER_PLUG => faux::plug()?,
             abi::IMPORTER_ADD_AND_REMOVE => faux::add_and_remove()?,
+            abi::IMPORTER_REFUSE => edu::refuse(arg != 0),
             _ => return Err(ENOTTY),
         }
         Ok(0)

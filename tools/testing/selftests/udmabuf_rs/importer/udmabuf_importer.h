@@ -26,10 +26,12 @@
 /*
  * The devices. FAUX has no hardware behind it: what it would do, the CPU does
  * through the physical address that a DMA address stands for. EDU is QEMU's PCI
- * device: its DMA engine does it.
+ * device: its DMA engine does it. NO_DRIVER is the edu device while that is unbound;
+ * the CPU does its work.
  */
 #define IMPORTER_FAUX		0
 #define IMPORTER_EDU		1
+#define IMPORTER_NO_DRIVER	2
 
 /* What the faux device can take; 0 means: no limit. Of later mappings only. */
 struct importer_limits {
@@ -146,5 +148,7 @@ struct importer_fence {
 #define IMPORTER_PLUG		_IO('I', 41)
 /* Adds another device to the bus of the faux device, and removes it. */
 #define IMPORTER_ADD_AND_REMOVE	_IO('I', 42)
+/* Has the edu device's driver refuse it with EBUSY (1), or accept it (0). */
+#define IMPORTER_REFUSE		_IO('I', 43)
 
 #endif /* UDMABUF_IMPORTER_H */

@@ -2,8 +2,9 @@
 
 //! Devices for tests that import dma-bufs, driven through /dev/udmabuf_importer.
 //!
-//! `udmabuf_importer.h` says what it does; [`file`] is what an open file holds, [`faux`] and
-//! [`edu`] are the devices. All of it stands on the importer's half of the seam.
+//! `udmabuf_importer.h` has the calls; [`file`] is the state of an open file, [`faux`] and [`edu`]
+//! are the devices. All of it stands on the importer's half of the seam, which `misuse` tries to
+//! misuse.
 
 #[forbid(unsafe_code)]
 mod abi;
@@ -14,6 +15,8 @@ mod faux;
 mod ffi;
 #[forbid(unsafe_code)]
 mod file;
+#[cfg(CONFIG_KUNIT = "y")]
+mod misuse;
 #[path = "../../../../../seam/importer/mod.rs"]
 pub mod seam;
 
