@@ -5,11 +5,11 @@
 // Exporters make references from the raw pointers that the core passes to their operations.
 #![expect(dead_code, reason = "some functions are for exporters alone")]
 
-#[path = "shared/access.rs"]
+#[path = "../dma_buf/access.rs"]
 mod access;
-#[path = "shared/buffer.rs"]
+#[path = "../dma_buf/buffer.rs"]
 mod buffer;
-#[path = "shared/resv.rs"]
+#[path = "../dma_buf/resv.rs"]
 mod resv;
 
 pub use self::{
