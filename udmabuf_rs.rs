@@ -65,6 +65,7 @@ impl kernel::InPlaceModule for Module {
         try_pin_init!(Self {
             _registration <- {
                 let name = udmabuf::node_name(node.get())?;
+                node.choose(name);
                 pr_info!("creating buffers at /dev/{}\n", name);
                 MiscDeviceRegistration::register(MiscDeviceOptions { name })
             },

@@ -14,10 +14,14 @@ use core::{
 };
 use kernel::{
     bindings,
+    page::PAGE_SIZE,
     prelude::*,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        SetOnce, //
     },
 };
 
@@ -66,6 +70,8 @@ impl BoundedParam {
 
 /// A short string that is set when the module is loaded; mode 0444 in sysfs.
 ///
+/// Reads as what the module [chose](Self::choose), once it has.
+///
 /// # Invariants
 ///
 /// `text` is a C string that is not written once the module's initialisation has begun.
@@ -73,6 +79,7 @@ impl BoundedParam {
 pub(crate) struct StringParam {
     raw: bindings::kparam_string,
     text: &'static Text,
+    chosen: SetOnce<&'static CStr>,
 }
 
 /// Room for the text of a [`StringParam`].
@@ -80,7 +87,7 @@ pub(crate) struct Text(UnsafeCell<[u8; Self::SIZE]>);
 
 // SAFETY: Written while the module is being loaded, by one task, and only read from then on.
 unsafe impl Sync for Text {}
-// SAFETY: As above; `raw` points at `text`.
+// SAFETY: `raw` points at `text`, and `chosen` is made for many tasks.
 unsafe impl Sync for StringParam {}
 
 impl Text {
@@ -100,6 +107,7 @@ impl StringParam {
                 string: text.0.get().cast(),
             },
             text,
+            chosen: SetOnce::new(),
         }
     }
 
@@ -111,6 +119,32 @@ impl StringParam {
         CStr::from_bytes_until_nul(bytes)
             .ok()
             .filter(|text| !text.to_bytes().is_empty())
+    }
+
+    /// Notes the value that is in force, where the parameter left it open. Later calls do nothing.
+    pub(crate) fn choose(&self, value: &'static CStr) {
+        self.chosen.populate(value);
+    }
+
+    /// # Safety
+    ///
+    /// `param` must be valid and belong to a [`StringParam`], `buffer` have room for a page.
+    unsafe extern "C" fn show(buffer: *mut c_char, param: *const bindings::kernel_param) -> c_int {
+        // SAFETY: By the safety requirements.
+        let this = unsafe { &*(*param).__bindgen_anon_1.arg.cast::<Self>() };
+        let Some(chosen) = this.chosen.as_ref() else {
+            // SAFETY: By the safety requirements; a `StringParam` begins with what is expected.
+            return unsafe { bindings::param_get_string(buffer, param) };
+        };
+
+        let bytes = &chosen.to_bytes()[..chosen.to_bytes().len().min(PAGE_SIZE - 2)];
+        // SAFETY: By the safety requirements there is room for these, a line feed and a zero.
+        unsafe {
+            buffer.copy_from_nonoverlapping(bytes.as_ptr().cast(), bytes.len());
+            buffer.add(bytes.len()).cast::<[u8; 2]>().write(*b"\n\0");
+        }
+        // CAST: Less than a page.
+        bytes.len() as c_int + 1
     }
 }
 
@@ -141,13 +175,13 @@ unsafe impl Param for BoundedParam {
     const TYPE: &'static str = "uint";
 }
 
-// SAFETY: `arg` is a pointer to the `struct kparam_string` that comes first in a `StringParam`. The
-// mode does not let it be written after loading.
+// SAFETY: `arg` is a pointer to a `StringParam`, and so to the `struct kparam_string` that comes first
+// in it. The mode does not let it be written after loading.
 unsafe impl Param for StringParam {
     const OPS: &'static bindings::kernel_param_ops = &bindings::kernel_param_ops {
         flags: 0,
         set: Some(bindings::param_set_copystring),
-        get: Some(bindings::param_get_string),
+        get: Some(Self::show),
         free: None,
     };
     const MODE: u16 = 0o444;

@@ -16,6 +16,17 @@ FIXTURE(naming)
 	bool beside;
 };
 
+/* Does the parameter read @name? */
+static bool node_reads(const char *name)
+{
+	char path[PATH_MAX], text[64], line[64];
+
+	snprintf(path, sizeof(path), "/sys/module/%s/parameters/node", module_name());
+	snprintf(line, sizeof(line), "%s\n", name);
+	read_text(path, text, sizeof(text));
+	return !strcmp(text, line);
+}
+
 static bool exists(const char *dir, const char *name)
 {
 	char path[PATH_MAX];
@@ -72,6 +83,7 @@ TEST_F(naming, automatic_name)
 	EXPECT_TRUE(exists(CLASS, want));
 	EXPECT_TRUE(works(want));
 	EXPECT_EQ(self->beside, exists("/dev/", "udmabuf_rs"));
+	EXPECT_TRUE(node_reads(want));
 	/* The neighbour is none the worse for it. */
 	EXPECT_TRUE(works("udmabuf"));
 	snprintf(path, sizeof(path), "/dev/%s", want);
@@ -85,6 +97,7 @@ TEST_F(naming, automatic_name)
 TEST_F(naming, empty_name_is_automatic)
 {
 	ASSERT_EQ(0, module_load("node="));
+	EXPECT_TRUE(node_reads(self->beside ? "udmabuf_rs" : "udmabuf"));
 	EXPECT_TRUE(works(self->beside ? "udmabuf_rs" : "udmabuf"));
 }
 
@@ -97,6 +110,7 @@ TEST_F(naming, name_of_ones_own)
 		snprintf(params, sizeof(params), "node=%s", names[i]);
 		ASSERT_EQ(0, module_load(params));
 		EXPECT_TRUE(works(names[i]));
+		EXPECT_TRUE(node_reads(names[i]));
 		if (!self->beside)
 			EXPECT_FALSE(exists("/dev/", "udmabuf"));
 		ASSERT_EQ(0, module_unload());
