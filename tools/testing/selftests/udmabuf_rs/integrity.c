@@ -168,6 +168,58 @@ TEST_F(integrity, C1_range_of_a_fallocated_memfd)
 	EXPECT_EQ(0, bad);
 }
 
+#define SHMEM_THP	"/sys/kernel/mm/transparent_hugepage/shmem_enabled"
+
+/* A memfd of @size bytes that has folios of 2 MiB which were never written; or -errno. */
+static int fallocated_in_huge_pages(size_t size)
+{
+	long long before = read_key("/proc/meminfo", "ShmemHugePages");
+	int memfd = memfd_new(size), err = 0;
+
+	if (write_text(SHMEM_THP, "always"))
+		return -ENODEV;
+	if (fallocate(memfd, 0, 0, size))
+		err = -errno;
+	write_text(SHMEM_THP, "never");
+	if (!err && read_key("/proc/meminfo", "ShmemHugePages") - before < (long long)(size / KIB))
+		err = -ENOMEM;
+	if (err)
+		close(memfd);
+	return err ?: memfd;
+}
+
+/*
+ * A folio is marked uptodate as a whole, so all of it must have been zeroed: also
+ * the pages before and after the range of the buffer.
+ */
+TEST_F_TIMEOUT(integrity, C1_fallocated_huge_pages_show_no_old_memory, 60)
+{
+	size_t pg = page_size(), size = 16 * HUGE, from = 7 * pg, n = size - 3 * HUGE;
+	int memfd, buf;
+	char *a, *b;
+
+	if (kernel_zeroes_pages())
+		SKIP(return, "needs a boot with init_on_alloc=0, or the kernel hides it");
+	ASSERT_TRUE(leave_secrets(secret_size()));
+	memfd = fallocated_in_huge_pages(size);
+	if (memfd == -ENODEV || memfd == -ENOMEM)
+		SKIP(return, "no transparent huge pages for shmem: %s", strerror(-memfd));
+	ASSERT_LE(0, memfd);
+	buf = create(self->dev, memfd, from, n);
+	ASSERT_LE(0, buf);
+	b = map_rw(buf, n);
+	ASSERT_NE(MAP_FAILED, b);
+	EXPECT_EQ(0, count_word(b, n, MARKER));
+	EXPECT_EQ(n, zero_up_to(b, n));
+	fill(b, n, 1);
+	a = map_at(memfd, 0, size, PROT_READ);
+	ASSERT_NE(MAP_FAILED, a);
+	EXPECT_EQ(from, zero_up_to(a, from));
+	EXPECT_EQ(n, matches(a + from, n, 1));
+	EXPECT_EQ(0, count_word(a + from + n, size - from - n, MARKER));
+	EXPECT_EQ(size - from - n, zero_up_to(a + from + n, size - from - n));
+}
+
 /* Pushes the pages of @memfd out of memory as far as that goes. */
 static void page_out(int memfd, size_t size)
 {
@@ -355,8 +407,6 @@ TEST_F_TIMEOUT(integrity, pattern_over_64_MiB_of_hugetlb_pages, 60)
 	NEED_HUGE(32);
 	both_ways(_metadata, self->dev, memfd_new_huge(64 * MIB), 64 * MIB);
 }
-
-#define SHMEM_THP	"/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 
 TEST_F_TIMEOUT(integrity, pattern_over_64_MiB_of_transparent_huge_pages, 60)
 {
