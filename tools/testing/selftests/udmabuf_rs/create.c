@@ -393,6 +393,76 @@ TEST_F(create, items_cut_at_random_give_every_pin_back)
 	EXPECT_EQ(0, seal_write_soon(memfd[1]));
 }
 
+/*
+ * Adjacent items of one descriptor are merged before pinning. Those of two
+ * descriptors of the same memfd are not: each item pins the folio once more.
+ */
+TEST_F(create, adjacent_items_of_two_descriptors_give_every_pin_back)
+{
+	size_t pg = page_size();
+	struct udmabuf_create_item items[32];
+	long long before;
+	int memfd, other, buf, i;
+	char *a, *b;
+
+	NEED_HUGE(1);
+	memfd = memfd_new_huge(HUGE);
+	other = dup(memfd);
+	ASSERT_LE(0, other);
+	a = map_rw(memfd, HUGE);
+	ASSERT_NE(MAP_FAILED, a);
+	tag_pages(a, HUGE / pg, 9);
+	munmap(a, HUGE);
+	before = pins_outstanding();
+	for (i = 0; i < 32; i++)
+		items[i] = item(i & 1 ? other : memfd, (3 + 2 * i) * pg, 2 * pg);
+	buf = create_list(self->dev, items, 32);
+	ASSERT_LE(0, buf);
+	b = map_rw(buf, 64 * pg);
+	ASSERT_NE(MAP_FAILED, b);
+	for (i = 0; i < 64; i++)
+		EXPECT_EQ(word_at(9, 3 + i), page_tag(b, i));
+	munmap(b, 64 * pg);
+	EXPECT_EQ(-EBUSY, seal_write(memfd));
+	close(buf);
+	EXPECT_EQ(0, seal_write_soon(memfd));
+	EXPECT_EQ(before, pins_outstanding());
+}
+
+/* The most bytes that are pinned at a time: the second window begins inside a huge page. */
+#define WINDOW	(124 * MIB)
+
+TEST_F(create, hugetlb_over_124_MiB_from_inside_a_huge_page)
+{
+	size_t pg = page_size(), from = 5 * pg, size = WINDOW + 2 * MIB;
+	long long before;
+	int memfd, buf;
+	char *a, *b;
+
+	NEED_HUGE(64);
+	memfd = memfd_new_huge(64 * HUGE);
+	ASSERT_LE(0, memfd);
+	before = pins_outstanding();
+	buf = create(self->dev, memfd, from, size);
+	ASSERT_LE(0, buf);
+	/* On both sides of the border between the windows. */
+	a = map_rw(memfd, 64 * HUGE);
+	ASSERT_NE(MAP_FAILED, a);
+	a[from + WINDOW - pg] = 'l';
+	a[from + WINDOW] = 'r';
+	munmap(a, 64 * HUGE);
+	b = map_at(buf, WINDOW - pg, 2 * pg, PROT_READ);
+	ASSERT_NE(MAP_FAILED, b);
+	EXPECT_EQ('l', b[0]);
+	EXPECT_EQ('r', b[pg]);
+	munmap(b, 2 * pg);
+	EXPECT_EQ(-EBUSY, seal_write(memfd));
+	close(buf);
+	EXPECT_EQ(0, seal_write_soon(memfd));
+	EXPECT_EQ(before, pins_outstanding());
+	close(memfd);
+}
+
 TEST_F(create, shmem_and_hugetlb_in_one_list)
 {
 	size_t pg = page_size();
@@ -944,6 +1014,39 @@ TEST_F(create, EMFILE_leaves_nothing_behind)
 			close(err);
 	}
 	EXPECT_EQ(fds, count_fds());
+	EXPECT_EQ(0, seal_write_soon(memfd));
+	EXPECT_EQ(pins, pins_outstanding());
+}
+
+/* Tries to create @n buffers without privileges. Returns the number of ENFILE answers. */
+static int refused_with_ENFILE(int dev, int memfd, uint64_t size, int n)
+{
+	pid_t pid = fork();
+	int i, refused = 0;
+
+	if (pid)
+		return pid < 0 ? -errno : wait_status(pid);
+	if (setresuid(65534, 65534, 65534))
+		_exit(101);
+	for (i = 0; i < n; i++)
+		refused += create(dev, memfd, 0, size) == -ENFILE;
+	_exit(refused);
+}
+
+/* Exporting fails after the pages have been pinned. */
+TEST_F(create, ENFILE_leaves_nothing_behind)
+{
+	static const char limit[] = "/proc/sys/fs/file-max";
+	size_t size = PAGES * page_size();
+	int memfd = memfd_new(size), refused;
+	long long pins = pins_outstanding();
+	char before[64];
+
+	ASSERT_LT(0, read_text(limit, before, sizeof(before)));
+	ASSERT_EQ(0, write_text(limit, "1"));
+	refused = refused_with_ENFILE(self->dev, memfd, size, 20);
+	ASSERT_EQ(0, write_text(limit, before));
+	EXPECT_EQ(20, refused);
 	EXPECT_EQ(0, seal_write_soon(memfd));
 	EXPECT_EQ(pins, pins_outstanding());
 }
