@@ -34,14 +34,15 @@ FIXTURE_TEARDOWN(limits)
 	close(self->dev);
 }
 
-/* A list of @n times the first page of @memfd, as a buffer or -errno. */
-static int list_of(int dev, int memfd, uint32_t n)
+/* A list of @n times one page of @memfd, as a buffer or -errno. */
+static int list_of_page(int dev, int memfd, size_t page, uint32_t n)
 {
 	struct udmabuf_create_item *items = calloc(n + 1, sizeof(*items));
 	int fd;
 
 	for (uint32_t i = 0; i < n; i++) {
 		items[i].memfd = memfd;
+		items[i].offset = page * page_size();
 		items[i].size = page_size();
 	}
 	fd = create_list(dev, items, n);
@@ -49,10 +50,10 @@ static int list_of(int dev, int memfd, uint32_t n)
 	return fd;
 }
 
-/* As above, but the buffer is closed again: 0 or -errno. */
+/* As above of the first page, but the buffer is closed again: 0 or -errno. */
 static int try_list(int dev, int memfd, uint32_t n)
 {
-	int fd = list_of(dev, memfd, n);
+	int fd = list_of_page(dev, memfd, 0, n);
 
 	if (fd < 0)
 		return fd;
@@ -158,6 +159,60 @@ TEST_F(limits, size_limit_is_exact)
 	EXPECT_EQ(-EINVAL, try_size(self->dev, memfd, pg));
 	ASSERT_EQ(0, param_set("size_limit_mb", "2147483647"));
 	EXPECT_EQ(0, try_size(self->dev, memfd, 4 * MIB));
+	EXPECT_EQ(0, seal_write_soon(memfd));
+}
+
+struct flipper {
+	struct udmabuf_create_list *list;
+	bool stop;
+};
+
+/* Makes the second item of a list larger than the limit, and small again. */
+static void *flip(void *arg)
+{
+	struct flipper *f = arg;
+	volatile struct udmabuf_create_list *list = f->list;
+
+	for (unsigned int i = 0; !__atomic_load_n(&f->stop, __ATOMIC_RELAXED); i++)
+		list->list[1].size = i & 64 ? 2 * MIB : page_size();
+	return NULL;
+}
+
+/* The sizes that are checked are those that the buffer is made of. */
+TEST_F(limits, list_changed_while_it_is_read_stays_within_size_limit)
+{
+	size_t pg = page_size();
+	int memfd = memfd_new(4 * MIB), made = 0, refused = 0, larger = 0;
+	struct flipper f = { .list = calloc(1, sizeof(*f.list) + 2 * sizeof(f.list->list[0])) };
+	uint64_t until = now_us() + 1000000;
+	pthread_t thread;
+
+	ASSERT_NE(NULL, f.list);
+	ASSERT_EQ(0, param_set("size_limit_mb", "1"));
+	f.list->count = 2;
+	for (int i = 0; i < 2; i++)
+		f.list->list[i] = (struct udmabuf_create_item){
+			.memfd = memfd, .offset = i * MIB, .size = pg,
+		};
+	ASSERT_EQ(0, pthread_create(&thread, NULL, flip, &f));
+	while (now_us() < until) {
+		int buf = ioctl(self->dev, UDMABUF_CREATE_LIST, f.list);
+
+		if (buf < 0) {
+			EXPECT_EQ(EINVAL, errno);
+			refused++;
+			continue;
+		}
+		made++;
+		larger += buf_size(buf) != 2 * pg;
+		close(buf);
+	}
+	__atomic_store_n(&f.stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	TH_LOG("%d made, %d refused", made, refused);
+	EXPECT_LT(0, made);
+	EXPECT_LT(0, refused);
+	EXPECT_EQ(0, larger);
 	EXPECT_EQ(0, seal_write_soon(memfd));
 }
 
@@ -361,14 +416,16 @@ TEST_F(limits, no_memory_to_be_had_leaves_nothing)
 
 TEST_F_TIMEOUT(limits, C12_one_page_pinned_too_often, 240)
 {
-	int memfd = memfd_new(page_size()), made = 0, err = 0, i;
+	size_t pg = page_size();
+	int memfd = memfd_new(8 * pg), made = 0, err = 0, i;
 	struct rlimit many = { 4096, 4096 };
+	long long pins;
 	int *bufs = calloc(2100, sizeof(*bufs));
 
 	if (setrlimit(RLIMIT_NOFILE, &many))
 		SKIP(return, "cannot raise RLIMIT_NOFILE: %s", strerror(errno));
 	for (i = 0; i < 2100; i++) {
-		err = list_of(self->dev, memfd, 1024);
+		err = list_of_page(self->dev, memfd, 4, 1024);
 		if (err < 0)
 			break;
 		bufs[made++] = err;
@@ -377,10 +434,21 @@ TEST_F_TIMEOUT(limits, C12_one_page_pinned_too_often, 240)
 	EXPECT_TRUE(err == -EINVAL || err == -ENOMEM);
 	/* A bound, but not one that is in anybody's way. */
 	EXPECT_LE(16, made);
+	/* Up to the last pin. */
+	for (i = 512; i; i /= 2) {
+		bufs[made] = list_of_page(self->dev, memfd, 4, i);
+		made += bufs[made] >= 0;
+	}
+	/* Refused among other pages as well, which are unpinned again. */
+	pins = pins_outstanding();
+	EXPECT_EQ(-ENOMEM, try_size(self->dev, memfd, 8 * pg));
+	EXPECT_EQ(pins, pins_outstanding());
+	EXPECT_EQ(0, try_size(self->dev, memfd, 4 * pg));
 	EXPECT_EQ(-EBUSY, seal_write(memfd));
 	for (i = 0; i < made; i++)
 		close(bufs[i]);
 	EXPECT_EQ(0, try_list(self->dev, memfd, 1024));
+	EXPECT_EQ(0, try_size(self->dev, memfd, 8 * pg));
 	EXPECT_EQ(0, seal_write_soon(memfd));
 	/* The fixture looks for the WARN. */
 }
@@ -488,6 +556,43 @@ TEST_F_TIMEOUT(limits, C14_kill_ends_pinning, 120)
 		SKIP(return, "pinning %llu MiB is too quick here to be interrupted",
 		     (unsigned long long)(size / MIB));
 	EXPECT_GT(size / 4, after - before);
+}
+
+/* A window is bounded in bytes as well as in folios. */
+TEST_F_TIMEOUT(limits, C14_kill_ends_pinning_of_huge_pages, 120)
+{
+	struct pinner *shared = shared_pinner();
+	long long reserved = pool(HUGE, "nr_hugepages");
+	uint64_t size = 384 * MIB, before = 0, after = 0;
+	bool caught = false;
+	int attempt, memfd;
+	char text[32], path[PATH_MAX];
+	pid_t pid;
+
+	ASSERT_NE(MAP_FAILED, (void *)shared);
+	if (mem_available() < 2 * size || !huge_ready(size / HUGE))
+		SKIP(return, "needs %llu free huge pages of 2 MiB", size / HUGE);
+	for (attempt = 0; attempt < 5 && !caught; attempt++) {
+		memfd = memfd_new_huge(size);
+		pid = start_pinner(self->dev, memfd, size, shared);
+		caught = catch_in_the_middle(memfd, size, shared);
+		before = populated(memfd);
+		kill(pid, SIGKILL);
+		EXPECT_EQ(-SIGKILL, wait_status(pid));
+		after = populated(memfd);
+		TH_LOG("killed at %llu MiB of %llu, dead at %llu MiB",
+		       (unsigned long long)(before / MIB), (unsigned long long)(size / MIB),
+		       (unsigned long long)(after / MIB));
+		EXPECT_EQ(0, seal_write_soon(memfd));
+		close(memfd);
+	}
+	snprintf(text, sizeof(text), "%lld", reserved);
+	pool_path(path, sizeof(path), HUGE, "nr_hugepages");
+	write_text(path, text);
+	if (!caught)
+		SKIP(return, "pinning %llu MiB is too quick here to be interrupted",
+		     (unsigned long long)(size / MIB));
+	EXPECT_GT(size / 2, after - before);
 }
 
 TEST_F_TIMEOUT(limits, C14_others_get_at_the_memfd_meanwhile, 120)
