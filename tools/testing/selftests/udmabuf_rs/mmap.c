@@ -530,6 +530,45 @@ TEST_F(mmap, C18_proc_mem_at_an_offset_of_the_buffer)
 	EXPECT_EQ(word_at(16, 8), word);
 }
 
+/* Bytes of @mem that are @byte, up to the first that is not. */
+static size_t run_of(const char *mem, char byte, size_t size)
+{
+	size_t n = 0;
+
+	while (n < size && mem[n] == byte)
+		n++;
+	return n;
+}
+
+/* The buffer is longer than the mapping, which anonymous memory follows in the address space. */
+TEST_F(mmap, C18_proc_mem_across_the_end_of_a_mapping)
+{
+	size_t pg = page_size(), edge = 4 * pg;
+	int memfd, buf = buffer(self->dev, PAGES * pg, &memfd);
+	char *a = map_rw(memfd, PAGES * pg), *b, copy[200], *other;
+	int mem = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+
+	ASSERT_LE(0, mem);
+	ASSERT_NE(MAP_FAILED, a);
+	other = mmap(NULL, 8 * pg, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, other);
+	memset(other, 'o', 8 * pg);
+	b = mmap(other, edge, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, buf, 0);
+	ASSERT_EQ(other, b);
+	memset(a, 'b', PAGES * pg);
+
+	ASSERT_EQ(200, pread(mem, copy, 200, (uintptr_t)b + edge - 100));
+	EXPECT_EQ(100, run_of(copy, 'b', 200));
+	EXPECT_EQ(100, run_of(copy + 100, 'o', 100));
+	memset(copy, 'w', 200);
+	ASSERT_EQ(200, pwrite(mem, copy, 200, (uintptr_t)b + edge - 100));
+	EXPECT_EQ(edge - 100, run_of(a, 'b', PAGES * pg));
+	EXPECT_EQ(100, run_of(a + edge - 100, 'w', 200));
+	EXPECT_EQ(pg, run_of(a + edge, 'b', pg));
+	EXPECT_EQ(100, run_of(b + edge, 'w', pg));
+	EXPECT_EQ(pg - 100, run_of(b + edge + 100, 'o', pg - 100));
+}
+
 TEST_F(mmap, C18_debugger_peeks_and_pokes)
 {
 	size_t pg = page_size();
@@ -672,28 +711,35 @@ TEST_F(mmap, mapping_is_pfnmap_dontexpand_dontdump)
 }
 
 /*
- * A page with a memory error answers SIGBUS, not stale bytes. The child that
- * reports the error has the page mapped and may be killed for it.
+ * Injects a memory error into a page of @memfd. Returns an errno if that failed. The
+ * child that injects the error has the page mapped, and may be killed for it.
  */
+static int poison(int memfd, size_t page)
+{
+	size_t pg = page_size();
+	pid_t pid = fork();
+
+	if (!pid) {
+		char *a = map_at(memfd, page * pg, pg, PROT_READ | PROT_WRITE);
+
+		touch(a, false);
+		_exit(madvise(a, pg, MADV_HWPOISON) ? errno : 0);
+	}
+	return pid < 0 ? errno : wait_status(pid);
+}
+
+/* A page with a memory error answers SIGBUS, not stale bytes. */
 TEST_F(mmap, own_poisoned_page_is_SIGBUS)
 {
 	size_t pg = page_size(), size = PAGES * pg;
 	int memfd, buf = buffer(self->dev, size, &memfd);
 	char *a = map_rw(memfd, size), *b;
 	int status;
-	pid_t pid;
 
 	ASSERT_LE(0, buf);
 	tag_pages(a, PAGES, 21);
 	munmap(a, size);
-	pid = fork();
-	ASSERT_LE(0, pid);
-	if (!pid) {
-		a = map_rw(memfd, size);
-		touch(a + 5 * pg, false);
-		_exit(madvise(a + 5 * pg, pg, MADV_HWPOISON) ? errno : 0);
-	}
-	status = wait_status(pid);
+	status = poison(memfd, 5);
 	if (status > 0)
 		SKIP(return, "MADV_HWPOISON: %s", strerror(status));
 	b = map_rw(buf, size);
@@ -704,6 +750,32 @@ TEST_F(mmap, own_poisoned_page_is_SIGBUS)
 		if (i != 5)
 			EXPECT_EQ(word_at(21, i), page_tag(b, i));
 	}
+	munmap(b, size);
+}
+
+TEST_F(mmap, C18_proc_mem_ends_at_a_poisoned_page)
+{
+	size_t pg = page_size(), size = PAGES * pg;
+	int memfd, buf = buffer(self->dev, size, &memfd), status;
+	int mem = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+	char *a = map_rw(memfd, size), *b = map_rw(buf, size), copy[200];
+	uint64_t word;
+
+	ASSERT_LE(0, mem);
+	ASSERT_NE(MAP_FAILED, b);
+	tag_pages(a, PAGES, 23);
+	munmap(a, size);
+	status = poison(memfd, 5);
+	if (status > 0)
+		SKIP(return, "MADV_HWPOISON: %s", strerror(status));
+	EXPECT_EQ(-1, pread(mem, &word, sizeof(word), (uintptr_t)b + 5 * pg));
+	EXPECT_EQ(EIO, errno);
+	EXPECT_EQ(-1, pwrite(mem, "bad", 3, (uintptr_t)b + 5 * pg));
+	EXPECT_EQ(EIO, errno);
+	/* A read that reaches the page is short. */
+	EXPECT_EQ(100, pread(mem, copy, 200, (uintptr_t)b + 5 * pg - 100));
+	ASSERT_EQ(sizeof(word), pread(mem, &word, sizeof(word), (uintptr_t)b + 6 * pg));
+	EXPECT_EQ(word_at(23, 6), word);
 	munmap(b, size);
 }
 
