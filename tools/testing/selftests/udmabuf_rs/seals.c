@@ -209,6 +209,33 @@ TEST_F(seals, C7_read_only_hugetlb_memfd_is_refused)
 	EXPECT_EQ(-EACCES, create(self->dev, ro, 0, HUGE));
 }
 
+/* The order is that of Documentation/udmabuf_rs.rst. */
+TEST_F(seals, own_order_of_errors)
+{
+	size_t pg = page_size(), size = PAGES * pg;
+	int sealed = memfd_new(size), open = memfd_make(size, MFD_ALLOW_SEALING, 0);
+	int sealed_ro = fd_reopen(sealed, O_RDONLY), open_ro = fd_reopen(open, O_RDONLY);
+	struct udmabuf_create_item items[2];
+
+	ASSERT_LE(0, sealed_ro);
+	ASSERT_LE(0, open_ro);
+	EXPECT_EQ(-EINVAL, create(self->dev, open_ro, 0, pg));
+	EXPECT_EQ(-EACCES, create(self->dev, sealed_ro, 0, size + pg));
+	/* Items are checked one after the other. */
+	items[0] = (struct udmabuf_create_item){ .memfd = sealed_ro, .size = pg };
+	items[1] = (struct udmabuf_create_item){ .memfd = open, .size = pg };
+	EXPECT_EQ(-EACCES, create_list(self->dev, items, 2));
+	items[0].memfd = sealed;
+	items[0].offset = size;
+	items[1].memfd = sealed_ro;
+	EXPECT_EQ(-EINVAL, create_list(self->dev, items, 2));
+	/* Numbers of all items come before any descriptor. */
+	items[0] = (struct udmabuf_create_item){ .memfd = sealed_ro, .size = pg };
+	items[1] = (struct udmabuf_create_item){ .memfd = sealed, .size = pg + 1 };
+	EXPECT_EQ(-EINVAL, create_list(self->dev, items, 2));
+	EXPECT_EQ(0, seal_write(sealed));
+}
+
 TEST_F(seals, reopened_for_both_is_as_good_as_the_first)
 {
 	size_t pg = page_size();
