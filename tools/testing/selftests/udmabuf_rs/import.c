@@ -47,6 +47,8 @@ FIXTURE_SETUP(import)
 	self->importer = importer_open();
 	if (self->importer < 0)
 		SKIP(return, "the importer's module is not loaded");
+	/* An earlier test that failed may have left it without the device. */
+	importer_call(self->importer, IMPORTER_PLUG, NULL);
 	self->dev = node_open();
 	ASSERT_LE(0, self->dev)
 		TH_LOG("%s: %s", node_path(), strerror(-self->dev));
@@ -212,6 +214,25 @@ TEST_F(import, C10_segments_stay_within_what_the_device_takes)
 	}
 }
 
+TEST_F(import, C10_segments_cross_no_boundary)
+{
+	static const unsigned int boundaries[] = { 16384, 65536, MIB };
+
+	for (size_t i = 0; i < ARRAY_SIZE(boundaries); i++) {
+		struct importer_limits limits = { .boundary = boundaries[i] };
+		struct importer_segments segments;
+
+		ASSERT_EQ(0, importer_call(self->importer, IMPORTER_LIMITS, &limits));
+		ASSERT_EQ(0, device_map(self->importer, 0, self->buf, IMPORTER_BIDIRECTIONAL));
+		ASSERT_EQ(0, importer_segments(self->importer, 0, &segments));
+		EXPECT_EQ(self->size, segments.total);
+		EXPECT_EQ(0, segments.crossed);
+		EXPECT_GE(boundaries[i], segments.longest);
+		EXPECT_EQ(0, device_sees(self->importer, 0, self->size, 1));
+		ASSERT_EQ(0, device_unmap(self->importer, 0));
+	}
+}
+
 TEST_F(import, own_device_that_takes_less_than_a_page_is_refused)
 {
 	ASSERT_EQ(0, device_limit(self->importer, 512));
@@ -266,6 +287,113 @@ TEST_F(import, D3_kernel_mapping_shows_the_same_bytes)
 	memset(self->b, 3, self->size);
 	EXPECT_EQ(0, importer_finds(self->importer, IMPORTER_VMAP_READ, 0, self->size, 3));
 	ASSERT_EQ(0, importer_slot(self->importer, IMPORTER_VUNMAP, 0));
+}
+
+/* Bytes of vmalloc space in use. Areas that only wait for a TLB flush are not. */
+static long long kernel_mappings(void)
+{
+	FILE *file = fopen("/proc/vmallocinfo", "re");
+	long long sum = 0, bytes;
+	char line[512];
+
+	if (!file)
+		return -1;
+	while (fgets(line, sizeof(line), file))
+		if (!strstr(line, "unpurged") && sscanf(line, "%*s %lld", &bytes) == 1)
+			sum += bytes;
+	fclose(file);
+	return sum;
+}
+
+TEST(kernel_mapping_is_undone)
+{
+	int importer = importer_open(), dev = node_open(), kmsg = kmsg_open(), memfd, buf;
+	struct udmabuf_create_item items[256];
+	size_t pg = page_size();
+	long long before, during;
+
+	if (importer < 0)
+		SKIP(return, "the importer's module is not loaded");
+	ASSERT_LE(0, dev);
+	memfd = memfd_new(256 * pg);
+	/* Contiguous memory needs no mapping of its own. */
+	for (int i = 0; i < 256; i++)
+		items[i] = (struct udmabuf_create_item){
+			.memfd = memfd, .offset = i * 91 % 256 * pg, .size = pg,
+		};
+	buf = create_list(dev, items, 256);
+	ASSERT_LE(0, buf);
+	before = kernel_mappings();
+	if (before < 0)
+		SKIP(return, "no /proc/vmallocinfo");
+	ASSERT_EQ(0, importer_vmap(importer, 0, buf));
+	during = kernel_mappings();
+	ASSERT_EQ(0, importer_slot(importer, IMPORTER_VUNMAP, 0));
+	/* Else this shows nothing. */
+	ASSERT_LE(before + 256 * pg / 2, during);
+	for (int i = 0; i < 64; i++) {
+		ASSERT_EQ(0, importer_vmap(importer, 0, buf));
+		ASSERT_EQ(0, importer_slot(importer, IMPORTER_VUNMAP, 0));
+	}
+	EXPECT_GT(before + 16 * 256 * pg, kernel_mappings());
+	close(buf);
+	EXPECT_EQ(0, seal_write_soon(memfd));
+	EXPECT_EQ(0, kmsg_reports(kmsg));
+}
+
+/* The importer holds on to the mapping, so the driver has to end it. */
+TEST_F(import, own_bounce_buffers_are_released_when_the_device_goes)
+{
+	long long before = read_number(TLB_USED), during;
+
+	ASSERT_EQ(0, device_map(self->importer, 0, self->buf, IMPORTER_BIDIRECTIONAL));
+	during = read_number(TLB_USED);
+	if (before < 0 || during < before + self->size / 2048)
+		SKIP(return, "needs a boot with swiotlb=force");
+	ASSERT_EQ(0, importer_call(self->importer, IMPORTER_UNPLUG, NULL));
+	/* Disks and consoles bounce, too: wait for theirs to end. */
+	for (int i = 0; i < 20 && read_number(TLB_USED) > before; i++)
+		sleep_us(100000);
+	EXPECT_GE(before, read_number(TLB_USED));
+	ASSERT_EQ(0, importer_call(self->importer, IMPORTER_PLUG, NULL));
+	device_unmap(self->importer, 0);
+	EXPECT_GE(before, read_number(TLB_USED));
+	EXPECT_EQ(self->size, count_of(self->b, self->size, 1));
+}
+
+#define BRACKETS	200
+
+/* The quickest round so far is the one that was disturbed least. */
+static uint64_t bracket_time(int buf, uint64_t best)
+{
+	uint64_t start = now_us();
+
+	for (int i = 0; i < BRACKETS; i++)
+		if (buf_sync(buf, SYNC_START_RW) || buf_sync(buf, SYNC_END_RW))
+			return UINT64_MAX;
+	start = now_us() - start;
+	return start < best ? start : best;
+}
+
+TEST_F(import, own_brackets_cost_no_more_once_the_importer_has_gone)
+{
+	int other = create(self->dev, self->memfd, 0, self->size);
+	uint64_t never = UINT64_MAX, gone = UINT64_MAX;
+
+	ASSERT_LE(0, other);
+	for (int dir = IMPORTER_BIDIRECTIONAL; dir <= IMPORTER_FROM_DEVICE; dir++) {
+		ASSERT_EQ(0, device_map(self->importer, 0, self->buf, dir));
+		ASSERT_EQ(0, buf_sync(self->buf, SYNC_START_RW));
+		ASSERT_EQ(0, buf_sync(self->buf, SYNC_END_RW));
+		ASSERT_EQ(0, device_unmap(self->importer, 0));
+	}
+	for (int i = 0; i < 40; i++) {
+		never = bracket_time(other, never);
+		gone = bracket_time(self->buf, gone);
+	}
+	TH_LOG("%d brackets: %llu us on a buffer never mapped, %llu us on this", BRACKETS,
+	       (unsigned long long)never, (unsigned long long)gone);
+	EXPECT_GT(never * 13 / 10, gone);
 }
 
 TEST_F(import, mapping_keeps_the_buffer)
