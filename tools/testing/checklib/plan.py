@@ -53,7 +53,7 @@ HUGE = ["hugemap -V hugetlb_1_GiB", "hugetasks -V hugetlb_1_GiB"]
 # "device" comes last where it runs: it leaves a buffer behind for good.
 EVERYTHING = ["!" + RESERVE_2_GIB, UPSTREAM, "!" + KEEP_128_MIB,
               "create", "create_32", "seals", "mmap", "sync", "sync_32", "share", "!" + LOAD_IMPORTER, "import", *HUGE,
-              "limits", "lifetime",
+              "limits", "memcg", "lifetime",
               "!" + SWAP_ON, "integrity"]
 
 # The programs of the coherence matrix; one more counts cache maintenance, which is for arm64 alone.
@@ -86,8 +86,8 @@ OURS = [
     Boot("main", "in place of the C driver", ["--replace-c"] + MAIN,
          EVERYTHING + ["naming", "!" + LOAD_SAMPLES, "exporter", "device"]),
     Boot("bounce", "every DMA mapping bounces", ["--replace-c"] + BOUNCE,
-         ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "sync", "share", "!" + LOAD_SAMPLES, "exporter",
-          "device"]),
+         ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "memcg", "sync", "share", "!" + LOAD_SAMPLES,
+          "exporter", "device"]),
     Boot("vmapfail", "a kernel mapping fails, of which the core warns",
          ["--replace-c"] + VMAP_WARNS,
          ["!" + LOAD_IMPORTER, "vmapfail"]),
@@ -115,7 +115,7 @@ DEBUG = [
          EVERYTHING + ["naming", "!" + LOAD_SAMPLES, "exporter", "device", KUNIT],
          kernel="debug", limit=400),
     Boot("debug-bounce", "every DMA mapping bounces, debug kernel", ["--replace-c", "--mem", "4G", "--append", "swiotlb=force"] + EDU,
-         ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "sync", "share", "device", "coherence"],
+         ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "memcg", "sync", "share", "device", "coherence"],
          kernel="debug", limit=400),
     Boot("debug-beside", "next to the C driver, debug kernel", VMAP_WARNS,
          ["naming", "create", "!" + LOAD_IMPORTER, "vmapfail"], {"UDMABUF_NODE": "/dev/udmabuf_rs"}, kernel="debug"),

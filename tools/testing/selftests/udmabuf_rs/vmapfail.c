@@ -4,7 +4,7 @@
  * The core warns of any that fails, so this has a boot of its own which expects
  * that.
  */
-#include "importer_test.h"
+#include "memcg.h"
 
 #define ITEMS	1024
 
@@ -36,6 +36,46 @@ TEST(C16_kernel_mapping_that_fails_is_ENOMEM)
 	EXPECT_EQ(0, buf_sync(buf, SYNC_END_RW));
 	close(buf);
 	EXPECT_EQ(0, seal_write_soon(memfd));
+}
+
+static int map_for_kernel(void *arg)
+{
+	const int *files = arg;
+
+	return importer_vmap(files[0], 0, files[1]);
+}
+
+/* A pointer each makes a list of 512 KiB. */
+#define PAGES	65536
+
+TEST(own_list_of_pages_is_charged_to_the_memory_cgroup)
+{
+	int importer = importer_open(), dev = node_open(), memfd, files[2];
+	size_t size = PAGES * page_size();
+	const char *missing = group_make();
+
+	if (importer < 0)
+		SKIP(return, "the importer's module is not loaded");
+	if (missing)
+		SKIP(return, "%s", missing);
+	if (mem_available() < size * 5 / 4)
+		SKIP(return, "needs %zu MiB of memory", (size_t)(size * 5 / 4 / MIB));
+	ASSERT_LE(0, dev);
+	memfd = scattered_memfd(PAGES);
+	ASSERT_LE(0, memfd);
+	files[0] = importer;
+	files[1] = create(dev, memfd, 0, size);
+	ASSERT_LE(0, files[1]);
+
+	EXPECT_EQ(-ENOMEM, in_group(SLACK, map_for_kernel, files));
+	EXPECT_EQ(0, kills());
+	EXPECT_EQ(-ENOENT, importer_slot(importer, IMPORTER_VUNMAP, 0));
+	EXPECT_EQ(0, in_group(0, map_for_kernel, files));
+	EXPECT_EQ(0, importer_slot(importer, IMPORTER_VUNMAP, 0));
+	close(files[1]);
+	EXPECT_EQ(0, seal_write_soon(memfd));
+	close(memfd);
+	group_remove();
 }
 
 TEST_HARNESS_MAIN
