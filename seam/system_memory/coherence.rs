@@ -42,7 +42,11 @@ use kernel::{
 
 /// The mappings of a buffer, and the brackets of CPU access.
 pub(super) struct Coherence {
-    streams: List<Streaming>,
+    /// Mappings to sync around CPU access, of devices that write and of devices that only read.
+    written: List<Streaming>,
+    read: List<Streaming>,
+    /// Mappings that only have to be unmapped.
+    unsynced: List<Streaming>,
     /// The exporter's own.
     own: Option<DmaMapping>,
     /// Live mappings of devices that write, and those of them that bounce.
@@ -55,7 +59,9 @@ pub(super) struct Coherence {
 impl Coherence {
     pub(super) const fn new() -> Self {
         Self {
-            streams: List::new(),
+            written: List::new(),
+            read: List::new(),
+            unsynced: List::new(),
             own: None,
             writers: 0,
             bouncing_writers: 0,
@@ -92,9 +98,7 @@ impl Coherence {
         self.change_brackets(users, |brackets| {
             brackets.close(&AddressSpace::current(), task::thread(), now)
         });
-        for stream in self.streams.iter() {
-            stream.sync_for_device();
-        }
+        self.for_each_synced(Streaming::sync_for_device);
         if let Some(own) = &self.own {
             own.sync_for_device();
         }
@@ -109,12 +113,16 @@ impl Coherence {
         }
     }
 
+    /// Syncs the mappings of devices that write. For the others, the C function does nothing.
     fn sync_for_cpu(&self) {
-        for stream in self.streams.iter() {
+        for stream in self.written.iter() {
             stream.sync_for_cpu();
         }
-        if let Some(own) = &self.own {
-            own.sync_for_cpu();
+    }
+
+    fn for_each_synced(&self, f: impl Fn(&Streaming)) {
+        for list in [&self.written, &self.read] {
+            list.iter().for_each(|stream| f(&stream));
         }
     }
 
@@ -198,8 +206,17 @@ impl Coherence {
     pub(super) fn add(&mut self, stream: ListArc<Streaming>) -> Arc<Streaming> {
         let shared = stream.clone_arc();
 
-        self.streams.push_back(stream);
+        self.list_of(&shared).push_back(stream);
         shared
+    }
+
+    /// Returns the list that `stream` belongs to.
+    fn list_of(&mut self, stream: &Streaming) -> &mut List<Streaming> {
+        match (stream.needs_sync(), stream.writer()) {
+            (false, _) => &mut self.unsynced,
+            (true, Writer::None) => &mut self.read,
+            (true, _) => &mut self.written,
+        }
     }
 
     /// Ends a mapping, unless its device has taken it along.
@@ -212,7 +229,7 @@ impl Coherence {
     /// [`add`](Self::add) of this value must have returned `stream`.
     pub(super) unsafe fn remove(&mut self, stream: &Streaming) {
         // SAFETY: By the safety requirements, the stream is in this list or in none.
-        if let Some(stream) = unsafe { self.streams.remove(stream) } {
+        if let Some(stream) = unsafe { self.list_of(stream).remove(stream) } {
             self.end(&stream);
         }
     }
@@ -224,21 +241,21 @@ impl Coherence {
 
     /// Stops syncing the mappings for `device`, whose driver is about to be unbound.
     pub(super) fn unbinding(&mut self, device: &Device) {
-        for stream in self.streams.iter() {
-            stream.unbinding(device);
-        }
+        self.for_each_synced(|stream| stream.unbinding(device));
     }
 
     /// Ends the mappings for `device` that the importer has left: their resources are going away.
     pub(super) fn unbound(&mut self, device: &Device) {
         let mut ended = List::new();
-        let mut cursor = self.streams.cursor_front();
 
-        while let Some(next) = cursor.peek_next() {
-            if next.is_for(device) {
-                ended.push_back(next.remove());
-            } else {
-                cursor.move_next();
+        for list in [&mut self.written, &mut self.read, &mut self.unsynced] {
+            let mut cursor = list.cursor_front();
+            while let Some(next) = cursor.peek_next() {
+                if next.is_for(device) {
+                    ended.push_back(next.remove());
+                } else {
+                    cursor.move_next();
+                }
             }
         }
         while let Some(stream) = ended.pop_front() {

@@ -110,6 +110,11 @@ impl Streaming {
         )
     }
 
+    /// Returns whether syncing has an effect.
+    pub(super) fn needs_sync(&self) -> bool {
+        self.needs_sync
+    }
+
     /// Returns how the device writes.
     pub(super) fn writer(&self) -> Writer {
         self.writer
@@ -117,9 +122,6 @@ impl Streaming {
 
     /// Makes data that the device has written visible to the CPU.
     pub(super) fn sync_for_cpu(&self) {
-        if !self.needs_sync {
-            return;
-        }
         match &*self.state.lock() {
             Some(state) if !state.unbinding => state.mapping.sync_for_cpu(),
             _ => (),
@@ -128,9 +130,6 @@ impl Streaming {
 
     /// Makes data that the CPU has written visible to the device.
     pub(super) fn sync_for_device(&self) {
-        if !self.needs_sync {
-            return;
-        }
         match &mut *self.state.lock() {
             Some(state) if state.unbinding => state.outdated = true,
             Some(state) => state.mapping.sync_for_device(),
