@@ -74,10 +74,7 @@ pub fn needs_unmap(device: &Device) -> bool {
 /// The core takes that away when the device loses its driver, and what was mapped by it can then
 /// not be unmapped any more. What an IOMMU translates does not depend on it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Translation(*const c_void, *const c_void);
-
-// SAFETY: The pointers are not followed.
-unsafe impl Send for Translation {}
+pub struct Translation(usize, usize);
 
 impl Translation {
     /// Returns that of `device` as it is now.
@@ -88,11 +85,11 @@ impl Translation {
         // this changed meanwhile; then either answer will do.
         unsafe {
             if ffi::use_dma_iommu(raw) {
-                return Self(core::ptr::null(), core::ptr::null());
+                return Self(0, 0);
             }
             Self(
-                core::ptr::read_volatile(&raw const (*raw).dma_range_map).cast(),
-                ffi::get_dma_ops(raw).cast(),
+                core::ptr::read_volatile(&raw const (*raw).dma_range_map).addr(),
+                ffi::get_dma_ops(raw).addr(),
             )
         }
     }

@@ -14,7 +14,10 @@ use core::mem::ManuallyDrop;
 use kernel::{
     bindings,
     device::Device,
-    dma::DataDirection,
+    dma::{
+        DataDirection,
+        DmaAddress, //
+    },
     error::to_result,
     prelude::*,
     sync::aref::ARef, //
@@ -26,6 +29,18 @@ use kernel::{
 /// must not count that as an overlap.
 const ATTRS: c_ulong = bindings::DMA_ATTR_DEBUGGING_IGNORE_CACHELINES as c_ulong;
 
+/// Memory of the addresses that a table was mapped at, which its user may change.
+enum Saved {
+    /// None: the table does not change, or its addresses are not needed again.
+    Nothing,
+    /// The DMA address and length of the only segment, for a table that is only unmapped.
+    Segment(DmaAddress, c_uint),
+    /// The same of several segments.
+    Segments(KVVec<(DmaAddress, c_uint)>),
+    /// A copy, for a table that is synced while its user has it.
+    Table(SgTable),
+}
+
 /// A scatterlist mapped for a device.
 ///
 /// Mapping makes data that the CPU has written visible to the device, and dropping makes data that
@@ -33,10 +48,12 @@ const ATTRS: c_ulong = bindings::DMA_ATTR_DEBUGGING_IGNORE_CACHELINES as c_ulong
 ///
 /// # Invariants
 ///
-/// - `table` is mapped for `device` in `direction` with [`ATTRS`].
+/// - `table` was mapped for `device` in `direction` with [`ATTRS`], and so is the copy in `saved`, if
+///   there is one. Where they are in `saved`, the segments are those of the mapping.
 /// - The memory of `table` outlives the value, and the device is ready for DMA until it is dropped.
 pub struct DmaMapping {
     table: SgTable,
+    saved: Saved,
     device: ARef<Device>,
     direction: DataDirection,
     needs_sync: bool,
@@ -54,6 +71,7 @@ impl DmaMapping {
     ///
     /// The memory of `table` must outlive the value. `device` must be ready for DMA until the value
     /// is dropped or [abandoned](Self::abandon).
+    #[inline]
     pub unsafe fn new(
         table: SgTable,
         device: &Device,
@@ -72,6 +90,7 @@ impl DmaMapping {
         // INVARIANT: The table was just mapped; the rest holds by the safety requirements.
         Ok(Self {
             table,
+            saved: Saved::Nothing,
             needs_sync: dma::needs_sync(device),
             needs_unmap: dma::needs_unmap(device),
             device: device.into(),
@@ -90,9 +109,34 @@ impl DmaMapping {
         self.needs_unmap
     }
 
-    /// Returns the table.
+    /// Returns the table. Its addresses may be changed after [`share`](Self::share).
     pub fn table(&self) -> &SgTable {
         &self.table
+    }
+
+    /// Prepares for a user of the table who may change the addresses in it: RDMA importers do.
+    ///
+    /// Fails with [`ENOMEM`].
+    #[inline]
+    pub fn share(&mut self) -> Result {
+        self.saved = match (self.needs_unmap, self.needs_sync) {
+            (false, _) => Saved::Nothing,
+            (true, true) => Saved::Table(self.table.try_clone()?),
+            (true, false) if self.table.header().nents == 1 => {
+                let (address, length) = self.table.first_segment();
+                Saved::Segment(address, length)
+            }
+            (true, false) => Saved::Segments(self.table.segments()?),
+        };
+        Ok(())
+    }
+
+    /// Returns the table to pass to the DMA API.
+    fn mapped(&self) -> &SgTable {
+        match &self.saved {
+            Saved::Table(copy) => copy,
+            _ => &self.table,
+        }
     }
 
     /// Returns the device.
@@ -116,10 +160,10 @@ impl DmaMapping {
             return true;
         }
         // SAFETY: The first entry of a table is valid.
-        if iommu && !unsafe { ffi::sg_dma_is_swiotlb(self.table.header().sgl) } {
+        if iommu && !unsafe { ffi::sg_dma_is_swiotlb(self.mapped().header().sgl) } {
             return false;
         }
-        self.table.entries().any(|entry| {
+        self.mapped().entries().any(|entry| {
             // SAFETY: By the type invariants, the entry is mapped for the device.
             unsafe {
                 let address = (*entry).dma_address;
@@ -143,7 +187,7 @@ impl DmaMapping {
         unsafe {
             ffi::dma_sync_sg_for_cpu(
                 as_raw(&self.device),
-                self.table.header().sgl,
+                self.mapped().header().sgl,
                 self.count(),
                 self.direction as u32,
             )
@@ -160,11 +204,17 @@ impl DmaMapping {
         unsafe {
             ffi::dma_sync_sg_for_device(
                 as_raw(&self.device),
-                self.table.header().sgl,
+                self.mapped().header().sgl,
                 self.count(),
                 self.direction as u32,
             )
         };
+    }
+
+    /// Unmaps the table, makes the device's data visible to the CPU, and returns the table.
+    pub fn unmap(self) -> SgTable {
+        self.unmap_attrs(ATTRS);
+        self.into_table()
     }
 
     /// Unmaps the table without making the device's data visible, and returns it.
@@ -183,22 +233,32 @@ impl DmaMapping {
     fn into_table(self) -> SgTable {
         let this = ManuallyDrop::new(self);
 
-        // SAFETY: `this` is not dropped, so both fields are read once.
-        let (table, device) = unsafe { (core::ptr::read(&this.table), core::ptr::read(&this.device)) };
-        drop(device);
-        table
+        // SAFETY: `this` is not dropped, so each field is read once.
+        unsafe {
+            drop(core::ptr::read(&this.device));
+            drop(core::ptr::read(&this.saved));
+            core::ptr::read(&this.table)
+        }
     }
 
     fn unmap_attrs(&self, attrs: c_ulong) {
         if !self.needs_unmap {
             return;
         }
+        // SAFETY: The user of the table is done with it, or the device is gone.
+        unsafe {
+            match &self.saved {
+                Saved::Segment(address, length) => self.table.set_segments(&[(*address, *length)]),
+                Saved::Segments(segments) => self.table.set_segments(segments),
+                Saved::Nothing | Saved::Table(_) => (),
+            }
+        }
         // SAFETY: By the type invariants, the table is mapped for the device in this direction, and
         // the device is ready for DMA. The callers do not use the mapping any more.
         unsafe {
             bindings::dma_unmap_sg_attrs(
                 as_raw(&self.device),
-                self.table.header().sgl,
+                self.mapped().header().sgl,
                 self.count(),
                 self.direction.into(),
                 attrs,

@@ -19,7 +19,9 @@ use super::{
 use crate::ffi;
 use core::marker::PhantomData;
 use kernel::{
+    alloc::Flags,
     bindings,
+    dma::DmaAddress,
     error::to_result,
     page::PAGE_SHIFT,
     prelude::*,
@@ -121,6 +123,52 @@ impl SgTable {
         Ok(copy)
     }
 
+    /// Returns the DMA address and length of the first segment of a mapped table.
+    pub fn first_segment(&self) -> (DmaAddress, c_uint) {
+        // SAFETY: By the type invariants, the table has an entry.
+        unsafe { segment(self.header().sgl) }
+    }
+
+    /// Returns the DMA address and length of each segment of a mapped table. Fails with [`ENOMEM`].
+    pub fn segments(&self) -> Result<KVVec<(DmaAddress, c_uint)>> {
+        const FLAGS: Flags = GFP_KERNEL_ACCOUNT;
+        // CAST: A `usize` holds any `unsigned int`.
+        let count = self.header().nents as usize;
+        let mut segments = KVVec::with_capacity(count, FLAGS)?;
+
+        for (at, entry) in self.entries().take(count).enumerate() {
+            // SAFETY: The entry belongs to a live table.
+            segments.push(unsafe { segment(entry) }, FLAGS)?;
+            resched_at(at);
+        }
+        Ok(segments)
+    }
+
+    /// Sets the DMA address and length of each segment to those that [`segments`](Self::segments)
+    /// has returned.
+    ///
+    /// # Safety
+    ///
+    /// The entries must not be in use.
+    pub unsafe fn set_segments(&self, segments: &[(DmaAddress, c_uint)]) {
+        for (at, (entry, &(address, length))) in self.entries().zip(segments).enumerate() {
+            // SAFETY: The entry belongs to a live table, and is not in use by the safety
+            // requirements.
+            unsafe {
+                (*entry).dma_address = address;
+                #[cfg(CONFIG_NEED_SG_DMA_LENGTH)]
+                {
+                    (*entry).dma_length = length;
+                }
+                #[cfg(not(CONFIG_NEED_SG_DMA_LENGTH))]
+                {
+                    (*entry).length = length;
+                }
+            }
+            resched_at(at);
+        }
+    }
+
     /// Returns the header.
     pub fn header(&self) -> bindings::sg_table {
         // SAFETY: By the type invariants, the table is initialised. Its header is written by
@@ -158,15 +206,16 @@ fn for_each_segment<M: Scattered>(
     mut f: impl FnMut(PageRange),
 ) {
     let mut done = 0;
-    let mut pass = |segment| {
-        f(segment);
-        done += 1;
-        resched_at(done);
-    };
 
-    memory.for_each_range(|range| match range.is_segment(limits) {
-        true => pass(range),
-        false => range.segments(limits).for_each(&mut pass),
+    memory.for_each_range(|range| {
+        let mut rest = Some(range);
+        while let Some(range) = rest {
+            let segment;
+            (segment, rest) = range.split_segment(limits);
+            f(segment);
+            done += 1;
+            resched_at(done);
+        }
     });
 }
 
@@ -223,6 +272,23 @@ impl Iterator for Entries<'_> {
 unsafe fn is_marked(entry: *const bindings::scatterlist, mark: u32) -> bool {
     // SAFETY: By the safety requirements, the entry is valid.
     unsafe { (*entry).page_link & mark as usize != 0 }
+}
+
+/// Returns the DMA address and length of `entry`.
+///
+/// # Safety
+///
+/// It must be part of a table.
+unsafe fn segment(entry: *const bindings::scatterlist) -> (DmaAddress, c_uint) {
+    // SAFETY: By the safety requirements, the entry is valid.
+    unsafe {
+        #[cfg(CONFIG_NEED_SG_DMA_LENGTH)]
+        let length = (*entry).dma_length;
+        #[cfg(not(CONFIG_NEED_SG_DMA_LENGTH))]
+        let length = (*entry).length;
+
+        ((*entry).dma_address, length)
+    }
 }
 
 /// Points `entry` at `segment`.

@@ -31,8 +31,6 @@ use kernel::{
 pub struct SharedMapping<'a, M> {
     // Dropped before the memory.
     mapping: DmaMapping,
-    /// The importer's table, if unmapping needs the addresses that the importer may change.
-    copy: Option<SgTable>,
     memory: Arc<M>,
     _attachment: PhantomData<&'a ()>,
 }
@@ -52,14 +50,10 @@ impl<'a, M: Scattered> SharedMapping<'a, M> {
 
         // SAFETY: The value holds `memory`. An attached device is ready for DMA until it is
         // detached, which `'a` does not exceed.
-        let mapping = unsafe { DmaMapping::new(table, device, direction)? };
-        let copy = match mapping.needs_unmap() {
-            true => Some(mapping.table().try_clone()?),
-            false => None,
-        };
+        let mut mapping = unsafe { DmaMapping::new(table, device, direction)? };
+        mapping.share()?;
         Ok(Self {
             mapping,
-            copy,
             memory,
             _attachment: PhantomData,
         })
@@ -76,14 +70,11 @@ impl<'a, M: Scattered> SharedMapping<'a, M> {
     }
 }
 
-// SAFETY: The table describes all of the memory, mapped for the device. Where the entries are used
-// again, the importer gets a copy.
+// SAFETY: The table describes all of the memory, mapped for the device. `share()` has saved the
+// addresses that the importer may change.
 unsafe impl<M: Scattered + Send + Sync> DeviceTable for SharedMapping<'_, M> {
     fn table(&self) -> bindings::sg_table {
-        self.copy
-            .as_ref()
-            .unwrap_or(self.mapping.table())
-            .header()
+        self.mapping.table().header()
     }
 
     fn size(&self) -> usize {

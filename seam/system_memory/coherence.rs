@@ -127,7 +127,7 @@ impl Coherence {
     }
 
     fn is_cpu_writing(&self) -> bool {
-        self.brackets.counting(task::monotonic()).is_some()
+        !self.brackets.is_empty() && self.brackets.counting(task::monotonic()).is_some()
     }
 
     /// Changes the brackets, which count as one user together.

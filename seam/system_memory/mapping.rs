@@ -38,13 +38,23 @@ use kernel::{
 pub struct SystemMapping<'a> {
     coherence: &'a Mutex<Coherence>,
     sync_users: &'a SyncUsers,
-    writer: Writer,
-    /// The importer's table, which it may change.
-    table: SgTable,
-    /// Absent if unmapping has no effect.
-    streaming: Option<Arc<Streaming>>,
-    needs_sync: bool,
+    /// The importer's table.
+    header: bindings::sg_table,
+    owner: TableOwner,
     size: usize,
+}
+
+// SAFETY: `header` points to a table that `owner` owns, and that belongs to no task.
+unsafe impl Send for SystemMapping<'_> {}
+
+/// Owner of the table of a mapping.
+enum TableOwner {
+    /// Neither syncing nor unmapping has an effect, so nothing else is left of the mapping.
+    Itself {
+        _table: SgTable,
+        writer: Writer,
+    },
+    Stream(Arc<Streaming>),
 }
 
 impl<'a> SystemMapping<'a> {
@@ -84,17 +94,20 @@ impl<'a> SystemMapping<'a> {
             return Err(error);
         }
 
-        let (table, streaming) = if mapping.needs_unmap() {
-            let copy = mapping.table().try_clone();
-            match copy.and_then(|table| Ok((table, Streaming::new(mapping, writer)?))) {
-                Ok((table, streaming)) => (table, Some(guard.add(streaming))),
+        let header = mapping.table().header();
+        let owner = if mapping.needs_unmap() {
+            match Streaming::new(mapping, writer) {
+                Ok(stream) => TableOwner::Stream(guard.add(stream)),
                 Err(error) => {
                     guard.remove_writer(writer);
                     return Err(error);
                 }
             }
         } else {
-            (mapping.abandon(), None)
+            TableOwner::Itself {
+                _table: mapping.abandon(),
+                writer,
+            }
         };
         drop(guard);
 
@@ -104,20 +117,18 @@ impl<'a> SystemMapping<'a> {
         Ok(Self {
             coherence,
             sync_users,
-            writer,
-            table,
-            streaming,
-            needs_sync,
+            header,
+            owner,
             size,
         })
     }
 }
 
-// SAFETY: The table describes all of the memory, mapped for the device. The importer may change the
-// entries: they are not used again.
+// SAFETY: The table describes all of the memory, mapped for the device, and `owner` keeps it. The
+// importer may change the addresses: a stream has saved them.
 unsafe impl DeviceTable for SystemMapping<'_> {
     fn table(&self) -> bindings::sg_table {
-        self.table.header()
+        self.header
     }
 
     fn size(&self) -> usize {
@@ -129,15 +140,16 @@ impl Drop for SystemMapping<'_> {
     fn drop(&mut self) {
         let mut coherence = self.coherence.lock();
 
-        match &self.streaming {
-            // SAFETY: `add()` of this `coherence` has returned it.
-            Some(streaming) => unsafe { coherence.remove(streaming) },
-            None => coherence.remove_writer(self.writer),
-        }
-        drop(coherence);
-        // Unmapping is a barrier: until here, an end of CPU access waits for the lock.
-        if self.needs_sync {
-            self.sync_users.put();
+        match &self.owner {
+            TableOwner::Itself { writer, .. } => coherence.remove_writer(*writer),
+            TableOwner::Stream(stream) => {
+                // SAFETY: `add()` of this `coherence` has returned it.
+                unsafe { coherence.remove(stream) };
+                // Unmapping is a barrier: until here, an end of CPU access waits for the lock.
+                if stream.needs_sync() {
+                    self.sync_users.put();
+                }
+            }
         }
     }
 }

@@ -37,6 +37,7 @@ use kernel::{
 /// # Safety
 ///
 /// As for [`DmaMapping::new`].
+#[inline]
 pub(super) unsafe fn map(
     table: SgTable,
     device: &Device,
@@ -67,8 +68,9 @@ pub(super) struct Streaming {
     links: ListLinks,
     needs_sync: bool,
     writer: Writer,
+    translation: Translation,
     #[pin]
-    state: Mutex<Option<State>>,
+    state: Mutex<State>,
 }
 
 impl_list_arc_safe! {
@@ -78,33 +80,38 @@ impl_list_item! {
     impl ListItem<0> for Streaming { using ListLinks { self.links }; }
 }
 
-/// State of a mapping that the device has not taken with it.
-struct State {
-    mapping: DmaMapping,
-    translation: Translation,
+enum State {
+    Live(DmaMapping),
     /// The device is losing its driver: no syncing any more.
-    unbinding: bool,
-    /// The device has missed CPU writes, so its data is not the newest.
-    outdated: bool,
+    Unbinding(DmaMapping),
+    /// As before, and the device has missed CPU writes: its data is not the newest.
+    Outdated(DmaMapping),
+    /// The mapping has ended. Its importer may still have the table.
+    Ended {
+        _table: SgTable,
+    },
+    /// For the time of a transition.
+    Changing,
 }
 
 impl Streaming {
+    /// Takes over a mapping, whose table its importer may change from now on.
+    ///
     /// Fails with [`ENOMEM`], and ends the mapping without syncing in that case.
-    pub(super) fn new(mapping: DmaMapping, writer: Writer) -> Result<ListArc<Self>> {
-        let needs_sync = mapping.needs_sync();
-        let state = State {
-            translation: Translation::of(mapping.device()),
-            mapping,
-            unbinding: false,
-            outdated: false,
-        };
+    #[inline]
+    pub(super) fn new(mut mapping: DmaMapping, writer: Writer) -> Result<ListArc<Self>> {
+        if let Err(error) = mapping.share() {
+            drop(mapping.unmap_without_sync());
+            return Err(error);
+        }
 
         ListArc::pin_init(
             try_pin_init!(Self {
                 links <- ListLinks::new(),
-                needs_sync,
+                needs_sync: mapping.needs_sync(),
                 writer,
-                state <- new_mutex!(Some(state)),
+                translation: Translation::of(mapping.device()),
+                state <- new_mutex!(State::Live(mapping)),
             }? Error),
             GFP_KERNEL_ACCOUNT,
         )
@@ -122,53 +129,71 @@ impl Streaming {
 
     /// Makes data that the device has written visible to the CPU.
     pub(super) fn sync_for_cpu(&self) {
-        match &*self.state.lock() {
-            Some(state) if !state.unbinding => state.mapping.sync_for_cpu(),
-            _ => (),
+        if let State::Live(mapping) = &*self.state.lock() {
+            mapping.sync_for_cpu();
         }
     }
 
     /// Makes data that the CPU has written visible to the device.
     pub(super) fn sync_for_device(&self) {
-        match &mut *self.state.lock() {
-            Some(state) if state.unbinding => state.outdated = true,
-            Some(state) => state.mapping.sync_for_device(),
-            None => (),
-        }
+        self.change(|state| match state {
+            State::Live(mapping) => {
+                mapping.sync_for_device();
+                State::Live(mapping)
+            }
+            State::Unbinding(mapping) => State::Outdated(mapping),
+            state => state,
+        });
     }
 
     /// Stops syncing if the mapping is for `device`: its resources may go away before the mapping.
     pub(super) fn unbinding(&self, device: &Device) {
-        match &mut *self.state.lock() {
-            Some(state) if core::ptr::eq(state.mapping.device(), device) => state.unbinding = true,
-            _ => (),
-        }
+        self.change(|state| match state {
+            State::Live(mapping) if is_for(&mapping, device) => State::Unbinding(mapping),
+            state => state,
+        });
     }
 
     /// Returns whether the mapping is for `device`, and has not ended.
     pub(super) fn is_for(&self, device: &Device) -> bool {
-        let state = self.state.lock();
-
-        state
-            .as_ref()
-            .is_some_and(|state| core::ptr::eq(state.mapping.device(), device))
+        match &*self.state.lock() {
+            State::Live(mapping) | State::Unbinding(mapping) | State::Outdated(mapping) => {
+                is_for(mapping, device)
+            }
+            State::Ended { .. } | State::Changing => false,
+        }
     }
 
     /// Ends the mapping, unless that has been done.
     ///
     /// With `fetch`, data that the device has written becomes visible to the CPU.
     pub(super) fn end(&self, fetch: bool) {
-        let Some(state) = self.state.lock().take() else {
-            return;
-        };
+        self.change(|state| {
+            let (mapping, fetch) = match state {
+                State::Live(mapping) | State::Unbinding(mapping) => (mapping, fetch),
+                State::Outdated(mapping) => (mapping, false),
+                state => return state,
+            };
 
-        if Translation::of(state.mapping.device()) != state.translation {
-            pr_warn_once!("a device has gone with a dma-buf mapped, and the mapping with it\n");
-            drop(state.mapping.abandon());
-        } else if fetch && !state.outdated {
-            drop(state.mapping);
-        } else {
-            drop(state.mapping.unmap_without_sync());
-        }
+            let table = if Translation::of(mapping.device()) != self.translation {
+                pr_warn_once!("a device has gone with a dma-buf mapped, and the mapping with it\n");
+                mapping.abandon()
+            } else if fetch {
+                mapping.unmap()
+            } else {
+                mapping.unmap_without_sync()
+            };
+            State::Ended { _table: table }
+        });
     }
+
+    fn change(&self, transition: impl FnOnce(State) -> State) {
+        let mut state = self.state.lock();
+
+        *state = transition(core::mem::replace(&mut *state, State::Changing));
+    }
+}
+
+fn is_for(mapping: &DmaMapping, device: &Device) -> bool {
+    core::ptr::eq(mapping.device(), device)
 }
