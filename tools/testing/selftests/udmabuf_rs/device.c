@@ -520,6 +520,104 @@ TEST_F(device, comes_and_goes_in_use)
 	EXPECT_EQ(0, seal_write_soon(self->memfd));
 }
 
+struct watcher {
+	pthread_t thread;
+	int importer;
+	volatile bool *written;
+	long late, seen;
+};
+
+/* Has the device read a byte of the buffer until the device is gone. */
+static void *watch(void *arg)
+{
+	struct watcher *w = arg;
+	bool late;
+	char byte;
+
+	for (;;) {
+		late = *w->written;
+		if (importer_copy(w->importer, IMPORTER_READ, 0, 0, &byte, 1))
+			return NULL;
+		w->late += late;
+		w->seen += byte == 2;
+	}
+}
+
+static void *unbind(void *name)
+{
+	write_text(EDU_DRIVER "unbind", name);
+	return NULL;
+}
+
+/*
+ * Writes byte 2 to @mem in a bracket while the device is being unbound from its
+ * driver, which waits for reads of @w to complete. Returns 0 or -errno.
+ */
+static int write_while_unbinding(int importer, int buf, char *mem, size_t size, char *name,
+				 struct watcher *w, int n)
+{
+	volatile bool written = false;
+	char path[PATH_MAX];
+	pthread_t unbinder;
+	int err;
+
+	for (int i = 0; i < n; i++) {
+		w[i] = (struct watcher){ .importer = importer, .written = &written };
+		if (pthread_create(&w[i].thread, NULL, watch, &w[i]))
+			return -EAGAIN;
+	}
+	sleep_us(50000);
+	if (pthread_create(&unbinder, NULL, unbind, name))
+		return -EAGAIN;
+	/* The link is removed right before others are told that the driver goes. */
+	snprintf(path, sizeof(path), EDU_DRIVER "%s", name);
+	while (!access(path, F_OK))
+		sleep_us(100);
+	sleep_us(5000);
+	err = buf_sync(buf, SYNC_START_W);
+	memset(mem, 2, size);
+	err = err ?: buf_sync(buf, SYNC_END_W);
+	written = true;
+	pthread_join(unbinder, NULL);
+	for (int i = 0; i < n; i++)
+		pthread_join(w[i].thread, NULL);
+	return err;
+}
+
+#define WATCHERS	3
+
+TEST_F(device, own_no_sync_once_the_device_is_leaving)
+{
+	struct importer_segments segments;
+	struct watcher w[WATCHERS];
+	long late = 0, seen = 0;
+	char name[256];
+
+	if (self->device != IMPORTER_EDU || !edu_name(name, sizeof(name)))
+		SKIP(return, "the other device has no driver that takes its time to go");
+	for (int attempt = 0; attempt < 3 && !late; attempt++) {
+		memset(self->b, 1, self->page);
+		ASSERT_EQ(0, importer_map(self->importer, 0, self->buf, self->device,
+					  IMPORTER_BIDIRECTIONAL));
+		ASSERT_EQ(0, importer_segments(self->importer, 0, &segments));
+		if (!segments.elsewhere)
+			SKIP(return, "needs a device behind a bounce buffer");
+		EXPECT_EQ(0, write_while_unbinding(self->importer, self->buf, self->b, self->page,
+						   name, w, WATCHERS));
+		for (int i = 0; i < WATCHERS; i++) {
+			late += w[i].late;
+			seen += w[i].seen;
+		}
+		EXPECT_EQ(2, self->b[0]);
+		ASSERT_EQ(0, write_text(EDU_DRIVER "bind", name));
+		importer_slot(self->importer, IMPORTER_UNMAP, 0);
+	}
+	TH_LOG("%ld reads after the bracket", late);
+	EXPECT_EQ(0, seen);
+	if (!late && !seen)
+		SKIP(return, "the driver was unbound before the bracket ended");
+}
+
 /* The last one, since the buffer is never given back. */
 TEST_F(device, zz_leaked)
 {

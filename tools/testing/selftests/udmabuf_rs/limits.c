@@ -566,12 +566,13 @@ TEST_F_TIMEOUT(limits, C14_kill_ends_pinning_of_huge_pages, 120)
 	uint64_t size = 384 * MIB, before = 0, after = 0;
 	bool caught = false;
 	int attempt, memfd;
-	char text[32], path[PATH_MAX];
 	pid_t pid;
 
 	ASSERT_NE(MAP_FAILED, (void *)shared);
-	if (mem_available() < 2 * size || !huge_ready(size / HUGE))
+	if (mem_available() < 2 * size || !huge_ready(size / HUGE)) {
+		pool_resize(HUGE, reserved);
 		SKIP(return, "needs %llu free huge pages of 2 MiB", size / HUGE);
+	}
 	for (attempt = 0; attempt < 5 && !caught; attempt++) {
 		memfd = memfd_new_huge(size);
 		pid = start_pinner(self->dev, memfd, size, shared);
@@ -586,9 +587,7 @@ TEST_F_TIMEOUT(limits, C14_kill_ends_pinning_of_huge_pages, 120)
 		EXPECT_EQ(0, seal_write_soon(memfd));
 		close(memfd);
 	}
-	snprintf(text, sizeof(text), "%lld", reserved);
-	pool_path(path, sizeof(path), HUGE, "nr_hugepages");
-	write_text(path, text);
+	pool_resize(HUGE, reserved);
 	if (!caught)
 		SKIP(return, "pinning %llu MiB is too quick here to be interrupted",
 		     (unsigned long long)(size / MIB));

@@ -16,7 +16,7 @@
 #define ENTRY		32
 
 /* Bounce buffers come from a pool of 64 MiB. */
-#define PAGES		65536
+#define PAGES		32768
 #define BOUNCED_PAGES	12288
 
 FIXTURE(memcg)
@@ -24,7 +24,6 @@ FIXTURE(memcg)
 	int kmsg, dev, importer;
 	bool bounces;
 	size_t pages, size;
-	int memfd, buf;
 };
 
 FIXTURE_SETUP(memcg)
@@ -32,7 +31,8 @@ FIXTURE_SETUP(memcg)
 	const char *missing = group_make();
 
 	self->kmsg = kmsg_open();
-	self->dev = self->importer = -1;
+	self->dev = -1;
+	self->importer = -1;
 	if (missing)
 		SKIP(return, "%s", missing);
 	self->bounces = booted_with("swiotlb=force");
@@ -42,11 +42,6 @@ FIXTURE_SETUP(memcg)
 		TH_LOG("%s: %s", node_path(), strerror(-self->dev));
 	self->pages = self->bounces ? BOUNCED_PAGES : PAGES;
 	self->size = self->pages * page_size();
-	if (mem_available() < 2 * self->size)
-		SKIP(return, "needs %zu MiB of memory", (size_t)(2 * self->size / MIB));
-	self->memfd = scattered_memfd(self->pages);
-	ASSERT_LE(0, self->memfd);
-	self->buf = -1;
 }
 
 FIXTURE_TEARDOWN(memcg)
@@ -60,8 +55,6 @@ FIXTURE_TEARDOWN(memcg)
 #define NEED_IMPORTER() do {						\
 	if (self->importer < 0)						\
 		SKIP(return, "the importer's module is not loaded");	\
-	self->buf = create(self->dev, self->memfd, 0, self->size);	\
-	ASSERT_LE(0, self->buf);					\
 } while (0)
 
 struct request {
@@ -86,21 +79,22 @@ static int map_for_device(void *arg)
 
 TEST_F(memcg, own_run_list_is_charged_at_create)
 {
-	struct request r = { .dev = self->dev, .memfd = self->memfd, .size = self->size };
-	struct request few = r;
-	uint64_t max = SLACK + self->pages * RUN / 4;
+	struct request r = { .dev = self->dev, .size = self->size }, few;
 	long long pins = pins_outstanding();
 
 	if (self->bounces)
 		SKIP(return, "the list of runs does not depend on bounce buffers");
+	r.memfd = scattered_memfd(self->pages);
+	ASSERT_LE(0, r.memfd);
+	few = r;
 	few.size = 64 * page_size();
-	EXPECT_EQ(0, in_group(max, create_and_close, &few));
-	EXPECT_EQ(-ENOMEM, in_group(max, create_and_close, &r));
+	EXPECT_EQ(0, in_group(SLACK, create_and_close, &few));
+	EXPECT_EQ(-ENOMEM, in_group(SLACK, create_and_close, &r));
 	EXPECT_EQ(0, kills());
 	EXPECT_EQ(pins, pins_outstanding());
 	EXPECT_EQ(0, in_group(SLACK + 4 * self->pages * RUN, create_and_close, &r));
 	EXPECT_EQ(0, in_group(0, create_and_close, &r));
-	EXPECT_EQ(0, seal_write_soon(self->memfd));
+	EXPECT_EQ(0, seal_write_soon(r.memfd));
 }
 
 /* Where unmapping needs the addresses, the driver has a table besides the importer's. */
@@ -108,10 +102,13 @@ TEST_F(memcg, own_scatter_table_is_charged_at_map)
 {
 	uint64_t table = self->pages * ENTRY, tables = self->bounces ? 2 : 1;
 	long long before = read_number(TLB_USED);
-	struct request r;
+	struct request r = { .importer = self->importer };
 
 	NEED_IMPORTER();
-	r = (struct request){ .importer = self->importer, .buf = self->buf };
+	r.memfd = scattered_memfd(self->pages);
+	ASSERT_LE(0, r.memfd);
+	r.buf = create(self->dev, r.memfd, 0, self->size);
+	ASSERT_LE(0, r.buf);
 	for (uint64_t i = 0; i < tables; i++) {
 		EXPECT_EQ(-ENOMEM, in_group(i * table + SLACK, map_for_device, &r))
 			TH_LOG("room for %llu of %llu tables", (unsigned long long)i,
@@ -126,11 +123,11 @@ TEST_F(memcg, own_scatter_table_is_charged_at_map)
 	EXPECT_EQ(0, importer_slot(self->importer, IMPORTER_UNMAP, 0));
 	EXPECT_EQ(0, in_group(0, map_for_device, &r));
 	EXPECT_EQ(0, importer_slot(self->importer, IMPORTER_UNMAP, 0));
-	close(self->buf);
-	EXPECT_EQ(0, seal_write_soon(self->memfd));
+	close(r.buf);
+	EXPECT_EQ(0, seal_write_soon(r.memfd));
 }
 
-#define FILES		128
+#define FILES		64
 
 /* Maps a buffer for every slot of @files files. */
 static int map_often(void *arg)

@@ -432,19 +432,24 @@ static inline long long pool(size_t page, const char *name)
 	return read_number(path);
 }
 
+static inline void pool_resize(size_t page, long long n)
+{
+	char path[PATH_MAX], text[32];
+
+	snprintf(text, sizeof(text), "%lld", n);
+	pool_path(path, sizeof(path), page, "nr_hugepages");
+	write_text(path, text);
+}
+
 /* Makes sure that @n of them are free; false where they cannot be had. */
 static inline bool pool_ready(size_t page, long long n)
 {
 	long long missing = n - (pool(page, "free_hugepages") - pool(page, "resv_hugepages"));
-	char path[PATH_MAX], text[32];
 
 	if (pool(page, "free_hugepages") < 0)
 		return false;
-	if (missing > 0) {
-		snprintf(text, sizeof(text), "%lld", pool(page, "nr_hugepages") + missing);
-		pool_path(path, sizeof(path), page, "nr_hugepages");
-		write_text(path, text);
-	}
+	if (missing > 0)
+		pool_resize(page, pool(page, "nr_hugepages") + missing);
 	return pool(page, "free_hugepages") - pool(page, "resv_hugepages") >= n;
 }
 

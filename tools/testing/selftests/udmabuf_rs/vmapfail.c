@@ -45,8 +45,8 @@ static int map_for_kernel(void *arg)
 	return importer_vmap(files[0], 0, files[1]);
 }
 
-/* A pointer each makes a list of 512 KiB. */
-#define PAGES	65536
+/* A pointer for each makes a list of 256 KiB. */
+#define PAGES	32768
 
 TEST(own_list_of_pages_is_charged_to_the_memory_cgroup)
 {
