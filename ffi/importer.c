@@ -49,9 +49,14 @@ struct page *rsi_pfn_to_page(unsigned long pfn)
 	return pfn_to_page(pfn);
 }
 
-bool rsi_PageHighMem(const struct page *page)
+struct folio *rsi_page_folio(struct page *page)
 {
-	return PageHighMem(page);
+	return page_folio(page);
+}
+
+bool rsi_folio_test_highmem(const struct folio *folio)
+{
+	return folio_test_highmem(folio);
 }
 
 void *rsi_phys_to_virt(phys_addr_t address)

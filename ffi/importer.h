@@ -14,6 +14,7 @@ struct completion;
 struct device;
 struct dma_fence;
 struct dma_resv;
+struct folio;
 struct iommu_domain;
 struct iosys_map;
 struct page;
@@ -31,7 +32,8 @@ phys_addr_t rsi_dma_to_phys(struct device *dev, dma_addr_t address);
 /* Memory: linux/mm.h, linux/io.h, linux/iosys-map.h */
 bool rsi_pfn_valid(unsigned long pfn);
 struct page *rsi_pfn_to_page(unsigned long pfn);
-bool rsi_PageHighMem(const struct page *page);
+struct folio *rsi_page_folio(struct page *page);
+bool rsi_folio_test_highmem(const struct folio *folio);
 void *rsi_phys_to_virt(phys_addr_t address);
 void rsi_iosys_map_memcpy_from(void *to, const struct iosys_map *map, size_t offset, size_t len);
 void rsi_iosys_map_memcpy_to(struct iosys_map *map, size_t offset, const void *from, size_t len);

@@ -12,6 +12,7 @@ use kernel::{
         dma_addr_t,
         dma_fence,
         dma_resv,
+        folio,
         iommu_domain,
         iosys_map,
         page,
@@ -29,7 +30,7 @@ use kernel::{
 macro_rules! shims {
     ($(fn $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
         // Empty C structs, which some of these hold, are no C. Only pointers to them are passed.
-        #[allow(improper_ctypes, non_snake_case)]
+        #[expect(improper_ctypes)]
         extern "C" {
             $(
                 #[link_name = concat!("rsi_", stringify!($name))]
@@ -48,7 +49,8 @@ shims! {
 
     fn pfn_valid(pfn: c_ulong) -> bool;
     fn pfn_to_page(pfn: c_ulong) -> *mut page;
-    fn PageHighMem(page: *const page) -> bool;
+    fn page_folio(page: *mut page) -> *mut folio;
+    fn folio_test_highmem(folio: *const folio) -> bool;
     fn phys_to_virt(address: phys_addr_t) -> *mut c_void;
     fn iosys_map_memcpy_from(to: *mut c_void, map: *const iosys_map, offset: usize, len: usize);
     fn iosys_map_memcpy_to(map: *mut iosys_map, offset: usize, from: *const c_void, len: usize);

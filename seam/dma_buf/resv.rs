@@ -97,12 +97,7 @@ impl Resv {
     pub fn wait(&self, usage: Usage) -> Result {
         // SAFETY: By the type invariants, the object is initialised.
         let left = unsafe {
-            bindings::dma_resv_wait_timeout(
-                self.as_raw(),
-                usage.into(),
-                true,
-                MAX_SCHEDULE_TIMEOUT,
-            )
+            bindings::dma_resv_wait_timeout(self.as_raw(), usage.into(), true, MAX_SCHEDULE_TIMEOUT)
         };
         if left < 0 {
             // CAST: A negative result is an errno.

@@ -91,8 +91,8 @@ impl RawAttachment {
     /// - The value must be dropped after all that was mapped for it has been unmapped.
     pub(super) unsafe fn new(buffer: &DmaBuf, device: &Device) -> Result<Self> {
         // SAFETY: The references guarantee a valid dma-buf and a valid device.
-        let attachment =
-            from_err_ptr(unsafe { bindings::dma_buf_attach(buffer.as_raw(), as_raw(device)) })?;
+        let attachment = unsafe { bindings::dma_buf_attach(buffer.as_raw(), as_raw(device)) };
+        let attachment = from_err_ptr(attachment)?;
 
         // INVARIANT: The attachment was just made, and is known to this value alone.
         Ok(Self {

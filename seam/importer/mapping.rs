@@ -231,7 +231,8 @@ impl MappedTable {
             }
         }
         // INVARIANT: `by` was added to each address.
-        self.shift.store(self.shift.load(Relaxed).wrapping_add(by), Relaxed);
+        self.shift
+            .store(self.shift.load(Relaxed).wrapping_add(by), Relaxed);
     }
 }
 

@@ -57,9 +57,8 @@ pub const fn device_id(vendor: u16, device: u16) -> DeviceId {
 /// Finds a device, whether it has a driver or not.
 pub fn find(vendor: u16, device: u16) -> Option<ARef<device::Device>> {
     // SAFETY: Any numbers may be asked for, and the search starts at the first device.
-    let found = unsafe {
-        bindings::pci_get_device(vendor.into(), device.into(), core::ptr::null_mut())
-    };
+    let found =
+        unsafe { bindings::pci_get_device(vendor.into(), device.into(), core::ptr::null_mut()) };
     let found = NonNull::new(found)?;
 
     // SAFETY: The function returns a valid device with a reference for the caller. That counts for

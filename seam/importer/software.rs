@@ -126,7 +126,7 @@ impl MappedTable {
     /// page, and as long as the mapping lives. Fails with [`EIO`] if there is none.
     fn memory(&self, address: DmaAddress) -> Result<NonNull<c_void>> {
         let physical = self.physical(address);
-        // CAST: A page frame number fits.
+        // CAST: A PFN fits.
         let pfn = (physical >> PAGE_SHIFT) as c_ulong;
 
         // SAFETY: Any number may be asked for.
@@ -136,7 +136,7 @@ impl MappedTable {
         // SAFETY: A valid PFN has a `struct page`, and one that is not in highmem a place in the
         // direct mapping.
         let memory = unsafe {
-            if ffi::PageHighMem(ffi::pfn_to_page(pfn)) {
+            if ffi::folio_test_highmem(ffi::page_folio(ffi::pfn_to_page(pfn))) {
                 return Err(EIO);
             }
             ffi::phys_to_virt(physical)
@@ -157,8 +157,8 @@ impl MappedTable {
     /// Returns the domain whose addresses the device uses, if an IOMMU translates them.
     fn translation(&self) -> Option<NonNull<bindings::iommu_domain>> {
         // SAFETY: By the type invariants, the device can be mapped for, so its domain stays.
-        let domain =
-            NonNull::new(unsafe { bindings::iommu_get_domain_for_dev(self.raw_device()) })?;
+        let domain = unsafe { bindings::iommu_get_domain_for_dev(self.raw_device()) };
+        let domain = NonNull::new(domain)?;
 
         // SAFETY: The domain of a device that can be mapped for is valid.
         unsafe { ffi::iommu_is_dma_domain(domain.as_ptr()) }.then_some(domain)

@@ -39,11 +39,7 @@ impl UnmanagedMapping {
     /// The device must be one that memory can be mapped for, and stay in memory with all that its
     /// DMA operations read until the value is dropped. After it has been unbound, the value may
     /// only be dropped or forgotten.
-    pub unsafe fn new(
-        buffer: &DmaBuf,
-        device: &Device,
-        direction: DataDirection,
-    ) -> Result<Self> {
+    pub unsafe fn new(buffer: &DmaBuf, device: &Device, direction: DataDirection) -> Result<Self> {
         // SAFETY: By the safety requirements.
         unsafe { Self::with_count(buffer, device, direction, 1) }
     }

@@ -2,7 +2,10 @@
 // misuse: none
 // root: importer
 
-use crate::seam::{faux::{DmaDevice, DmaLimits}, Attachment, CpuAccess, DmaBuf, Fence, Mapping, Usage};
+use crate::seam::{
+    faux::{DmaDevice, DmaLimits},
+    Attachment, CpuAccess, DmaBuf, Fence, Mapping, Usage,
+};
 use kernel::{dma::DataDirection, prelude::*, sync::Arc};
 
 pub fn right(buffer: &DmaBuf, module: &'static ThisModule) -> Result {

@@ -7,7 +7,10 @@ use crate::seam::{
     faux::{DmaDevice, DmaLimits},
     Attachment, DmaBuf,
 };
-use kernel::{device::{Bound, Device}, prelude::*};
+use kernel::{
+    device::{Bound, Device},
+    prelude::*,
+};
 
 pub fn wrong(buffer: &DmaBuf, device: &mut DmaDevice) -> Result<Attachment> {
     let bound: &Device<Bound> = (*device).as_ref();

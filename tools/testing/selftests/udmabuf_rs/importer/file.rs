@@ -230,7 +230,9 @@ impl OpenFile {
         self.add(MAPPINGS, arg.slot, || {
             let buffer = DmaBuf::get(arg.fd)?;
             match arg.device {
-                abi::FAUX => FauxMapping::new(&buffer, direction, limits, 1).map(DeviceMapping::Faux),
+                abi::FAUX => {
+                    FauxMapping::new(&buffer, direction, limits, 1).map(DeviceMapping::Faux)
+                }
                 abi::EDU => EduMapping::new(&buffer, direction).map(DeviceMapping::Edu),
                 abi::NO_DRIVER => {
                     FauxMapping::without_driver(&buffer, direction).map(DeviceMapping::Faux)
