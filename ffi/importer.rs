@@ -2,8 +2,8 @@
 
 //! The floor below the importer's half of the seam: C functions that `bindings` lacks.
 //!
-//! C header: `ffi/importer.h`. A file of its own, so that udmabuf_rs.ko does not carry what only
-//! test and sample modules need.
+//! C header: `ffi/importer.h`. A file of its own, so that udmabuf_rs.ko does not carry shims for
+//! test and sample modules.
 
 use kernel::{
     bindings::{

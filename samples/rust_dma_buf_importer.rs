@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A driver that imports dma-bufs: the smallest one that does all there is to do.
+//! A driver that imports dma-bufs: the smallest one that takes every step.
 //!
-//! Its device has no hardware, so the CPU does what that would. A program hands it a dma-buf by the
-//! one ioctl of /dev/rust_dma_buf_importer, and the kernel log tells what the driver sees: see
-//! `import.c` beside this file. Read from [`look_at`] on.
+//! Each open file has a device. It has no hardware, so the CPU does its work. A program passes a
+//! dma-buf by the one ioctl of /dev/rust_dma_buf_importer, and the driver reports to the kernel log:
+//! see `import.c` beside this file. Read from [`look_at`] on.
 
 #[path = "../ffi/importer.rs"]
 mod ffi;
@@ -52,7 +52,7 @@ module! {
     imports_ns: ["DMA_BUF"],
 }
 
-/// Looks at the dma-buf whose descriptor is the argument.
+/// Looks at a dma-buf. The argument is its file descriptor.
 const LOOK_AT: u32 = _IO('d' as u32, 1);
 
 fn look_at(device: &Device<Bound>, fd: i32) -> Result {
@@ -100,12 +100,12 @@ fn text(line: &[u8]) -> &str {
 }
 
 /// An open file of the node, with a device of its own.
-struct Node {
+struct ImporterFile {
     device: DmaDevice,
 }
 
 #[vtable]
-impl MiscDevice for Node {
+impl MiscDevice for ImporterFile {
     type Ptr = KBox<Self>;
 
     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
@@ -131,7 +131,7 @@ impl MiscDevice for Node {
 #[pin_data]
 struct Importer {
     #[pin]
-    _node: MiscDeviceRegistration<Node>,
+    _node: MiscDeviceRegistration<ImporterFile>,
 }
 
 impl kernel::InPlaceModule for Importer {

@@ -19,7 +19,7 @@ use kernel::{
 /// The memory of a fence. The C side frees it when the last reference is gone.
 #[repr(C)]
 struct Inner {
-    // First: who frees the fence frees what it is the beginning of.
+    // First, as the C side frees the allocation by the address of the fence.
     fence: bindings::dma_fence,
     name: &'static CStr,
 }
@@ -31,7 +31,7 @@ struct Inner {
 ///
 /// # Invariants
 ///
-/// - `inner` is a reference to an [`Inner`], whose fence has not been signalled.
+/// - `inner` is a reference to an [`Inner`] with a fence that has not been signalled.
 /// - The value holds a reference to `module`, which has the code and data of [`OPS`].
 pub struct Fence {
     inner: NonNull<Inner>,
@@ -82,7 +82,7 @@ impl Fence {
         })
     }
 
-    /// Adds the fence to those of `buffer`, for `usage`.
+    /// Adds the fence to the reservation object of `buffer`, for `usage`.
     ///
     /// Fails with [`ENOMEM`], and with [`EINTR`] if a signal arrives while the reservation lock is
     /// waited for.

@@ -49,7 +49,8 @@ pub struct Segment {
 /// the device visible to the CPU. In between, that takes a
 /// [`CpuAccessGuard`](super::CpuAccessGuard).
 ///
-/// Keeps its attachment. One attachment may have several mappings.
+/// Keeps its attachment. One attachment may have several mappings. Dropping one searches the
+/// resources of the device, the newest first.
 pub struct Mapping {
     // Fields are dropped in this order: a mapping goes before its attachment. At unbind it does so
     // too, since device-managed resources are released in the reverse order of their creation.
@@ -245,7 +246,7 @@ impl Drop for MappedTable {
         }
 
         // SAFETY: By the type invariants, the table was mapped for this attachment in this
-        // direction. Its addresses are those of the exporter again.
+        // direction. Its addresses are the exporter's again.
         unsafe {
             bindings::dma_buf_unmap_attachment_unlocked(
                 self.attachment.as_ptr(),

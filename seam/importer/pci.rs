@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a PCI driver needs beyond `kernel::pci` to be free of unsafe code.
+//! Additions to `kernel::pci`, for PCI drivers without unsafe code.
 //!
 //! C headers: [`include/linux/pci.h`](srctree/include/linux/pci.h),
 //! [`include/linux/interrupt.h`](srctree/include/linux/interrupt.h)
@@ -81,7 +81,7 @@ pub fn enable_dma(device: &Device<Core<'_>>, mask: DmaMask) -> Result {
     }
 
     // SAFETY: A device that is no bus master is one that its driver has not put to use yet, so
-    // nobody maps memory for it.
+    // nothing is mapped for it.
     unsafe { device.dma_set_mask_and_coherent(mask)? };
     device.set_master();
     Ok(())
@@ -102,15 +102,15 @@ where
     T: Handler + Send + 'static,
 {
     /// The interrupt. Fields are dropped in this order.
-    struct Interrupt<T: Handler + 'static> {
+    struct RegisteredIrq<T: Handler + 'static> {
         _registration: Pin<KBox<Registration<'static, T>>>,
         _vectors: KBox<IrqVectorRegistration<'static>>,
     }
 
     let vectors = KBox::new(device.alloc_irq_vectors(1, 1, IrqTypes::all())?, GFP_KERNEL)?;
     let request: IrqRequest<'_> = vectors.index(0)?.into();
-    // SAFETY: The types differ in nothing but a lifetime. The device holds what is made of this
-    // and drops it, the registration first, before it is unbound.
+    // SAFETY: The types differ in nothing but a lifetime. The device holds the registration
+    // made of this, and drops it before the vectors and before it is unbound.
     let request = unsafe { transmute::<IrqRequest<'_>, IrqRequest<'static>>(request) };
     // SAFETY: The types differ in nothing but a lifetime. The device holds the vectors and drops
     // them before it is unbound.
@@ -122,7 +122,7 @@ where
     let handler: Result<T> = Ok(handler);
     // SAFETY: The device does not leak it.
     let registration = unsafe { Registration::new(request, Flags::SHARED, name, handler) };
-    let interrupt = Interrupt {
+    let interrupt = RegisteredIrq {
         _registration: KBox::pin_init(registration, GFP_KERNEL)?,
         _vectors: vectors,
     };

@@ -33,8 +33,8 @@ use kernel::{
 impl MappedTable {
     /// Reads bytes from `offset` on, as the device would.
     ///
-    /// Fails with [`EINVAL`] for a range that is not in the buffer, with [`EOPNOTSUPP`] for a device
-    /// whose addresses are translated, and with [`EIO`] for memory that the CPU has no address of.
+    /// Fails with [`EINVAL`] for a range that is not in the buffer, with [`EOPNOTSUPP`] if an
+    /// IOMMU translates the addresses of the device, and with [`EIO`] for memory that the CPU has no address of.
     pub fn read_as_device(&self, offset: usize, to: &mut [u8]) -> Result {
         let mut rest = to;
 
@@ -154,7 +154,7 @@ impl MappedTable {
         }
     }
 
-    /// Returns the domain whose addresses the device uses, if an IOMMU translates them.
+    /// Returns the domain of the addresses that the device uses, if an IOMMU translates them.
     fn translation(&self) -> Option<NonNull<bindings::iommu_domain>> {
         // SAFETY: By the type invariants, the device can be mapped for, so its domain stays.
         let domain = unsafe { bindings::iommu_get_domain_for_dev(self.raw_device()) };

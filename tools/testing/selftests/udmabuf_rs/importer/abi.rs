@@ -37,7 +37,7 @@ pub(crate) const ATTACH_EACH: u32 = 1;
 /// `struct importer_limits`
 #[repr(C)]
 #[derive(FromBytes, IntoBytes)]
-pub(crate) struct Limits {
+pub(crate) struct LimitsArgs {
     pub(crate) max_segment: u32,
     pub(crate) pad: u32,
     pub(crate) boundary: u64,
@@ -47,7 +47,7 @@ pub(crate) struct Limits {
 /// `struct importer_map`
 #[repr(C)]
 #[derive(FromBytes, IntoBytes)]
-pub(crate) struct Map {
+pub(crate) struct MapArgs {
     pub(crate) slot: u32,
     pub(crate) fd: i32,
     pub(crate) direction: u32,
@@ -57,7 +57,7 @@ pub(crate) struct Map {
 /// `struct importer_map_many`
 #[repr(C)]
 #[derive(FromBytes, IntoBytes)]
-pub(crate) struct MapMany {
+pub(crate) struct MapManyArgs {
     pub(crate) fd: i32,
     pub(crate) direction: u32,
     pub(crate) device: u32,
@@ -68,7 +68,7 @@ pub(crate) struct MapMany {
 /// `struct importer_bytes`
 #[repr(C)]
 #[derive(FromBytes, IntoBytes)]
-pub(crate) struct Bytes {
+pub(crate) struct BytesArgs {
     pub(crate) slot: u32,
     pub(crate) pad: u32,
     pub(crate) offset: u64,
@@ -79,7 +79,7 @@ pub(crate) struct Bytes {
 /// `struct importer_segments`
 #[repr(C)]
 #[derive(FromBytes, IntoBytes, Immutable, Default)]
-pub(crate) struct Segments {
+pub(crate) struct SegmentsArgs {
     pub(crate) slot: u32,
     pub(crate) count: u32,
     pub(crate) longest: u64,
@@ -92,7 +92,7 @@ pub(crate) struct Segments {
 /// `struct importer_vmap`
 #[repr(C)]
 #[derive(FromBytes, IntoBytes)]
-pub(crate) struct Vmap {
+pub(crate) struct VmapArgs {
     pub(crate) slot: u32,
     pub(crate) fd: i32,
 }
@@ -100,7 +100,7 @@ pub(crate) struct Vmap {
 /// `struct importer_access`
 #[repr(C)]
 #[derive(FromBytes, IntoBytes)]
-pub(crate) struct Access {
+pub(crate) struct AccessArgs {
     pub(crate) fd: i32,
     pub(crate) direction: u32,
 }
@@ -108,7 +108,7 @@ pub(crate) struct Access {
 /// `struct importer_fence`
 #[repr(C)]
 #[derive(FromBytes, IntoBytes)]
-pub(crate) struct Fence {
+pub(crate) struct FenceArgs {
     pub(crate) slot: u32,
     pub(crate) fd: i32,
     pub(crate) writes: u32,
@@ -117,26 +117,26 @@ pub(crate) struct Fence {
 
 const I: u32 = 'I' as u32;
 
-pub(crate) const IMPORTER_LIMITS: u32 = _IOW::<Limits>(I, 1);
-pub(crate) const IMPORTER_MAP: u32 = _IOW::<Map>(I, 2);
+pub(crate) const IMPORTER_LIMITS: u32 = _IOW::<LimitsArgs>(I, 1);
+pub(crate) const IMPORTER_MAP: u32 = _IOW::<MapArgs>(I, 2);
 pub(crate) const IMPORTER_UNMAP: u32 = _IO(I, 3);
-pub(crate) const IMPORTER_READ: u32 = _IOW::<Bytes>(I, 4);
-pub(crate) const IMPORTER_WRITE: u32 = _IOW::<Bytes>(I, 5);
-pub(crate) const IMPORTER_SEGMENTS: u32 = _IOWR::<Segments>(I, 6);
+pub(crate) const IMPORTER_READ: u32 = _IOW::<BytesArgs>(I, 4);
+pub(crate) const IMPORTER_WRITE: u32 = _IOW::<BytesArgs>(I, 5);
+pub(crate) const IMPORTER_SEGMENTS: u32 = _IOWR::<SegmentsArgs>(I, 6);
 pub(crate) const IMPORTER_CHANGE_TABLE: u32 = _IO(I, 7);
 pub(crate) const IMPORTER_LEAK: u32 = _IO(I, 8);
-pub(crate) const IMPORTER_MAP_MANY: u32 = _IOW::<MapMany>(I, 9);
+pub(crate) const IMPORTER_MAP_MANY: u32 = _IOW::<MapManyArgs>(I, 9);
 pub(crate) const IMPORTER_UNMAP_MANY: u32 = _IO(I, 10);
 
-pub(crate) const IMPORTER_VMAP: u32 = _IOW::<Vmap>(I, 16);
+pub(crate) const IMPORTER_VMAP: u32 = _IOW::<VmapArgs>(I, 16);
 pub(crate) const IMPORTER_VUNMAP: u32 = _IO(I, 17);
-pub(crate) const IMPORTER_VMAP_READ: u32 = _IOW::<Bytes>(I, 18);
-pub(crate) const IMPORTER_VMAP_WRITE: u32 = _IOW::<Bytes>(I, 19);
+pub(crate) const IMPORTER_VMAP_READ: u32 = _IOW::<BytesArgs>(I, 18);
+pub(crate) const IMPORTER_VMAP_WRITE: u32 = _IOW::<BytesArgs>(I, 19);
 
-pub(crate) const IMPORTER_BEGIN: u32 = _IOW::<Access>(I, 24);
-pub(crate) const IMPORTER_END: u32 = _IOW::<Access>(I, 25);
+pub(crate) const IMPORTER_BEGIN: u32 = _IOW::<AccessArgs>(I, 24);
+pub(crate) const IMPORTER_END: u32 = _IOW::<AccessArgs>(I, 25);
 
-pub(crate) const IMPORTER_FENCE: u32 = _IOW::<Fence>(I, 32);
+pub(crate) const IMPORTER_FENCE: u32 = _IOW::<FenceArgs>(I, 32);
 pub(crate) const IMPORTER_SIGNAL: u32 = _IO(I, 33);
 
 pub(crate) const IMPORTER_UNPLUG: u32 = _IO(I, 40);
@@ -155,11 +155,11 @@ macro_rules! layout {
     };
 }
 
-layout!(Limits: 24, max_segment: 0, pad: 4, boundary: 8, dma_mask: 16);
-layout!(Map: 16, slot: 0, fd: 4, direction: 8, device: 12);
-layout!(MapMany: 20, fd: 0, direction: 4, device: 8, flags: 12, count: 16);
-layout!(Bytes: 32, slot: 0, pad: 4, offset: 8, length: 16, address: 24);
-layout!(Segments: 40, slot: 0, count: 4, longest: 8, total: 16, crossed: 24, elsewhere: 32, translated: 36);
-layout!(Vmap: 8, slot: 0, fd: 4);
-layout!(Access: 8, fd: 0, direction: 4);
-layout!(Fence: 16, slot: 0, fd: 4, writes: 8, pad: 12);
+layout!(LimitsArgs: 24, max_segment: 0, pad: 4, boundary: 8, dma_mask: 16);
+layout!(MapArgs: 16, slot: 0, fd: 4, direction: 8, device: 12);
+layout!(MapManyArgs: 20, fd: 0, direction: 4, device: 8, flags: 12, count: 16);
+layout!(BytesArgs: 32, slot: 0, pad: 4, offset: 8, length: 16, address: 24);
+layout!(SegmentsArgs: 40, slot: 0, count: 4, longest: 8, total: 16, crossed: 24, elsewhere: 32, translated: 36);
+layout!(VmapArgs: 8, slot: 0, fd: 4);
+layout!(AccessArgs: 8, fd: 0, direction: 4);
+layout!(FenceArgs: 16, slot: 0, fd: 4, writes: 8, pad: 12);

@@ -3,7 +3,7 @@
 //! QEMU's `edu` device: real DMA, with an interrupt at its end.
 //!
 //! Its DMA engine copies between the memory of the machine and a buffer of its own, which the CPU
-//! cannot see: what is read goes through a page of ours, in a second copy. A copy takes QEMU a
+//! cannot see: reads go through a page of ours, in a second copy. A copy takes QEMU a
 //! tenth of a second. See docs/specs/edu.rst in QEMU's sources.
 
 use crate::{
@@ -78,7 +78,7 @@ const INTERRUPT: u64 = 4;
 const BUFFER: u64 = 0x40000;
 const BUFFER_SIZE: usize = 4096;
 
-/// Many times what a copy takes.
+/// Many times the duration of a copy.
 const PATIENCE_MS: u32 = 5000;
 
 global_lock! {
@@ -86,7 +86,7 @@ global_lock! {
     pub(crate) unsafe(uninit) static DEVICE: Mutex<Room<ForLt!(Edu<'_>)>> = Room::CLOSED;
 }
 
-/// What an interrupt is about.
+/// The part of the device that its interrupt handler needs.
 struct Signals {
     bar: pci::DevresBar<{ regs::END }>,
     done: Pin<KBox<Completion>>,
@@ -110,10 +110,10 @@ impl irq::Handler for Interrupt {
     }
 }
 
-/// The device, and what it takes to have it copy.
+/// The device, and the resources of its copies.
 pub(crate) struct Edu<'a> {
     page: Coherent<[u8]>,
-    /// What is in `page`, before or after.
+    /// The content of `page`, before or after a copy.
     bytes: KVec<u8>,
     signals: Arc<Signals>,
     device: &'a pci::Device<Bound>,
@@ -265,7 +265,7 @@ impl EduMapping {
         Room::enter(&DEVICE, |edu| edu.write(&self.0.lock(), offset, from))?
     }
 
-    pub(crate) fn measure(&self) -> Result<abi::Segments> {
+    pub(crate) fn measure(&self) -> Result<abi::SegmentsArgs> {
         Room::enter(&DEVICE, |edu| {
             let mapping = self.0.lock();
             Ok(measure(mapping.access(edu.device.as_ref())?, usize::MAX))
@@ -287,7 +287,7 @@ pub(crate) fn refuse(refuses: bool) {
     REFUSES.store(refuses, Relaxed);
 }
 
-/// The driver. What it has for a device is in [`DEVICE`].
+/// The driver. [`DEVICE`] has its state for a device.
 pub(crate) struct Driver;
 
 kernel::pci_device_table!(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The device without hardware: what it would do, the CPU does.
+//! The device without hardware. The CPU does its work.
 
 use crate::{
     edu,

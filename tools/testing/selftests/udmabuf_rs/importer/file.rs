@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What an open file of the node holds, and its ioctls.
+//! The state of an open file of the node, and its ioctls.
 
 use crate::{
     abi,
@@ -58,10 +58,10 @@ use kernel::{
 /// touched under them.
 const CHUNK: usize = 64 * 1024;
 
-/// What a slot holds.
+/// The state of a slot.
 enum Slot<T> {
     Free,
-    /// Something is being made for it, or done with what was in it.
+    /// Something is being made for it, or done with its content.
     Busy,
     Holds(T),
 }
@@ -83,7 +83,7 @@ impl<T> Slots<T> {
         self.0.get_mut(slot as usize).ok_or(EINVAL)
     }
 
-    /// Keeps a free slot for what is being made.
+    /// Reserves a free slot for something that is being made.
     fn reserve(&mut self, slot: u32) -> Result {
         match self.at(slot)? {
             free @ Slot::Free => {
@@ -94,7 +94,7 @@ impl<T> Slots<T> {
         }
     }
 
-    /// Returns what is in a slot.
+    /// Returns the content of a slot.
     fn get(&mut self, slot: u32) -> Result<&mut T> {
         match self.at(slot)? {
             Slot::Holds(content) => Ok(content),
@@ -103,7 +103,7 @@ impl<T> Slots<T> {
         }
     }
 
-    /// Returns what was in a slot, which is free then.
+    /// Returns the content of a slot, which is free then.
     fn take(&mut self, slot: u32) -> Result<T> {
         self.get(slot)?;
         match core::mem::replace(self.at(slot)?, Slot::Free) {
@@ -120,8 +120,8 @@ pub(crate) enum DeviceMapping {
 }
 
 /// Describes the segments of `table`, for a device with such a boundary.
-pub(crate) fn measure(table: &MappedTable, boundary_mask: usize) -> abi::Segments {
-    let mut segments = abi::Segments {
+pub(crate) fn measure(table: &MappedTable, boundary_mask: usize) -> abi::SegmentsArgs {
+    let mut segments = abi::SegmentsArgs {
         elsewhere: u32::try_from(table.bounced_pages()).unwrap_or(u32::MAX),
         translated: table.is_translated().into(),
         ..Default::default()
@@ -157,7 +157,7 @@ impl Drop for Batch {
     }
 }
 
-/// What an open file holds. Dropping it undoes all of it, in this order.
+/// The resources of an open file. Dropping it undoes all of it, in this order.
 struct Holdings {
     fences: Slots<Fence>,
     batches: KVec<Batch>,
@@ -174,19 +174,19 @@ pub(crate) struct OpenFile {
 }
 
 /// Gets one kind of slots out of the holdings.
-type Kind<T> = fn(&mut Holdings) -> &mut Slots<T>;
+type SlotsOf<T> = fn(&mut Holdings) -> &mut Slots<T>;
 
-const MAPPINGS: Kind<DeviceMapping> = |holdings| &mut holdings.mappings;
-const KERNEL_MAPPINGS: Kind<ImportedVmap> = |holdings| &mut holdings.kernel_mappings;
-const FENCES: Kind<Fence> = |holdings| &mut holdings.fences;
+const MAPPINGS: SlotsOf<DeviceMapping> = |holdings| &mut holdings.mappings;
+const KERNEL_MAPPINGS: SlotsOf<ImportedVmap> = |holdings| &mut holdings.kernel_mappings;
+const FENCES: SlotsOf<Fence> = |holdings| &mut holdings.fences;
 
 impl OpenFile {
     fn lock(&self) -> MutexGuard<'_, Holdings> {
         self.holdings.lock()
     }
 
-    /// Puts into a free slot what `make` makes. The lock is not held while that works.
-    fn add<T>(&self, kind: Kind<T>, slot: u32, make: impl FnOnce() -> Result<T>) -> Result {
+    /// Fills a free slot with the result of `make`, which runs without the lock.
+    fn add<T>(&self, kind: SlotsOf<T>, slot: u32, make: impl FnOnce() -> Result<T>) -> Result {
         kind(&mut self.lock()).reserve(slot)?;
         let (content, result) = match make() {
             Ok(content) => (Slot::Holds(content), Ok(())),
@@ -197,12 +197,12 @@ impl OpenFile {
         result
     }
 
-    /// Takes out what is in a slot. What is returned is dropped without the lock.
-    fn remove<T>(&self, kind: Kind<T>, slot: u32) -> Result<T> {
+    /// Takes out the content of a slot, to be dropped without the lock.
+    fn remove<T>(&self, kind: SlotsOf<T>, slot: u32) -> Result<T> {
         kind(&mut self.lock()).take(slot)
     }
 
-    fn set_limits(&self, arg: &abi::Limits) -> Result {
+    fn set_limits(&self, arg: &abi::LimitsArgs) -> Result {
         let is_mask = arg.dma_mask & arg.dma_mask.wrapping_add(1) == 0;
         let is_power = arg.boundary & arg.boundary.wrapping_sub(1) == 0;
         if arg.pad != 0 || !is_mask || !is_power {
@@ -223,7 +223,7 @@ impl OpenFile {
         Ok(())
     }
 
-    fn map(&self, arg: &abi::Map) -> Result {
+    fn map(&self, arg: &abi::MapArgs) -> Result {
         let direction = direction(arg.direction)?;
         let limits = self.lock().limits;
 
@@ -243,7 +243,7 @@ impl OpenFile {
     }
 
     /// Maps a buffer many times: for one attachment, or for one each.
-    fn map_many(&self, arg: &abi::MapMany) -> Result {
+    fn map_many(&self, arg: &abi::MapManyArgs) -> Result {
         let direction = direction(arg.direction)?;
         let limits = self.lock().limits;
         let buffer = DmaBuf::get(arg.fd)?;
@@ -296,7 +296,7 @@ impl OpenFile {
         self.with_mapping(slot, |faux| Ok(faux.table().size()), |edu| edu.size())
     }
 
-    fn segments(&self, slot: u32) -> Result<abi::Segments> {
+    fn segments(&self, slot: u32) -> Result<abi::SegmentsArgs> {
         let segments = self.with_mapping(
             slot,
             |faux| {
@@ -306,7 +306,7 @@ impl OpenFile {
             EduMapping::measure,
         )?;
 
-        Ok(abi::Segments { slot, ..segments })
+        Ok(abi::SegmentsArgs { slot, ..segments })
     }
 
     fn device_reads(&self, slot: u32, offset: usize, to: &mut [u8]) -> Result<usize> {
@@ -379,7 +379,7 @@ impl OpenFile {
         Ok(from.len())
     }
 
-    fn fence(&self, arg: &abi::Fence) -> Result {
+    fn fence(&self, arg: &abi::FenceArgs) -> Result {
         let usage = match (arg.writes, arg.pad) {
             (0, 0) => Usage::Read,
             (1, 0) => Usage::Write,
@@ -425,14 +425,14 @@ fn access(raw: u32) -> Result<CpuAccess> {
     }
 }
 
-fn begin(arg: &abi::Access) -> Result {
+fn begin(arg: &abi::AccessArgs) -> Result {
     DmaBuf::get(arg.fd)?
         .begin_cpu_access(access(arg.direction)?)?
         .leave_open();
     Ok(())
 }
 
-fn end(arg: &abi::Access) -> Result {
+fn end(arg: &abi::AccessArgs) -> Result {
     DmaBuf::get(arg.fd)?.end_cpu_access(access(arg.direction)?)
 }
 
@@ -463,7 +463,7 @@ struct Transfer {
 
 impl Transfer {
     /// Fails with [`EINVAL`] where the bytes are not all in a buffer of `size`.
-    fn new(arg: &abi::Bytes, size: usize) -> Result<Self> {
+    fn new(arg: &abi::BytesArgs, size: usize) -> Result<Self> {
         let offset = usize::try_from(arg.offset).map_err(|_| EINVAL)?;
         let length = usize::try_from(arg.length).map_err(|_| EINVAL)?;
         let address = usize::try_from(arg.address).map_err(|_| EFAULT)?;
@@ -481,7 +481,7 @@ impl Transfer {
         })
     }
 
-    /// Gives userspace what `read` reads. That returns how far it came, which is not nowhere.
+    /// Passes the bytes that `read` reads to userspace. `read` returns how many it did, at least one.
     fn copy_out(mut self, read: impl Fn(u32, usize, &mut [u8]) -> Result<usize>) -> Result {
         let mut writer = self.user.writer();
 
@@ -496,7 +496,7 @@ impl Transfer {
         Ok(())
     }
 
-    /// Has `write` write what userspace gives, as [`copy_out`](Self::copy_out) does.
+    /// Passes bytes of userspace to `write`, as [`copy_out`](Self::copy_out) does for `read`.
     fn copy_in(mut self, write: impl Fn(u32, usize, &[u8]) -> Result<usize>) -> Result {
         let mut reader = self.user.reader();
 
@@ -553,19 +553,19 @@ impl MiscDevice for OpenFile {
             abi::IMPORTER_MAP => this.map(&argument(arg)?)?,
             abi::IMPORTER_UNMAP => drop(this.remove(MAPPINGS, slot(arg)?)?),
             abi::IMPORTER_READ => {
-                let arg: abi::Bytes = argument(arg)?;
+                let arg: abi::BytesArgs = argument(arg)?;
                 Transfer::new(&arg, this.mapping_size(arg.slot)?)?
                     .copy_out(|slot, offset, to| this.device_reads(slot, offset, to))?;
             }
             abi::IMPORTER_WRITE => {
-                let arg: abi::Bytes = argument(arg)?;
+                let arg: abi::BytesArgs = argument(arg)?;
                 Transfer::new(&arg, this.mapping_size(arg.slot)?)?
                     .copy_in(|slot, offset, from| this.device_writes(slot, offset, from))?;
             }
             abi::IMPORTER_SEGMENTS => {
-                let asked: abi::Segments = argument(arg)?;
+                let asked: abi::SegmentsArgs = argument(arg)?;
                 let segments = this.segments(asked.slot)?;
-                UserSlice::new(UserPtr::from_addr(arg), size_of::<abi::Segments>())
+                UserSlice::new(UserPtr::from_addr(arg), size_of::<abi::SegmentsArgs>())
                     .writer()
                     .write_slice(segments.as_bytes())?;
             }
@@ -575,19 +575,19 @@ impl MiscDevice for OpenFile {
             abi::IMPORTER_UNMAP_MANY => this.unmap_many(),
 
             abi::IMPORTER_VMAP => {
-                let arg: abi::Vmap = argument(arg)?;
+                let arg: abi::VmapArgs = argument(arg)?;
                 this.add(KERNEL_MAPPINGS, arg.slot, || {
                     ImportedVmap::new(&*DmaBuf::get(arg.fd)?)
                 })?;
             }
             abi::IMPORTER_VUNMAP => drop(this.remove(KERNEL_MAPPINGS, slot(arg)?)?),
             abi::IMPORTER_VMAP_READ => {
-                let arg: abi::Bytes = argument(arg)?;
+                let arg: abi::BytesArgs = argument(arg)?;
                 Transfer::new(&arg, this.kernel_mapping_size(arg.slot)?)?
                     .copy_out(|slot, offset, to| this.kernel_reads(slot, offset, to))?;
             }
             abi::IMPORTER_VMAP_WRITE => {
-                let arg: abi::Bytes = argument(arg)?;
+                let arg: abi::BytesArgs = argument(arg)?;
                 Transfer::new(&arg, this.kernel_mapping_size(arg.slot)?)?
                     .copy_in(|slot, offset, from| this.kernel_writes(slot, offset, from))?;
             }

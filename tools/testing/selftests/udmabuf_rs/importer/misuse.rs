@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Misuses of the importer's half of the seam that compile, and what becomes of them.
+//! Misuses of the importer's half of the seam that compile, and their results.
 //!
 //! `tools/testing/compile_fail` has the ones that do not compile.
 
