@@ -102,6 +102,8 @@ where
     T: Handler + Send + 'static,
 {
     /// The interrupt. Fields are dropped in this order.
+    ///
+    /// The registration borrows from the vectors, so `ForLt` cannot express the lifetime.
     struct RegisteredIrq<T: Handler + 'static> {
         _registration: Pin<KBox<Registration<'static, T>>>,
         _vectors: KBox<IrqVectorRegistration<'static>>,

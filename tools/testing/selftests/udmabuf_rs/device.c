@@ -129,6 +129,12 @@ TEST_F(device, what_makes_no_sense)
 		{ .boundary = 3 * 4096 }, { .dma_mask = 0xfff0 }, { .pad = 1 },
 	};
 	struct importer_bytes padded = { .pad = 1 };
+	struct importer_map_many many[] = {
+		{ .fd = self->buf, .device = faux }, { .fd = self->buf, .device = 3, .count = 1 },
+		{ .fd = self->buf, .device = faux, .count = 1, .flags = 2 },
+		{ .fd = self->buf, .device = faux, .count = 1, .direction = 3 },
+		{ .fd = self->memfd, .device = faux, .count = 1 },
+	};
 	struct importer_fence fences[] = { { .fd = self->buf, .writes = 2 },
 					   { .fd = self->buf, .pad = 1 } };
 	char byte;
@@ -137,6 +143,8 @@ TEST_F(device, what_makes_no_sense)
 		EXPECT_EQ(-EINVAL, importer_call(importer, IMPORTER_LIMITS, &limits[i]));
 	for (size_t i = 0; i < ARRAY_SIZE(fences); i++)
 		EXPECT_EQ(-EINVAL, importer_call(importer, IMPORTER_FENCE, &fences[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(many); i++)
+		EXPECT_EQ(-EINVAL, importer_call(importer, IMPORTER_MAP_MANY, &many[i]));
 	EXPECT_EQ(-EINVAL, importer_map(importer, 32, self->buf, faux, 0));
 	EXPECT_EQ(-EINVAL, importer_map(importer, 0, self->buf, faux, 3));
 	EXPECT_EQ(-EINVAL, importer_map(importer, 0, self->buf, 3, 0));
@@ -201,7 +209,7 @@ TEST_F(device, addresses_that_are_none)
 	static const unsigned long cmds[] = {
 		IMPORTER_LIMITS, IMPORTER_MAP, IMPORTER_READ, IMPORTER_WRITE, IMPORTER_SEGMENTS,
 		IMPORTER_VMAP, IMPORTER_VMAP_READ, IMPORTER_VMAP_WRITE, IMPORTER_BEGIN,
-		IMPORTER_END, IMPORTER_FENCE,
+		IMPORTER_END, IMPORTER_FENCE, IMPORTER_MAP_MANY,
 	};
 	int importer = self->importer;
 	struct importer_segments *segments;
@@ -246,6 +254,23 @@ TEST_F(device, changed_table)
 	EXPECT_EQ(0, importer_slot(importer, IMPORTER_UNMAP, 0));
 	if (!lost)
 		EXPECT_EQ(2, self->b[self->size - 1]);
+}
+
+TEST_F(device, many_at_once)
+{
+	struct importer_map_many many = {
+		.fd = self->buf, .direction = IMPORTER_TO_DEVICE, .device = self->device, .count = 5,
+	};
+	int importer = self->importer;
+
+	for (many.flags = 0; many.flags <= IMPORTER_ATTACH_EACH; many.flags++)
+		ASSERT_EQ(0, importer_call(importer, IMPORTER_MAP_MANY, &many));
+	munmap(self->b, self->size);
+	close(self->buf);
+	EXPECT_EQ(-EBUSY, seal_write(self->memfd));
+	EXPECT_EQ(0, importer_call(importer, IMPORTER_UNMAP_MANY, NULL));
+	EXPECT_EQ(0, seal_write_soon(self->memfd));
+	EXPECT_EQ(0, importer_call(importer, IMPORTER_UNMAP_MANY, NULL));
 }
 
 TEST_F(device, closing_undoes_it_all)
