@@ -259,7 +259,8 @@ TEST_F(device, changed_table)
 TEST_F(device, many_at_once)
 {
 	struct importer_map_many many = {
-		.fd = self->buf, .direction = IMPORTER_TO_DEVICE, .device = self->device, .count = 5,
+		.fd = self->buf, .direction = IMPORTER_TO_DEVICE, .device = self->device,
+		.count = 5,
 	};
 	int importer = self->importer;
 
