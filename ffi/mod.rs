@@ -4,8 +4,8 @@
 //!
 //! C header: `ffi/shim.h`.
 //!
-//! Only the seam calls what is declared here; in the kernel tree these would be
-//! `rust/helpers/*.c`. Each function is the inline function of the same name without `rs_`.
+//! Only the seam calls these functions; in the kernel tree most would be `rust/helpers/*.c`. A
+//! function is named after the C function or macro that it stands for, where there is one.
 
 use kernel::{
     bindings::{
@@ -14,10 +14,10 @@ use kernel::{
         dma_resv,
         file,
         folio,
+        gfp_t,
         mm_struct,
         page,
         phys_addr_t,
-        pte_t,
         scatterlist,
         vm_area_struct,
         vm_fault,
@@ -32,7 +32,7 @@ use kernel::{
     },
 };
 
-/// Declares functions of `ffi/shim.c` by the names that they have in C.
+/// Declares functions of a C file beside this by the names that they have in C.
 macro_rules! shims {
     ($($(#[$attribute:meta])* fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $result:ty)?;)*) => {
         // Some structs hold empty C structs, which are no C. Only pointers to them are passed.
@@ -48,14 +48,7 @@ macro_rules! shims {
     };
 }
 
-/// A run of pages: `struct rs_run`.
-#[repr(C)]
-pub struct Run {
-    /// Offset in the buffer, in pages.
-    page: usize,
-    /// Page frame number.
-    frame: usize,
-}
+pub mod runs;
 
 shims! {
     fn shmem_file(file: *mut file) -> bool;
@@ -75,14 +68,6 @@ shims! {
     fn folio_mark_uptodate(folio: *mut folio);
     fn pfn_to_page(pfn: usize) -> *mut page;
     fn page_to_pfn(page: *mut page) -> usize;
-    fn unpin_runs(
-        run: *const Run,
-        last: *const Run,
-        pages: usize,
-        at: usize,
-        until: usize,
-    ) -> usize;
-    fn pages_are_poisoned(pfn: c_ulong, count: c_ulong) -> bool;
     fn lowmem_page_address(page: *mut page) -> *mut c_void;
     fn memcpy_from_page(to: *mut c_void, page: *mut page, offset: usize, len: usize);
     fn memcpy_to_page(
@@ -91,23 +76,20 @@ shims! {
         from: *const c_void,
         len: usize,
     );
+    fn kvmalloc_array(count: usize, size: usize, flags: gfp_t) -> *mut c_void;
+    fn totalram_pages() -> c_ulong;
     fn vmap(pages: *mut *mut page, count: c_uint) -> *mut c_void;
     fn vunmap(address: *const c_void);
+    fn vm_map_ram(pages: *mut *mut page, count: c_uint) -> *mut c_void;
+    fn vm_unmap_ram(address: *const c_void, count: c_uint);
     fn vm_flags_set(vma: *mut vm_area_struct, flags: c_ulong);
 
     fn entries_per_table() -> usize;
-    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
     fn vmf_is_empty(vmf: *mut vm_fault) -> bool;
     fn vmf_is_huge(vmf: *mut vm_fault) -> bool;
-    fn fill_entries(
-        vma: *mut vm_area_struct,
-        address: c_ulong,
-        entry: *mut pte_t,
-        run: *const Run,
-        last: *const Run,
-        at: usize,
-        end: usize,
-    );
+    fn pmd_install(vmf: *mut vm_fault);
+    #[cfg(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP)]
+    fn arch_needs_pgtable_deposit() -> bool;
 
     fn sg_set_page(sg: *mut scatterlist, page: *mut page, len: c_uint, offset: c_uint);
     fn dma_get_max_seg_size(dev: *mut device) -> c_uint;

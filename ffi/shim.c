@@ -16,6 +16,7 @@
 #include <linux/mm.h>
 #include <linux/mm_types.h>
 #include <linux/pagemap.h>
+#include <linux/pgalloc.h>
 #include <linux/scatterlist.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
@@ -116,96 +117,6 @@ unsigned long rs_page_to_pfn(struct page *page)
 	return page_to_pfn(page);
 }
 
-/* Give back the pin on @folio, and see to it that its contents are kept. */
-static __always_inline void unpin_and_keep(struct folio *folio)
-{
-	if (likely(folio_test_dirty(folio)))
-		unpin_folio(folio);
-	else
-		unpin_user_page_range_dirty_lock(&folio->page, 1, true);
-}
-
-/* Folios that @page to @end lie in, up to one that is not before @stop; returns its page. */
-static __always_inline struct page *unpin_folios_of(struct page *page, struct page *stop,
-						    struct page *end)
-{
-	const unsigned long mask = BIT(PG_head) | BIT(PG_dirty);
-	struct folio *folio = page_folio(page);
-
-	while (page < stop) {
-		/* One page, and dirty: the flags are read once. */
-		if (likely((READ_ONCE(folio->flags.f) & mask) == BIT(PG_dirty))) {
-			page++;
-			unpin_folio(folio);
-		} else {
-			page = min(end, folio_page(folio, folio_nr_pages(folio)));
-			unpin_and_keep(folio);
-		}
-		/* What follows the end of a folio is no tail. */
-		folio = (struct folio *)page;
-	}
-	return page;
-}
-
-/*
- * Mark dirty and unpin, once, each folio of a buffer that is a list of runs, from
- * a page at which a folio or a run begins up to one that is not before @until.
- * Returns that page.
- *
- * A loop, since a call from Rust for each small folio takes half as many
- * instructions again, as does unpin_user_page_range_dirty_lock().
- */
-size_t rs_unpin_runs(const struct rs_run *run, const struct rs_run *last, size_t pages, size_t at,
-		     size_t until)
-{
-	for (; at < until; run++) {
-		struct page *page;
-		size_t left;
-
-		if (at == run->page) {
-			const struct rs_run *stop = run + min(until - at, (size_t)(last - run));
-
-			/* Runs of one page, as most are where memory is fragmented. */
-			for (; run < stop && run[1].page - run->page == 1; run++)
-				unpin_and_keep(page_folio(pfn_to_page(run->frame)));
-			at = run->page;
-			if (at >= until)
-				break;
-		}
-		page = pfn_to_page(run->frame + (at - run->page));
-		left = (run == last ? pages : run[1].page) - at;
-		at += unpin_folios_of(page, page + min(left, until - at), page + left) - page;
-	}
-	return at;
-}
-
-/*
- * A hugetlb folio carries the mark on its head, and which of its pages is bad
- * is not for modules to know: the whole folio counts as poisoned.
- */
-static __always_inline bool page_is_poisoned(struct page *page)
-{
-	return PageHWPoison(page) ||
-	       (folio_test_hugetlb(page_folio(page)) && folio_test_hwpoison(page_folio(page)));
-}
-
-bool rs_pages_are_poisoned(unsigned long pfn, unsigned long count)
-{
-	unsigned long end = pfn + count;
-
-	while (pfn < end) {
-		struct page *page = pfn_to_page(pfn);
-		struct folio *folio = page_folio(page);
-
-		if (count == 1)
-			return page_is_poisoned(page);
-		if (folio_contain_hwpoisoned_page(folio))
-			return true;
-		pfn += folio_nr_pages(folio) - folio_page_idx(folio, page);
-	}
-	return false;
-}
-
 void *rs_lowmem_page_address(struct page *page)
 {
 	return PageHighMem(page) ? NULL : page_address(page);
@@ -221,6 +132,16 @@ void rs_memcpy_to_page(struct page *page, size_t offset, const void *from, size_
 	memcpy_to_page(page, offset, from, len);
 }
 
+void *rs_kvmalloc_array(size_t count, size_t size, gfp_t flags)
+{
+	return kvmalloc_array(count, size, flags);
+}
+
+unsigned long rs_totalram_pages(void)
+{
+	return totalram_pages();
+}
+
 void *rs_vmap(struct page **pages, unsigned int count)
 {
 	return vmap(pages, count, VM_MAP, PAGE_KERNEL);
@@ -229,6 +150,16 @@ void *rs_vmap(struct page **pages, unsigned int count)
 void rs_vunmap(const void *address)
 {
 	vunmap(address);
+}
+
+void *rs_vm_map_ram(struct page **pages, unsigned int count)
+{
+	return vm_map_ram(pages, count, NUMA_NO_NODE);
+}
+
+void rs_vm_unmap_ram(const void *address, unsigned int count)
+{
+	vm_unmap_ram(address, count);
 }
 
 void rs_vm_flags_set(struct vm_area_struct *vma, unsigned long flags)
@@ -252,27 +183,29 @@ bool rs_vmf_is_huge(struct vm_fault *vmf)
 }
 
 /*
- * What vmf_insert_pfn() does for one page, for the pages @at to @end of a buffer
- * that is a list of runs, in a table that is locked. @run is that of page @at.
- * The caching attributes are those of the area: what a memfd is made of is
- * ordinary memory, in which there are no others to look up.
+ * pmd_install() is not exported; neither is init_mm, which pmd_populate() of
+ * arm64 refers to with CONFIG_DEBUG_VM.
  */
-void rs_fill_entries(struct vm_area_struct *vma, unsigned long address, pte_t *entry,
-		     const struct rs_run *run, const struct rs_run *last, size_t at, size_t end)
+void rs_pmd_install(struct vm_fault *vmf)
 {
-	pgprot_t prot = vma->vm_page_prot;
+#if !defined(CONFIG_ARM64) || !defined(CONFIG_DEBUG_VM)
+	struct mm_struct *mm = vmf->vma->vm_mm;
+	spinlock_t *ptl = pmd_lock(mm, vmf->pmd);
 
-	for (; at < end; run++) {
-		size_t stop = run == last ? end : min(end, run[1].page);
-		unsigned long pfn = run->frame + (at - run->page);
-		struct page *page = pfn_to_page(pfn);
-
-		for (; at < stop; at++, page++, pfn++, entry++, address += PAGE_SIZE) {
-			if (pte_none(ptep_get(entry)) && !page_is_poisoned(page))
-				set_pte_at(vma->vm_mm, address, entry,
-					   pte_mkspecial(pfn_pte(pfn, prot)));
-		}
+	if (likely(pmd_none(*vmf->pmd))) {
+		mm_inc_nr_ptes(mm);
+		/* The table is clear for all who find it. */
+		smp_wmb();
+		pmd_populate(mm, vmf->pmd, vmf->prealloc_pte);
+		vmf->prealloc_pte = NULL;
 	}
+	spin_unlock(ptl);
+#endif
+}
+
+bool rs_arch_needs_pgtable_deposit(void)
+{
+	return arch_needs_pgtable_deposit();
 }
 
 void rs_sg_set_page(struct scatterlist *sg, struct page *page, unsigned int len,

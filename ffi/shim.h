@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What the Rust side cannot reach: inline functions, macros and prototypes
- * that bindgen leaves out. One line of C each, no decisions; but for what is
- * done for each page of a run, where calling C for each would cost too much. Every prototype
- * here has its Rust twin in ffi/mod.rs; shim.c includes this header, so the
- * compiler holds the C half of each pair to it.
+ * that bindgen leaves out. Mostly one line of C each, under the name of the C
+ * function; runs.h has the loops. Every prototype here has its Rust twin in
+ * ffi/mod.rs; shim.c includes this header, so the compiler holds the C half of
+ * each pair to it.
  */
 #ifndef UDMABUF_RS_FFI_SHIM_H
 #define UDMABUF_RS_FFI_SHIM_H
 
-#include <linux/pgtable.h>
-#include <linux/build_bug.h>
-#include <linux/stddef.h>
 #include <linux/types.h>
 
 struct device;
@@ -36,16 +33,6 @@ int rs_inode_lock_shared_killable(struct file *file);
 void rs_inode_unlock_shared(struct file *file);
 
 /* Folios and pages: linux/mm.h, linux/pagemap.h, linux/highmem.h */
-
-/* Run of seam/mm/runs.rs, which has the same assertion */
-struct rs_run {
-	size_t page;
-	size_t frame;
-};
-
-static_assert(sizeof(struct rs_run) == 2 * sizeof(size_t) &&
-	      offsetof(struct rs_run, frame) == sizeof(size_t));
-
 unsigned long rs_folio_pfn(struct folio *folio);
 unsigned long rs_folio_nr_pages(struct folio *folio);
 bool rs_folio_test_uptodate(struct folio *folio);
@@ -54,22 +41,23 @@ void rs_folio_zero(struct folio *folio);
 void rs_folio_mark_uptodate(struct folio *folio);
 struct page *rs_pfn_to_page(unsigned long pfn);
 unsigned long rs_page_to_pfn(struct page *page);
-size_t rs_unpin_runs(const struct rs_run *run, const struct rs_run *last, size_t pages, size_t at,
-		     size_t until);
-bool rs_pages_are_poisoned(unsigned long pfn, unsigned long count);
 void *rs_lowmem_page_address(struct page *page);
 void rs_memcpy_from_page(void *to, struct page *page, size_t offset, size_t len);
 void rs_memcpy_to_page(struct page *page, size_t offset, const void *from, size_t len);
+void *rs_kvmalloc_array(size_t count, size_t size, gfp_t flags);
+unsigned long rs_totalram_pages(void);
 void *rs_vmap(struct page **pages, unsigned int count);
 void rs_vunmap(const void *address);
+void *rs_vm_map_ram(struct page **pages, unsigned int count);
+void rs_vm_unmap_ram(const void *address, unsigned int count);
 void rs_vm_flags_set(struct vm_area_struct *vma, unsigned long flags);
 
 /* Page tables: linux/pgtable.h */
 size_t rs_entries_per_table(void);
 bool rs_vmf_is_empty(struct vm_fault *vmf);
 bool rs_vmf_is_huge(struct vm_fault *vmf);
-void rs_fill_entries(struct vm_area_struct *vma, unsigned long address, pte_t *entry,
-		     const struct rs_run *run, const struct rs_run *last, size_t at, size_t end);
+void rs_pmd_install(struct vm_fault *vmf);
+bool rs_arch_needs_pgtable_deposit(void);
 
 /* DMA: linux/scatterlist.h, linux/dma-mapping.h, -direct.h and -map-ops.h, linux/iommu.h */
 void rs_sg_set_page(struct scatterlist *sg, struct page *page, unsigned int len,

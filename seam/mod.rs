@@ -9,6 +9,7 @@ pub mod device;
 pub mod dma;
 pub mod dma_buf;
 pub mod dma_mapping;
+pub mod gfp;
 pub mod memfd;
 pub mod misc;
 pub mod mm;

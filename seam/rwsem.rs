@@ -60,6 +60,8 @@ impl RwSemaphore {
     }
 
     /// Takes the lock for one alone, whatever it takes. May sleep.
+    // Only PMD entries are inserted with it.
+    #[cfg_attr(not(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP), expect(dead_code))]
     pub fn write(&self) -> WriteGuard<'_> {
         // SAFETY: Initialised by the type invariants.
         unsafe { bindings::down_write(self.sem.get()) };

@@ -10,6 +10,10 @@
 //! [`DmaMapping`](super::dma_mapping::DmaMapping).
 
 use super::{
+    gfp::{
+        GFP_CHARGED,
+        GFP_CHARGED_RAW, //
+    },
     segments::{
         PageRange,
         SegmentLimits, //
@@ -19,7 +23,6 @@ use super::{
 use crate::ffi;
 use core::marker::PhantomData;
 use kernel::{
-    alloc::Flags,
     bindings,
     dma::DmaAddress,
     error::to_result,
@@ -30,12 +33,6 @@ use kernel::{
 
 /// Entries handled between two calls of `cond_resched()`. A power of two.
 const BATCH: usize = 1 << 14;
-
-/// Allocation flags of a table, whose size userspace decides: charged to the memory cgroup, with an
-/// error instead of the OOM killer or a warning.
-const GFP_TABLE: bindings::gfp_t = bindings::GFP_KERNEL_ACCOUNT
-    | bindings::__GFP_NOWARN
-    | 1 << bindings::___GFP_RETRY_MAYFAIL_BIT;
 
 /// Memory that a scatterlist can describe.
 ///
@@ -97,7 +94,7 @@ impl SgTable {
         }
 
         // SAFETY: `table` may be written to.
-        to_result(unsafe { bindings::sg_alloc_table(table.get(), count, GFP_TABLE) })?;
+        to_result(unsafe { bindings::sg_alloc_table(table.get(), count, GFP_CHARGED_RAW) })?;
         // INVARIANT: The table was just initialised and owns its entries.
         Ok(Self(table))
     }
@@ -131,14 +128,13 @@ impl SgTable {
 
     /// Returns the DMA address and length of each segment of a mapped table. Fails with [`ENOMEM`].
     pub fn segments(&self) -> Result<KVVec<(DmaAddress, c_uint)>> {
-        const FLAGS: Flags = GFP_KERNEL_ACCOUNT;
         // CAST: A `usize` holds any `unsigned int`.
         let count = self.header().nents as usize;
-        let mut segments = KVVec::with_capacity(count, FLAGS)?;
+        let mut segments = KVVec::with_capacity(count, GFP_CHARGED)?;
 
         for (at, entry) in self.entries().take(count).enumerate() {
             // SAFETY: The entry belongs to a live table.
-            segments.push(unsafe { segment(entry) }, FLAGS)?;
+            segments.push(unsafe { segment(entry) }, GFP_CHARGED)?;
             resched_at(at);
         }
         Ok(segments)

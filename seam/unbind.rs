@@ -12,7 +12,10 @@
 //! Watches are found by device in a tree: neither registering one nor adding a device to the bus
 //! gets slower with their number.
 
-use super::device::as_raw;
+use super::{
+    device::as_raw,
+    gfp::GFP_CHARGED, //
+};
 use core::marker::PhantomPinned;
 use kernel::{
     bindings,
@@ -247,7 +250,7 @@ impl Bus {
             receiver: make()?,
             count: 1,
         };
-        entries.insert(RBTreeNode::new(key, entry, GFP_KERNEL_ACCOUNT)?);
+        entries.insert(RBTreeNode::new(key, entry, GFP_CHARGED)?);
         Ok(())
     }
 

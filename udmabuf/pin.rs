@@ -55,6 +55,12 @@ pub(super) fn pin(request: &Request) -> Result<PinnedPages, CreateError> {
                 return Err(CreateError::Kernel(EINTR));
             }
 
+            // A long list is not made longer under the lock, since writers of the inode would wait for
+            // that memory. What a first window adds to a list of one run takes two pages.
+            if pinned.run_count() > 1 {
+                let left = pages - pinned.runs().pages();
+                pinned.reserve(left.min(WINDOW_FOLIOS), left)?;
+            }
             let memfd = memfd.lock_shared()?;
             check_seals(memfd.seals())?;
             pin_window(&memfd, &mut rest, &mut batch, &mut pinned, pages)?;

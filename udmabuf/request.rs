@@ -4,6 +4,7 @@
 
 use crate::{
     seam::{
+        gfp::GFP_CHARGED,
         memfd::{
             Memfd,
             NotMemory,
@@ -156,7 +157,7 @@ impl Request {
             argument.wrapping_byte_add(size_of::<uapi::CreateList>()),
             count * size_of::<uapi::CreateItem>(),
         )
-        .read_all(&mut bytes, GFP_KERNEL_ACCOUNT | __GFP_NOWARN)?;
+        .read_all(&mut bytes, GFP_CHARGED)?;
         let items = bytes
             .chunks_exact(size_of::<uapi::CreateItem>())
             .filter_map(|item| uapi::CreateItem::read_from_bytes(item).ok());
@@ -181,7 +182,7 @@ impl Request {
 
         request
             .ranges
-            .reserve(count, GFP_KERNEL_ACCOUNT | __GFP_NOWARN)?;
+            .reserve(count, GFP_CHARGED)?;
         for item in items {
             request.add(&item)?;
         }
@@ -206,7 +207,7 @@ impl Request {
                 fd: raw.memfd,
                 ranges: at..at,
             };
-            self.sources.push(source, GFP_KERNEL_ACCOUNT)?;
+            self.sources.push(source, GFP_CHARGED)?;
         }
         let source = self.sources.last_mut().ok_or(CreateError::Empty)?;
 

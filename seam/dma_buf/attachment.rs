@@ -2,6 +2,7 @@
 
 //! Attachments and the mappings that belong to them.
 
+use crate::seam::gfp::GFP_CHARGED;
 use core::{
     cell::UnsafeCell,
     mem::MaybeUninit, //
@@ -75,7 +76,7 @@ pub(super) struct Place<M>(UniqueArc<MaybeUninit<MappingRecord<M>>>);
 impl<M: DeviceTable> Place<M> {
     /// Fails with [`ENOMEM`].
     pub(super) fn new() -> Result<Self> {
-        Ok(Self(UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?))
+        Ok(Self(UniqueArc::new_uninit(GFP_CHARGED)?))
     }
 
     fn init(self, mapping: M) -> Pin<UniqueArc<MappingRecord<M>>> {

@@ -23,6 +23,7 @@ use super::{
         StateOf, //
     },
 };
+use crate::seam::gfp::GFP_CHARGED;
 use core::{
     marker::PhantomData,
     ptr::NonNull, //
@@ -48,7 +49,7 @@ impl DmaBuf {
     /// a size of 0, [`ENOMEM`], [`ENFILE`] and, for a module that is being unloaded, [`ENOENT`];
     /// `data` is dropped in that case.
     pub fn export<T: Exporter>(data: impl PinInit<T, Error>) -> Result<ARef<Self>> {
-        let inner = KBox::pin_init(Inner::new(data), GFP_KERNEL_ACCOUNT)?;
+        let inner = KBox::pin_init(Inner::new(data), GFP_CHARGED)?;
         let size = inner.data.size();
         if size == 0 {
             return Err(EINVAL);
@@ -101,7 +102,7 @@ impl<T: Exporter> VTable<T> {
             let data = T::Attachment::attach(buffer, device)?;
             let state: KBox<StateOf<T>> = KBox::new(
                 AttachmentState::new(device.into(), data),
-                GFP_KERNEL_ACCOUNT,
+                GFP_CHARGED,
             )?;
 
             // SAFETY: The attachment is not in use yet, and `priv` is the exporter's.

@@ -14,6 +14,8 @@ pub mod dma;
 pub mod dma_buf;
 #[path = "../dma_mapping.rs"]
 pub mod dma_mapping;
+#[path = "../gfp.rs"]
+pub mod gfp;
 #[path = "../scatterlist.rs"]
 pub mod scatterlist;
 #[path = "../segments.rs"]

@@ -7,7 +7,7 @@ use crate::{
     ffi,
     seam::mm::{
         folio::{
-            Facts,
+            FolioInfo,
             PageMap, //
         },
         pinned::PinnedPages, //
@@ -20,7 +20,10 @@ use core::{
 use kernel::{
     bindings,
     error::to_result,
-    page::PAGE_SHIFT,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
     prelude::*,
     sync::barrier::{
         self,
@@ -32,9 +35,9 @@ use kernel::{
 /// What one call has pinned.
 #[derive(Clone, Copy)]
 pub(crate) struct Pinned {
-    /// From the start of the range: at least a page.
+    /// Bytes from the start of the range. None if the first folio left the file as it was pinned.
     pub(crate) bytes: u64,
-    /// How many folios these bytes lie in.
+    /// Number of folios that were looked at, at least one.
     pub(crate) folios: usize,
 }
 
@@ -112,24 +115,27 @@ impl FolioBatch {
 }
 
 impl LockedMemfd<'_> {
-    /// Pins pages of `range`, which is in bytes, multiples of the page size, and not empty.
+    /// Pins pages of `range`, which is in bytes.
     ///
     /// Takes as many folios as `batch` has room for, but no more than `most`, and appends their pages
-    /// to `pinned`. Pages that the file does not have yet are allocated; what has never been written,
-    /// like the pages of a `fallocate()`, is zeroed, for whoever sees it through the pins must not
-    /// see what was there before.
+    /// to `pinned`. Pages that the file does not have yet are allocated. Pages that were never written,
+    /// like those of a `fallocate()`, are zeroed: they have the contents of earlier users.
+    ///
+    /// Every page that is appended is the one that the file has at that offset, and stays it: see
+    /// [`PinnedFolio::settle`].
     ///
     /// May sleep. Cannot be interrupted except while it waits for the lock of a folio, so the size
     /// of the batch, and that of the range, decide how long a signal waits. Fails with
     ///
-    /// - [`EINVAL`] if the range ends past the end of the file;
+    /// - [`EINVAL`] if the range is empty, ends past the end of the file or is not one of whole pages;
     /// - [`ENOMEM`], also for a page that is pinned so often that its count might overflow;
     /// - [`EINTR`] on a fatal signal;
     /// - whatever the file system says when it cannot allocate: [`ENOSPC`] where memory is strictly
     ///   accounted.
     ///
-    /// `left_pages` is how many pages are still to be pinned for the buffer, these included. After a
-    /// failure `pinned` may have become longer: dropping it undoes everything.
+    /// `left_pages` is the number of pages still to be pinned for the buffer, these included, and is
+    /// passed to [`PinnedPages::reserve`]. After a failure `pinned` may have become longer: dropping it
+    /// undoes everything.
     pub(crate) fn pin(
         &self,
         range: Range<u64>,
@@ -138,26 +144,26 @@ impl LockedMemfd<'_> {
         pinned: &mut PinnedPages,
         left_pages: usize,
     ) -> Result<Pinned> {
-        let map = batch.map;
+        if (range.start | range.end) & (PAGE_SIZE as u64 - 1) != 0 {
+            return Err(EINVAL);
+        }
+
         let mut folios = PinnedFolios::new(self, &range, most, batch)?;
         let count = folios.remaining();
         pinned.reserve(count, left_pages)?;
 
+        // CAST: More pages than a `usize` holds are not found in one batch.
         let pages = ((range.end - range.start) >> PAGE_SHIFT) as usize;
         let mut left = pages;
         while left > 0 {
             if folios.remaining() > 1 {
                 left -= folios.append_ready_to(pinned, left);
             }
-            if let Some((folio, first)) = folios.next() {
-                left -= folio.append_to(pinned, map, first, left)?;
-            }
-            if folios.remaining() == 0 {
-                break;
+            match folios.append_next_to(pinned, left)? {
+                Some(pages) => left -= pages,
+                None => break,
             }
         }
-        // What the pages hold may be read from now on.
-        smp_mb(barrier::Read);
 
         Ok(Pinned {
             bytes: ((pages - left) << PAGE_SHIFT) as u64,
@@ -170,12 +176,14 @@ impl LockedMemfd<'_> {
 ///
 /// # Invariants
 ///
-/// We own a pin on each folio of the batch from `next` on.
+/// We own a pin on each folio of the batch from `next` on. A full barrier lies behind the pinning.
 struct PinnedFolios<'a> {
     batch: &'a mut FolioBatch,
     next: usize,
     /// At which page of the next folio the range starts.
     first: usize,
+    /// The pages of the file. Only compared.
+    mapping: *const bindings::address_space,
 }
 
 impl<'a> PinnedFolios<'a> {
@@ -208,13 +216,16 @@ impl<'a> PinnedFolios<'a> {
             return Err(EINVAL);
         }
 
-        // INVARIANT: Each of them was pinned once.
         // SAFETY: So many have been written, and there were none.
         unsafe { batch.set(count as usize) };
+        smp_mb(barrier::Full);
+        // INVARIANT: Each of them was pinned once, before the barrier.
         Ok(Self {
             batch,
             next: 0,
             first: offset >> PAGE_SHIFT,
+            // SAFETY: We hold a reference to the file, whose mapping never changes.
+            mapping: unsafe { (*memfd.0.as_ptr()).f_mapping },
         })
     }
 
@@ -223,43 +234,66 @@ impl<'a> PinnedFolios<'a> {
     }
 
     /// Appends the next folios to `pinned`, as long as there is nothing to do about them, and no more
-    /// than `most` pages. Returns how many pages.
+    /// than `most` pages. Returns the number of pages.
     ///
-    /// This is [`PinnedFolio::append_to`] for many.
+    /// This is [`append_next_to`](Self::append_next_to) for many.
     #[inline(never)]
     fn append_ready_to(&mut self, pinned: &mut PinnedPages, most: usize) -> usize {
         if self.first != 0 {
             return 0;
         }
 
-        let map = self.batch.map;
-        let ready = self.batch.folios()[self.next..].iter().map_while(|&folio| {
+        let (mapping, map) = (self.mapping, self.batch.map);
+        let rest = &self.batch.folios()[self.next..];
+        let ready = rest.iter().map_while(|&folio| {
             // SAFETY: By the type invariants we own a pin on each of these.
-            let facts = unsafe { Facts::of(folio, map) };
+            let info = unsafe { FolioInfo::read(folio, mapping, map) };
 
-            (facts.uptodate && !facts.crowded).then_some((facts.frame, facts.pages))
+            (info.is_settled && info.in_file && info.may_pin).then_some((info.frame, info.pages))
         });
-        // SAFETY: As above. The pins of those that are appended are no longer ours after this.
-        let (folios, pages) = unsafe { pinned.append_folios(ready) };
-        // INVARIANT: As was just said.
+        // SAFETY: By the type invariants we own a pin on each of these, and give up those of the folios
+        // that are appended. Each has a page in the range, of which `most` pages are left.
+        let (folios, pages) = unsafe { pinned.append_folios(ready, most) };
+        // INVARIANT: The pins of these folios belong to `pinned` now.
         self.next += folios;
 
-        // The range may end inside the last folio.
-        pinned.shorten(pages.saturating_sub(most));
-        pages.min(most)
+        pages
     }
-}
 
-impl Iterator for PinnedFolios<'_> {
-    type Item = (PinnedFolio, usize);
-
-    /// Returns the next folio and at which page of it the range goes on.
-    fn next(&mut self) -> Option<Self::Item> {
-        let folio = *self.batch.folios().get(self.next)?;
+    /// Appends the pages of the next folio, from where the range goes on, but no more than `most`, to
+    /// `pinned`. Returns the number of pages, or [`None`] if there is no next folio or it has left the
+    /// file.
+    #[inline]
+    fn append_next_to(&mut self, pinned: &mut PinnedPages, most: usize) -> Result<Option<usize>> {
+        let Some(&folio) = self.batch.folios().get(self.next) else {
+            return Ok(None);
+        };
 
         self.next += 1;
         // INVARIANT: The pin goes over to the `PinnedFolio`.
-        Some((PinnedFolio(folio), core::mem::take(&mut self.first)))
+        let folio = PinnedFolio(folio);
+        let first = core::mem::take(&mut self.first);
+        // SAFETY: The folio is pinned.
+        let mut info = unsafe { FolioInfo::read(folio.0, self.mapping, self.batch.map) };
+        if !info.is_settled {
+            folio.settle(self.mapping, self.batch.map)?;
+            // SAFETY: The folio is pinned.
+            info = unsafe { FolioInfo::read(folio.0, self.mapping, self.batch.map) };
+        }
+        if !info.in_file {
+            return Ok(None);
+        }
+        if !info.may_pin {
+            return Err(ENOMEM);
+        }
+
+        let pages = (info.pages - first).min(most);
+        // SAFETY: These are pages of the folio, whose pin is ours.
+        if unsafe { pinned.append(info.frame + first, pages, first > 0) }? {
+            // The pin that came with `folio` was handed over.
+            let _ = core::mem::ManuallyDrop::new(folio);
+        }
+        Ok(Some(pages))
     }
 }
 
@@ -278,36 +312,15 @@ impl Drop for PinnedFolios<'_> {
 struct PinnedFolio(*mut bindings::folio);
 
 impl PinnedFolio {
-    /// Appends the pages of the folio from page `first` on, but no more than `most`, to `pinned`.
-    /// Returns how many.
-    fn append_to(
-        self,
-        pinned: &mut PinnedPages,
-        map: PageMap,
-        first: usize,
-        most: usize,
-    ) -> Result<usize> {
-        // SAFETY: The folio is pinned.
-        let facts = unsafe { Facts::of(self.0, map) };
-        let pages = (facts.pages - first).min(most);
-
-        if facts.crowded {
-            return Err(ENOMEM);
-        }
-        if !facts.uptodate {
-            self.make_uptodate()?;
-        }
-        // SAFETY: These are pages of the folio, whose pin is ours.
-        if unsafe { pinned.append(facts.frame + first, pages, first > 0) }? {
-            // The pin that came with `self` was handed over.
-            let _ = core::mem::ManuallyDrop::new(self);
-        }
-        Ok(pages)
-    }
-
-    /// Zeroes the folio if nothing has been put there yet, and marks it as having contents.
+    /// Waits until the folio has contents and is not locked. A folio that has no contents gets zeroes.
+    ///
+    /// A folio that belongs to the file of `mapping` after it was settled stays in it as long as it is
+    /// pinned. `collapse_file()` locks folios, expects no references but its own, copies them into a
+    /// large folio and takes them out of the file before it unlocks them; unlike all others that
+    /// remove folios, it does not freeze the references. It either sees the pin, or it locked the folio
+    /// before the pin was taken, so that this finds the folio locked or removed.
     #[cold]
-    fn make_uptodate(&self) -> Result {
+    fn settle(&self, mapping: *const bindings::address_space, map: PageMap) -> Result {
         // SAFETY: The folio is pinned, and we hold no folio lock.
         to_result(unsafe { ffi::folio_lock_killable(self.0) })?;
         let _unlock = ScopeGuard::new(|| {
@@ -315,13 +328,16 @@ impl PinnedFolio {
             unsafe { bindings::folio_unlock(self.0) }
         });
 
+        // A folio that is not in the file is not shown: what it lacks may be on its way from swap.
+        // SAFETY: The folio is pinned.
+        let is_shown = unsafe { FolioInfo::read(self.0, mapping, map) }.in_file;
         // Someone else may have filled it before we got the lock. The flag is never taken away from
         // memory files.
-        // SAFETY: As above.
-        if !unsafe { ffi::folio_test_uptodate(self.0) } {
-            // SAFETY: The folio is locked and nobody has been shown its contents.
+        // SAFETY: The folio is pinned.
+        if is_shown && !unsafe { ffi::folio_test_uptodate(self.0) } {
+            // SAFETY: The folio is locked and its contents have not been shown to anyone.
             unsafe { ffi::folio_zero(self.0) };
-            // SAFETY: As above, and it has contents now.
+            // SAFETY: The folio is locked, and it has contents now.
             unsafe { ffi::folio_mark_uptodate(self.0) };
         }
         Ok(())

@@ -46,7 +46,7 @@ pub enum FaultError {
 
 impl FaultError {
     /// A smaller entry must do.
-    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+    #[cfg(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP)]
     pub const FALLBACK: Self = Self::Failed(bindings::vm_fault_reason_VM_FAULT_FALLBACK);
 
     /// Bits of a `vm_fault_t` that mean failure: `VM_FAULT_ERROR` in C.
@@ -105,7 +105,8 @@ impl<'a, M: StableMemory> Fault<'a, M> {
     /// # Safety
     ///
     /// `vmf` must be the argument of a fault handler that is running, for an area which shows
-    /// `memory`, and `memory` must outlive the area: the type invariants must hold.
+    /// `memory`. `memory` must outlive the area, and all faults in areas that show it must be given
+    /// the same `sizes`.
     pub unsafe fn from_raw(
         vmf: *mut bindings::vm_fault,
         memory: &'a M,
@@ -150,16 +151,27 @@ impl<'a, M: StableMemory> Fault<'a, M> {
         let extent = self
             .extent(touched..touched + 1)
             .ok_or(FaultError::Beyond)?;
-        if is_poisoned(&extent) {
+        if self.is_poisoned(touched..touched + 1) {
             return Err(FaultError::Poisoned);
         }
 
         let table = self.table();
         let end = table.end.min(self.memory.runs().pages());
-        let fill = Fill {
-            fault: self,
-            pages: window.start.max(table.start).min(touched)..window.end.min(end).max(touched + 1),
-        };
+        let start = window.start.max(table.start).min(touched);
+        let end = window.end.min(end).max(touched + 1);
+        let runs = self.memory.runs().runs_at(start);
+
+        // The page table, which may wait for memory, comes before the lock.
+        // SAFETY: By the type invariants.
+        if unsafe { ffi::vmf_is_empty(self.vmf) } {
+            // SAFETY: By the type invariants.
+            if unsafe { (*self.vmf).prealloc_pte.is_null() } {
+                // Another task has taken away what was there: the core comes back with a table.
+                return Ok(());
+            }
+            // SAFETY: By the type invariants. The table, which the core allocated for this fault, is there.
+            unsafe { ffi::pmd_install(self.vmf) };
+        }
 
         let _single = self.sizes.read();
         // SAFETY: By the type invariants.
@@ -167,16 +179,27 @@ impl<'a, M: StableMemory> Fault<'a, M> {
             // Another task was quicker.
             return Ok(());
         }
-        // SAFETY: By the type invariants page table entries of the area may be inserted, so its
-        // address space is alive. No large entry is there, nor comes as long as `_single` lives.
-        // `fill` is what `Fill::entries` expects; one page stands for the whole page table.
+        // SAFETY: By the type invariants the area is a shared `VM_PFNMAP` one, which shows `touched`
+        // there, and the memory outlives it. No large entry is there, nor comes as long as `_single`
+        // lives.
+        FaultError::check(unsafe {
+            bindings::vmf_insert_pfn(self.vma.as_ptr(), self.address(), extent.frame)
+        })?;
+
+        let Some(last) = runs.last() else {
+            return Ok(());
+        };
+        // SAFETY: As for `vmf_insert_pfn()`. `start` to `end` lie in the page table of `touched`, and
+        // are shown by the area. The runs go on to the end of the memory, which has all of these pages.
         let answer = unsafe {
-            bindings::apply_to_page_range(
-                self.vma.mm().as_raw(),
-                self.address_of(fill.pages.start),
-                PAGE_SIZE,
-                Some(Fill::<M>::entries),
-                (&raw const fill).cast_mut().cast(),
+            ffi::runs::fill_entries(
+                self.vma.as_ptr(),
+                self.address_of(start),
+                runs.as_ptr().cast(),
+                core::ptr::from_ref(last).cast(),
+                start,
+                end,
+                touched,
             )
         };
         to_result(answer).map_err(|_| FaultError::Failed(bindings::vm_fault_reason_VM_FAULT_OOM))
@@ -187,8 +210,14 @@ impl<'a, M: StableMemory> Fault<'a, M> {
     /// That is where area and memory both have all of it, in one run that is aligned in physical
     /// memory as the entry is in the address space. Fails with [`FaultError::FALLBACK`] else; the
     /// core asks without looking.
-    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+    #[cfg(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP)]
     pub fn insert_huge(&self) -> Result<(), FaultError> {
+        // SAFETY: Returns a constant, or what the machine's MMU is like.
+        if unsafe { ffi::arch_needs_pgtable_deposit() } {
+            // A large entry would need a page table in reserve, which is allocated under the lock.
+            return Err(FaultError::FALLBACK);
+        }
+
         let pages = entries_per_table();
         let bytes = pages << PAGE_SHIFT;
         let start = self.address & !(bytes - 1);
@@ -200,7 +229,7 @@ impl<'a, M: StableMemory> Fault<'a, M> {
         let extent = self
             .extent(first..first + pages)
             .filter(|extent| extent.pages == pages && extent.frame & (pages - 1) == 0)
-            .filter(|extent| !is_poisoned(extent))
+            .filter(|_| !self.is_poisoned(first..first + pages))
             .ok_or(FaultError::FALLBACK)?;
 
         let _large = self.sizes.write();
@@ -219,6 +248,11 @@ impl<'a, M: StableMemory> Fault<'a, M> {
     /// Returns the first stretch of `pages`.
     fn extent(&self, pages: Range<usize>) -> Option<Extent> {
         self.memory.runs().extents(pages).next()
+    }
+
+    /// Returns whether any of `pages` is poisoned.
+    fn is_poisoned(&self, pages: Range<usize>) -> bool {
+        is_poisoned(self.memory, pages)
     }
 
     /// Returns which pages lie in the page table of the page that was touched.
@@ -243,52 +277,8 @@ impl<'a, M: StableMemory> Fault<'a, M> {
     }
 }
 
-/// Entries of a page table that are to be filled.
-struct Fill<'a, M> {
-    fault: &'a Fault<'a, M>,
-    /// Which pages: some of the memory, in one page table, shown by the area.
-    pages: Range<usize>,
-}
-
-impl<M: StableMemory> Fill<'_, M> {
-    /// Fills the entries, of which `entry` is the first.
-    ///
-    /// # Safety
-    ///
-    /// `data` must point at a `Fill`. `entry` must be the one at `address`, which must be where the
-    /// first page of it is mapped, in a page table that is locked.
-    unsafe extern "C" fn entries(
-        entry: *mut bindings::pte_t,
-        address: c_ulong,
-        data: *mut c_void,
-    ) -> c_int {
-        // SAFETY: By the safety requirements.
-        let fill = unsafe { &*data.cast::<Self>() };
-        let Range { start, end } = fill.pages;
-        let runs = fill.fault.memory.runs().runs_at(start);
-
-        if let Some(last) = runs.last() {
-            // SAFETY: All pages of `fill` lie in one page table, so the entries are there and locked.
-            // The runs go on to the end of the memory, which has all of these pages, and which
-            // outlives the area.
-            unsafe {
-                ffi::fill_entries(
-                    fill.fault.vma.as_ptr(),
-                    address,
-                    entry,
-                    runs.as_ptr().cast(),
-                    core::ptr::from_ref(last).cast(),
-                    start,
-                    end,
-                )
-            };
-        }
-        0
-    }
-}
-
 /// Tells whether a large entry maps `1 << order` pages.
-#[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+#[cfg(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP)]
 pub fn is_order_of_large_entry(order: c_uint) -> bool {
     1usize.checked_shl(order) == Some(entries_per_table())
 }
@@ -299,10 +289,12 @@ fn entries_per_table() -> usize {
     unsafe { ffi::entries_per_table() }
 }
 
-/// Tells whether any page of `extent`, which must be of a [`StableMemory`], is poisoned.
-fn is_poisoned(extent: &Extent) -> bool {
-    // SAFETY: Frames of a `StableMemory` have a `struct page`, and an extent has them side by side.
-    unsafe { ffi::pages_are_poisoned(extent.frame, extent.pages) }
+/// Returns whether any page of `pages` of `memory` is poisoned.
+fn is_poisoned<M: StableMemory>(memory: &M, pages: Range<usize>) -> bool {
+    memory.runs().extents(pages).any(|extent| {
+        // SAFETY: Frames of a `StableMemory` have a `struct page`, and an extent has them side by side.
+        unsafe { ffi::runs::pages_are_poisoned(extent.frame, extent.pages) }
+    })
 }
 
 /// Returns which pages of the memory behind it `vma` shows.
@@ -377,7 +369,7 @@ fn copy<M: StableMemory>(
         return false;
     };
 
-    if is_poisoned(&extent) {
+    if is_poisoned(memory, page..page + 1) {
         return false;
     }
     // SAFETY: Frames of a `StableMemory` have a `struct page`.

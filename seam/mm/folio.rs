@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What there is to know about a folio.
+//! State of a folio.
 //!
 //! C headers: [`include/linux/mm.h`](srctree/include/linux/mm.h),
 //! [`include/linux/page-flags.h`](srctree/include/linux/page-flags.h)
@@ -11,20 +11,24 @@
 use crate::ffi;
 use kernel::{
     bindings,
-    prelude::*, //
+    prelude::*,
+    sync::barrier::{
+        self,
+        smp_mb, //
+    },
 };
 
-/// Reference count from which on a folio should not be pinned once more.
+/// Upper bound on the references of a folio that is to be pinned once more.
 ///
 /// The count is an `int` that saturates with a kernel warning, and a pin on a page of a small folio
 /// adds 1024 to it. Half of the range is left to everyone else, and to callers that look at the same
 /// time.
-const CROWDED: c_int = c_int::MAX / 2;
+const MAX_PINNED_REFS: c_int = c_int::MAX / 2;
 
-/// The `struct page`s, by frame number.
+/// Where the `struct page`s are, for memory models that have them in one array.
 #[derive(Clone, Copy)]
 pub(crate) struct PageMap {
-    /// Where that of frame 0 is, or would be.
+    /// Address of that of frame 0, whether or not there is such a frame.
     start: usize,
 }
 
@@ -40,49 +44,50 @@ impl PageMap {
     }
 }
 
-impl PageMap {
-    /// Returns the `struct page` of `frame`, which must have one.
-    #[inline]
-    pub(crate) fn page(self, frame: usize) -> *mut bindings::page {
-        match cfg!(CONFIG_SPARSEMEM_VMEMMAP) {
-            true => (self.start as *mut bindings::page).wrapping_add(frame),
-            // SAFETY: Only looks up where it is.
-            false => unsafe { ffi::pfn_to_page(frame) },
-        }
-    }
-}
-
-/// What a folio is like.
-pub(crate) struct Facts {
+/// State of a folio of a file when it was read.
+pub(crate) struct FolioInfo {
     /// Frame number of the first page.
     pub(crate) frame: usize,
-    /// How many pages.
+    /// Number of pages.
     pub(crate) pages: usize,
-    /// Whether it has contents. A memory barrier is due before they are read.
-    pub(crate) uptodate: bool,
-    /// Whether its reference count has no room for another pin.
-    pub(crate) crowded: bool,
+    /// Whether the folio had contents, which may be read, and was not locked.
+    pub(crate) is_settled: bool,
+    /// Whether the folio belonged to the file, after it was seen to be settled.
+    pub(crate) in_file: bool,
+    /// Whether the folio has room for another pin.
+    pub(crate) may_pin: bool,
 }
 
-impl Facts {
-    /// Looks at `folio`.
+impl FolioInfo {
+    /// Reads the state of `folio`, which was looked up in `mapping`.
     ///
     /// # Safety
     ///
     /// The caller must hold a reference to `folio`.
-    #[inline]
-    pub(crate) unsafe fn of(folio: *mut bindings::folio, map: PageMap) -> Self {
+    #[inline(always)]
+    pub(crate) unsafe fn read(
+        folio: *mut bindings::folio,
+        mapping: *const bindings::address_space,
+        map: PageMap,
+    ) -> Self {
         const LARGE: usize = 1 << bindings::pageflags_PG_head;
+        const LOCKED: usize = 1 << bindings::pageflags_PG_locked;
         const UPTODATE: usize = 1 << bindings::pageflags_PG_uptodate;
 
-        // SAFETY: The folio is alive by the safety requirements. Others may write to it meanwhile, as
-        // they may to what C reads with READ_ONCE().
-        let (flags, count) = unsafe {
-            let first = &raw const (*folio).__bindgen_anon_1.__bindgen_anon_1;
-
+        // SAFETY: The folio is alive by the safety requirements.
+        let first = unsafe { &raw const (*folio).__bindgen_anon_1.__bindgen_anon_1 };
+        // SAFETY: As for `first`. Others may write to the flags meanwhile, as they may to what C reads
+        // with READ_ONCE().
+        let flags = unsafe { (&raw const (*first).flags.f).read_volatile() };
+        // x86 keeps loads in order, and a call for each folio would be dear.
+        if !cfg!(CONFIG_X86) {
+            smp_mb(barrier::Read);
+        }
+        // SAFETY: As for the flags.
+        let (count, owner) = unsafe {
             (
-                (&raw const (*first).flags.f).read_volatile(),
                 (&raw const (*first)._refcount.counter).read_volatile(),
+                (&raw const (*first).mapping).read_volatile(),
             )
         };
 
@@ -98,8 +103,9 @@ impl Facts {
                 // SAFETY: By the safety requirements.
                 _ => unsafe { ffi::folio_nr_pages(folio) },
             },
-            uptodate: flags & UPTODATE != 0,
-            crowded: count > CROWDED,
+            is_settled: flags & (LOCKED | UPTODATE) == UPTODATE,
+            in_file: core::ptr::eq(owner, mapping),
+            may_pin: count <= MAX_PINNED_REFS,
         }
     }
 }

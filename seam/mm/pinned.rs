@@ -14,14 +14,15 @@ use super::{
 use crate::{
     ffi,
     seam::{
+        gfp::GFP_CHARGED,
         one_or_many::OneOrMany,
         task, //
     },
 };
 use kernel::prelude::*;
 
-/// For how many times as many runs as there are room is made, at the most.
-const FORESIGHT: usize = 512;
+/// Upper bound on speculative growth, as a multiple of the current number of runs.
+const GROWTH_LIMIT: usize = 512;
 
 /// Pages released between two chances for other tasks to run.
 const RELEASE_BATCH: usize = 1 << 14;
@@ -37,6 +38,7 @@ const RELEASE_BATCH: usize = 1 << 14;
 /// - For each of the runs, this value owns one pin on each folio that has pages in it. A folio that is
 ///   pinned is not split, so which folios these are does not change.
 /// - The `struct page`s of one run are contiguous.
+/// - `runs` and `pages` uphold the invariants of [`Runs`].
 pub(crate) struct PinnedPages {
     runs: OneOrMany<Run>,
     pages: usize,
@@ -47,7 +49,8 @@ pub(crate) struct PinnedPages {
 // self`. Pins are taken on user memory only.
 unsafe impl StableMemory for PinnedPages {
     fn runs(&self) -> Runs<'_> {
-        Runs::new(self.runs.as_slice(), self.pages)
+        // SAFETY: By the type invariants.
+        unsafe { Runs::new(self.runs.as_slice(), self.pages) }
     }
 }
 
@@ -61,22 +64,31 @@ impl PinnedPages {
         }
     }
 
-    /// Makes room for `additional` folios, of a buffer to which `left` pages are still to be added,
-    /// these included.
-    ///
-    /// Who is fragmented so far is taken to be for the rest, and room made for that if it can be had,
-    /// but no more than a multiple of what there is: pages that are asked for may turn out not to be
-    /// there. It is charged to the memory cgroup of the current task.
-    pub(crate) fn reserve(&mut self, additional: usize, left: usize) -> Result {
-        let len = self.runs.as_slice().len();
-        if len + additional <= self.runs.capacity() {
-            return Ok(());
-        }
+    /// Returns the number of runs.
+    pub(crate) fn run_count(&self) -> usize {
+        self.runs.as_slice().len()
+    }
 
-        let flags = GFP_KERNEL_ACCOUNT | __GFP_NOWARN;
+    /// Makes room for `additional` folios of a buffer to which `left` pages, these included, are
+    /// still to be added.
+    ///
+    /// Extrapolates the fragmentation seen so far, within bounds, because later pages may fail to
+    /// pin. The memory is charged to the memory cgroup of the current task. Fails with [`ENOMEM`].
+    #[inline]
+    pub(crate) fn reserve(&mut self, additional: usize, left: usize) -> Result {
+        match self.run_count() + additional <= self.runs.capacity() {
+            true => Ok(()),
+            false => self.grow(additional, left),
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, additional: usize, left: usize) -> Result {
+        let flags = GFP_CHARGED;
+        let len = self.run_count();
         let expected = match self.pages {
             0 => 0,
-            pages => (len.saturating_mul(left) / pages).min(len.saturating_mul(FORESIGHT)),
+            pages => (len.saturating_mul(left) / pages).min(len.saturating_mul(GROWTH_LIMIT)),
         };
         // Somewhat more than expected, so that the last are not asked for once more; but there are no
         // more runs than pages.
@@ -89,7 +101,7 @@ impl PinnedPages {
 
     /// Gives memory back that was reserved and not used.
     pub(crate) fn shrink_to_fit(&mut self) {
-        self.runs.shrink(GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+        self.runs.shrink(GFP_CHARGED);
     }
 
     /// Puts `count` pages of a folio, from frame `frame` on, behind those already there. Tells whether
@@ -109,26 +121,28 @@ impl PinnedPages {
         count: usize,
         inside: bool,
     ) -> Result<bool> {
-        let runs = self.runs.as_slice().len();
+        let runs = self.run_count();
         // SAFETY: By the safety requirements.
-        let (folios, _) = unsafe { self.append_folios(core::iter::once((frame, count))) };
+        let (folios, _) = unsafe { self.append_folios(core::iter::once((frame, count)), count) };
 
         match folios {
             0 => Err(ENOMEM),
-            _ => Ok(!inside || self.runs.as_slice().len() > runs),
+            _ => Ok(!inside || self.run_count() > runs),
         }
     }
 
-    /// Puts whole folios behind the pages already there, by the number of their first frame and that
-    /// of their pages, until room runs out. Returns how many folios and pages that were.
+    /// Appends folios, given by the number of their first frame and that of their pages, until room
+    /// runs out. Of the last of them, pages past `most` in all are left out. Returns the number of
+    /// folios and of pages that were appended.
     ///
     /// # Safety
     ///
     /// As for [`append`](Self::append): the caller must own a pin on each folio, and hands over those
-    /// of the folios that are appended.
+    /// of the folios that are appended. Each must have a page among the first `most`.
     pub(crate) unsafe fn append_folios(
         &mut self,
         folios: impl Iterator<Item = (usize, usize)>,
+        most: usize,
     ) -> (usize, usize) {
         let mut end = End {
             page: self.pages,
@@ -137,29 +151,20 @@ impl PinnedPages {
         };
         let count = match &mut self.runs {
             // Without a look at where the runs are for each.
-            OneOrMany::Many(runs) => {
+            //
+            // SAFETY: Frames of folios, and those of the last run, have a `struct page`.
+            OneOrMany::Many(runs) => unsafe {
                 end.extend(folios, |run| runs.push_within_capacity(run).is_ok())
-            }
-            runs => end.extend(folios, |run| runs.push_within_capacity(run)),
+            },
+            // SAFETY: As for many runs: all of these frames have a `struct page`.
+            runs => unsafe { end.extend(folios, |run| runs.push_within_capacity(run)) },
         };
-        let pages = end.page - self.pages;
+        let pages = (end.page - self.pages).min(most);
 
         // INVARIANT: Frames that go on have their `struct page`s go on, as was tested, and a folio has
-        // them side by side.
-        self.pages = end.page;
+        // them side by side. Each folio, and so each run, has at least a page.
+        self.pages += pages;
         (count, pages)
-    }
-
-    /// Leaves out the last `pages` pages; that must be less than the last folio has.
-    pub(crate) fn shorten(&mut self, pages: usize) {
-        let last = self
-            .runs
-            .as_slice()
-            .last()
-            .map_or(0, |run| self.pages - run.page);
-
-        // INVARIANT: The last run, and so the last folio of it, has a page left.
-        self.pages -= pages.min(last.saturating_sub(1));
     }
 }
 
@@ -172,10 +177,15 @@ struct End {
 }
 
 impl End {
-    /// Puts folios behind it, by first frame and number of pages, and has each run that begins
-    /// pushed, until there is no room. Returns how many folios that were.
+    /// Appends folios, given by first frame and number of pages, and pushes each run that begins,
+    /// until there is no room. Returns the number of folios appended.
+    ///
+    /// # Safety
+    ///
+    /// The frames, and the one before that at which the last run would go on, must have a
+    /// `struct page`.
     #[inline]
-    fn extend(
+    unsafe fn extend(
         &mut self,
         folios: impl Iterator<Item = (usize, usize)>,
         mut push: impl FnMut(Run) -> bool,
@@ -187,7 +197,9 @@ impl End {
         let mut count = 0;
 
         for (frame, pages) in folios {
-            if (frame != next || !goes_on(frame)) && !push(Run { page, frame }) {
+            // SAFETY: Where `frame` is `next`, the frame before belongs to the last run.
+            let goes_on = frame == next && unsafe { goes_on(frame) };
+            if !goes_on && !push(Run { page, frame }) {
                 break;
             }
             // There are not as many pages as there are numbers.
@@ -200,13 +212,19 @@ impl End {
     }
 }
 
-/// Tells whether the `struct page` of `frame` is next to that of the frame before, which must have
-/// one. Memory models without a virtual memory map have gaps at section ends.
-fn goes_on(frame: usize) -> bool {
+/// Returns whether the `struct page` of `frame` is next to that of the frame before.
+///
+/// Memory models without a virtual memory map have gaps at the ends of sections.
+///
+/// # Safety
+///
+/// Both frames must have a `struct page`.
+#[inline]
+unsafe fn goes_on(frame: usize) -> bool {
     if cfg!(CONFIG_SPARSEMEM_VMEMMAP) || cfg!(CONFIG_FLATMEM) {
         return true;
     }
-    // SAFETY: Only looks up where they are.
+    // SAFETY: By the safety requirements.
     let (before, page) = unsafe { (ffi::pfn_to_page(frame - 1), ffi::pfn_to_page(frame)) };
 
     // They may lie in different allocations: this compares addresses.
@@ -226,7 +244,7 @@ impl Drop for PinnedPages {
             // The first time `at` is where a run begins, then where a folio or a run does. May
             // sleep: pinned pages are released in process context only.
             at = unsafe {
-                ffi::unpin_runs(
+                ffi::runs::unpin_runs(
                     runs.runs_at(at).as_ptr().cast(),
                     core::ptr::from_ref(last).cast(),
                     self.pages,

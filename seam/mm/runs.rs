@@ -21,7 +21,7 @@ pub struct Run {
     pub(crate) frame: usize,
 }
 
-// `struct rs_run` in ffi/shim.h.
+// `struct rs_run` in ffi/runs.h.
 const _: () = assert!(
     size_of::<Run>() == 2 * size_of::<usize>()
         && core::mem::offset_of!(Run, frame) == size_of::<usize>()
@@ -51,8 +51,13 @@ pub struct Runs<'a> {
 }
 
 impl<'a> Runs<'a> {
-    /// Looks at `runs`, which must obey the type invariants, as a buffer of `pages` pages.
-    pub fn new(runs: &'a [Run], pages: usize) -> Self {
+    /// Creates the list of a buffer of `pages` pages.
+    ///
+    /// # Safety
+    ///
+    /// `runs` and `pages` must uphold the type invariants, on which loops in C rely.
+    pub unsafe fn new(runs: &'a [Run], pages: usize) -> Self {
+        // INVARIANT: By the safety requirements.
         Self { runs, pages }
     }
 
@@ -88,8 +93,9 @@ impl<'a> Runs<'a> {
         &self.runs[behind.saturating_sub(1)..]
     }
 
-    /// Passes on each run by its first frame and its length in pages: what [`iter`](Self::iter) does, in
-    /// half the instructions.
+    /// Passes the first frame number and the length in pages of each run to `take`.
+    ///
+    /// Takes half the instructions of [`iter`](Self::iter).
     #[inline]
     pub fn for_each(&self, mut take: impl FnMut(usize, usize)) {
         for pair in self.runs.windows(2) {
@@ -146,11 +152,16 @@ impl Iterator for Extents<'_> {
 mod tests {
     use super::*;
 
+    fn list(runs: &[Run], pages: usize) -> Runs<'_> {
+        // SAFETY: Only C relies on the invariants, and there is none on the host.
+        unsafe { Runs::new(runs, pages) }
+    }
+
     /// Builds a list in the way a caller does who is handed stretches of frames.
     fn collect(stretches: &[(usize, usize)]) -> (Vec<Run>, usize) {
         let (mut runs, mut pages) = (Vec::new(), 0);
         for &(frame, count) in stretches {
-            if Runs::new(&runs, pages).next_frame() != Some(frame) {
+            if list(&runs, pages).next_frame() != Some(frame) {
                 runs.push(Run { page: pages, frame });
             }
             pages += count;
@@ -175,7 +186,7 @@ mod tests {
 
         assert_eq!(runs.len(), 1);
         assert_eq!(
-            Runs::new(&runs, pages).iter().collect::<Vec<_>>(),
+            list(&runs, pages).iter().collect::<Vec<_>>(),
             [extent(0, 100, 517)]
         );
     }
@@ -198,7 +209,7 @@ mod tests {
         let (runs, pages) = collect(&[(100, 4), (105, 1), (104, 1), (104, 1), (105, 2)]);
 
         assert_eq!(
-            Runs::new(&runs, pages).iter().collect::<Vec<_>>(),
+            list(&runs, pages).iter().collect::<Vec<_>>(),
             [
                 extent(0, 100, 4),
                 extent(4, 105, 1),
@@ -210,7 +221,7 @@ mod tests {
 
     #[test]
     fn an_empty_list_has_no_extents() {
-        let runs = Runs::new(&[], 0);
+        let runs = list(&[], 0);
 
         assert_eq!(runs.next_frame(), None);
         assert_eq!(runs.iter().next(), None);
@@ -220,7 +231,7 @@ mod tests {
     #[test]
     fn every_range_agrees_with_the_page_by_page_view() {
         let (runs, pages) = collect(&[(7, 3), (10, 2), (50, 1), (20, 5), (51, 1), (0, 2)]);
-        let runs = Runs::new(&runs, pages);
+        let runs = list(&runs, pages);
         let all = frames(runs.iter());
 
         assert_eq!(all.len(), pages);
@@ -238,13 +249,13 @@ mod tests {
 
         #[allow(clippy::reversed_empty_ranges)]
         let range = 2..1;
-        assert_eq!(Runs::new(&runs, pages).extents(range).next(), None);
+        assert_eq!(list(&runs, pages).extents(range).next(), None);
     }
 
     #[test]
     fn the_run_of_a_page_and_all_behind_it() {
         let (runs, pages) = collect(&[(7, 3), (20, 1), (40, 2)]);
-        let runs = Runs::new(&runs, pages);
+        let runs = list(&runs, pages);
 
         let left: Vec<_> = (0..6).map(|page| runs.runs_at(page).len()).collect();
         assert_eq!(left, [3, 3, 3, 2, 1, 1]);
@@ -255,7 +266,7 @@ mod tests {
     fn the_next_frame_goes_on_where_the_last_run_ends() {
         let (runs, pages) = collect(&[(7, 3), (20, 4)]);
 
-        assert_eq!(Runs::new(&runs, pages).next_frame(), Some(24));
-        assert_eq!(Runs::new(&[], 0).next_frame(), None);
+        assert_eq!(list(&runs, pages).next_frame(), Some(24));
+        assert_eq!(list(&[], 0).next_frame(), None);
     }
 }

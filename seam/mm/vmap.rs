@@ -4,19 +4,32 @@
 //!
 //! C header: [`include/linux/vmalloc.h`](srctree/include/linux/vmalloc.h)
 
-use super::{
-    folio::PageMap,
-    StableMemory, //
+use super::StableMemory;
+use crate::{
+    ffi,
+    seam::{
+        gfp::GFP_CHARGED_RAW,
+        task, //
+    },
 };
-use crate::ffi;
 use core::{
     marker::PhantomData,
     ptr::NonNull, //
 };
 use kernel::{
     bindings,
+    page::PAGE_SHIFT,
     prelude::*, //
 };
+
+/// Upper bound on the pages of a mapping, as a multiple of the pages of the machine.
+///
+/// A buffer can have more pages than the machine, since it may name one many times. Each takes eight
+/// bytes of page tables, and as many while the mapping is being made.
+const SIZE_LIMIT: usize = 8;
+
+/// Entries of a page array written between two chances for other tasks to run.
+const FILL_BATCH: usize = 1 << 14;
 
 /// How the address came about, which decides what there is to undo.
 enum Kind {
@@ -24,6 +37,8 @@ enum Kind {
     Direct,
     /// A mapping of `vmap()`.
     Vmap,
+    /// A mapping of `vm_map_ram()`.
+    MapRam,
 }
 
 /// Memory mapped as one range of kernel addresses, for as long as the value lives.
@@ -34,6 +49,8 @@ enum Kind {
 /// `'a`; it was made in the way that `kind` says.
 pub(crate) struct Vmap<'a> {
     address: NonNull<c_void>,
+    /// In bytes.
+    size: usize,
     kind: Kind,
     _memory: PhantomData<&'a ()>,
 }
@@ -44,16 +61,19 @@ unsafe impl Send for Vmap<'_> {}
 impl<'a> Vmap<'a> {
     /// Maps all of `memory`.
     ///
-    /// One run of directly mapped memory needs no new mapping. May sleep; fails with [`ENOMEM`].
+    /// One run of directly mapped memory needs no new mapping. May sleep; fails with [`ENOMEM`], for a
+    /// buffer of more than [`SIZE_LIMIT`] times the pages of the machine before anything is allocated.
     pub(crate) fn new<M: StableMemory>(memory: &'a M) -> Result<Self> {
         let (address, kind) = match Self::direct(memory) {
             Some(address) => (address, Kind::Direct),
-            None => (Self::vmap(memory)?, Kind::Vmap),
+            None => Self::map(memory)?,
         };
 
         // INVARIANT: Just mapped, and `memory` is borrowed for `'a`.
         Ok(Self {
             address,
+            // OVERFLOW: The mapping is there, so its size is a `usize`.
+            size: memory.runs().pages() << PAGE_SHIFT,
             kind,
             _memory: PhantomData,
         })
@@ -71,6 +91,7 @@ impl<'a> Vmap<'a> {
         match this.kind {
             Kind::Direct => (this.address, None),
             Kind::Vmap => (this.address, Some(vunmap)),
+            Kind::MapRam => (this.address, Some(vm_unmap_ram)),
         }
     }
 
@@ -92,35 +113,42 @@ impl<'a> Vmap<'a> {
         NonNull::new(first).filter(|_| !last.is_null())
     }
 
-    fn vmap<M: StableMemory>(memory: &M) -> Result<NonNull<c_void>> {
+    fn map<M: StableMemory>(memory: &M) -> Result<(NonNull<c_void>, Kind)> {
         let runs = memory.runs();
         let count = c_uint::try_from(runs.pages()).map_err(|_| ENOMEM)?;
-        let map = PageMap::new();
-        let mut pages =
-            KVVec::<*mut bindings::page>::with_capacity(runs.pages(), GFP_KERNEL | __GFP_NOWARN)?;
+        // SAFETY: Reads a counter.
+        let machine = unsafe { ffi::totalram_pages() };
+        if runs.pages() / SIZE_LIMIT > machine {
+            return Err(ENOMEM);
+        }
 
-        // There is room for all.
-        let mut slots = pages.spare_capacity_mut().iter_mut();
-        runs.for_each(|frame, count| {
-            let first = map.page(frame);
+        let pages = PageArray::new(memory)?;
+        // `vmap()` refuses more pages than the machine has, `vm_map_ram()` is meant for short-lived
+        // mappings and knows no owner.
+        let (address, kind) = if runs.pages() > machine {
+            // SAFETY: The array holds `count` valid pages, and is not kept.
+            let address = unsafe { ffi::vm_map_ram(pages.as_ptr(), count) };
+            (address, Kind::MapRam)
+        } else {
+            // SAFETY: The array holds `count` valid pages, and is not kept.
+            (unsafe { ffi::vmap(pages.as_ptr(), count) }, Kind::Vmap)
+        };
 
-            if count == 1 {
-                // Without what a loop takes.
-                if let Some(slot) = slots.next() {
-                    slot.write(first);
-                }
-            } else {
-                for (n, slot) in (0..count).zip(&mut slots) {
-                    slot.write(first.wrapping_add(n));
-                }
-            }
-        });
-        // SAFETY: All of these were written.
-        unsafe { pages.inc_len(runs.pages()) };
+        Ok((NonNull::new(address).ok_or(ENOMEM)?, kind))
+    }
+}
 
-        // SAFETY: `pages` holds `count` valid pages: frames of a `StableMemory` have them, side by side
-        // in an extent. `vmap()` does not keep the array.
-        NonNull::new(unsafe { ffi::vmap(pages.as_mut_ptr(), count) }).ok_or(ENOMEM)
+impl Drop for Vmap<'_> {
+    fn drop(&mut self) {
+        match self.kind {
+            Kind::Direct => {}
+            // SAFETY: By the type invariants, the address came from `vmap()`. The value that owned
+            // the mapping ends here.
+            Kind::Vmap => unsafe { vunmap(self.address, self.size) },
+            // SAFETY: By the type invariants, the address came from `vm_map_ram()` for this size.
+            // The value that owned the mapping ends here.
+            Kind::MapRam => unsafe { vm_unmap_ram(self.address, self.size) },
+        }
     }
 }
 
@@ -134,13 +162,73 @@ unsafe fn vunmap(address: NonNull<c_void>, _size: usize) {
     unsafe { ffi::vunmap(address.as_ptr()) };
 }
 
-impl Drop for Vmap<'_> {
-    fn drop(&mut self) {
-        match self.kind {
-            Kind::Direct => {}
-            // SAFETY: By the type invariants the address came from `vmap()`, and this is the end of
-            // the value that owned it.
-            Kind::Vmap => unsafe { vunmap(self.address, 0) },
+/// Undoes a mapping of `vm_map_ram()`.
+///
+/// # Safety
+///
+/// `address` must come from `vm_map_ram()` for `size` bytes and not be used any more.
+unsafe fn vm_unmap_ram(address: NonNull<c_void>, size: usize) {
+    // CAST: The number of pages was a `c_uint`.
+    let count = (size >> PAGE_SHIFT) as c_uint;
+
+    // SAFETY: By the safety requirements.
+    unsafe { ffi::vm_unmap_ram(address.as_ptr(), count) };
+}
+
+/// The `struct page` of each page of a buffer.
+///
+/// # Invariants
+///
+/// `pages` came from `kvmalloc()` and holds one pointer for each page.
+struct PageArray {
+    pages: NonNull<*mut bindings::page>,
+}
+
+impl PageArray {
+    /// Allocates and fills the array of `memory`.
+    ///
+    /// The array is charged to the memory cgroup of the current task. Fails with [`ENOMEM`] rather
+    /// than to have a task killed for it.
+    fn new<M: StableMemory>(memory: &M) -> Result<Self> {
+        let runs = memory.runs();
+        let count = runs.pages();
+        // SAFETY: Allocating has no requirements.
+        let pages =
+            unsafe { ffi::kvmalloc_array(count, size_of::<*mut bindings::page>(), GFP_CHARGED_RAW) };
+        // INVARIANT: Just allocated, and filled below.
+        let array = Self {
+            pages: NonNull::new(pages.cast()).ok_or(ENOMEM)?,
+        };
+
+        for start in (0..count).step_by(FILL_BATCH) {
+            let rest = runs.runs_at(start);
+
+            if let Some(last) = rest.last() {
+                // SAFETY: There is room for all pages. The runs go on to the end of the buffer, and their
+                // frames have a `struct page`, side by side in a run, as those of a `StableMemory` do.
+                unsafe {
+                    ffi::runs::fill_pages(
+                        array.as_ptr().add(start),
+                        rest.as_ptr().cast(),
+                        core::ptr::from_ref(last).cast(),
+                        start,
+                        count.min(start + FILL_BATCH),
+                    )
+                };
+            }
+            task::cond_resched();
         }
+        Ok(array)
+    }
+
+    fn as_ptr(&self) -> *mut *mut bindings::page {
+        self.pages.as_ptr()
+    }
+}
+
+impl Drop for PageArray {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants the array came from `kvmalloc()`.
+        unsafe { bindings::kvfree(self.pages.as_ptr().cast()) };
     }
 }

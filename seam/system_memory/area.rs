@@ -76,7 +76,7 @@ impl<P: Policy> AreaVTable<P> {
     /// # Safety
     ///
     /// As for [`Self::fault`].
-    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+    #[cfg(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP)]
     unsafe extern "C" fn huge_fault(
         vmf: *mut bindings::vm_fault,
         order: c_uint,
@@ -157,7 +157,7 @@ impl<P: Policy> AreaVTable<P> {
 
     const OPS: bindings::vm_operations_struct = bindings::vm_operations_struct {
         fault: Some(Self::fault),
-        #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+        #[cfg(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP)]
         huge_fault: Some(Self::huge_fault),
         access: Some(Self::access),
         ..pin_init::zeroed()

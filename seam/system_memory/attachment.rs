@@ -11,6 +11,7 @@ use crate::seam::{
         Attach,
         Exported, //
     },
+    gfp::GFP_CHARGED,
     unbind::{
         UnbindEvents,
         Watch, //
@@ -37,7 +38,7 @@ impl<P: Policy> Attach<SystemMemory<P>> for WatchedDevice {
     fn attach(buffer: &Exported<SystemMemory<P>>, device: &Device) -> Result<Self> {
         let watch = Watch::new(device, buffer.as_raw().addr(), || {
             let receiver: Arc<dyn UnbindEvents> =
-                Arc::new(Receiver(buffer.into()), GFP_KERNEL_ACCOUNT)?;
+                Arc::new(Receiver(buffer.into()), GFP_CHARGED)?;
             Ok(receiver)
         })?;
 

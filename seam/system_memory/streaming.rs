@@ -9,6 +9,7 @@ use crate::seam::{
         Translation, //
     },
     dma_mapping::DmaMapping,
+    gfp::GFP_CHARGED,
     scatterlist::SgTable, //
 };
 use kernel::{
@@ -113,7 +114,7 @@ impl Streaming {
                 translation: Translation::of(mapping.device()),
                 state <- new_mutex!(State::Live(mapping)),
             }? Error),
-            GFP_KERNEL_ACCOUNT,
+            GFP_CHARGED,
         )
     }
 

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/bitops.h>
+#include <linux/minmax.h>
+#include <linux/mm.h>
+#include <linux/page-flags.h>
+#include <linux/pgtable.h>
+
+#include "runs.h"
+
+/* Give back the pin on @folio, and see to it that its contents are kept. */
+static __always_inline void unpin_and_keep(struct folio *folio)
+{
+	if (likely(folio_test_dirty(folio)))
+		unpin_folio(folio);
+	else
+		unpin_user_page_range_dirty_lock(&folio->page, 1, true);
+}
+
+/* Folios that @page to @end lie in, up to one that is not before @stop; returns its page. */
+static __always_inline struct page *unpin_folios_of(struct page *page, struct page *stop,
+						    struct page *end)
+{
+	const unsigned long mask = BIT(PG_head) | BIT(PG_dirty);
+	struct folio *folio = page_folio(page);
+
+	while (page < stop) {
+		/* One page, and dirty: the flags are read once. */
+		if (likely((READ_ONCE(folio->flags.f) & mask) == BIT(PG_dirty))) {
+			page++;
+			unpin_folio(folio);
+		} else {
+			page = min(end, folio_page(folio, folio_nr_pages(folio)));
+			unpin_and_keep(folio);
+		}
+		/* What follows the end of a folio is no tail. */
+		folio = (struct folio *)page;
+	}
+	return page;
+}
+
+/*
+ * Mark dirty and unpin, once, each folio of a buffer that is a list of runs, from
+ * a page at which a folio or a run begins up to one that is not before @until.
+ * Returns that page.
+ *
+ * A call from Rust for each small folio takes half as many instructions again,
+ * as does unpin_user_page_range_dirty_lock().
+ */
+size_t rs_unpin_runs(const struct rs_run *run, const struct rs_run *last, size_t pages, size_t at,
+		     size_t until)
+{
+	for (; at < until; run++) {
+		struct page *page;
+		size_t left;
+
+		if (at == run->page) {
+			const struct rs_run *stop = run + min(until - at, (size_t)(last - run));
+
+			/* Runs of one page, as most are where memory is fragmented. */
+			for (; run < stop && run[1].page - run->page == 1; run++)
+				unpin_and_keep(page_folio(pfn_to_page(run->frame)));
+			at = run->page;
+			if (at >= until)
+				break;
+		}
+		page = pfn_to_page(run->frame + (at - run->page));
+		left = (run == last ? pages : run[1].page) - at;
+		at += unpin_folios_of(page, page + min(left, until - at), page + left) - page;
+	}
+	return at;
+}
+
+/*
+ * Is any page of the @count pages from @pfn on, which have their struct pages
+ * side by side, poisoned? Which page of a hugetlb folio is bad is not for
+ * modules to know: the whole folio counts as poisoned.
+ */
+bool rs_pages_are_poisoned(unsigned long pfn, unsigned long count)
+{
+	unsigned long end = pfn + count;
+
+	if (count == 1)
+		return is_page_hwpoison(pfn_to_page(pfn));
+	while (pfn < end) {
+		struct page *page = pfn_to_page(pfn);
+		struct folio *folio = page_folio(page);
+
+		if (folio_contain_hwpoisoned_page(folio))
+			return true;
+		pfn += folio_nr_pages(folio) - folio_page_idx(folio, page);
+	}
+	return false;
+}
+
+/* Write the struct pages of pages @at to @end, of which @at lies in @run, to @pages. */
+void rs_fill_pages(struct page **pages, const struct rs_run *run, const struct rs_run *last,
+		   size_t at, size_t end)
+{
+	for (; at < end; run++) {
+		struct page *page;
+		size_t stop;
+
+		if (at == run->page) {
+			const struct rs_run *single = run;
+			const struct rs_run *until = run + min(end - at, (size_t)(last - run));
+
+			/* Runs of one page, as most are where memory is fragmented. */
+			for (; single < until && single[1].page - single->page == 1; single++)
+				*pages++ = pfn_to_page(single->frame);
+			at += single - run;
+			run = single;
+			if (at >= end)
+				break;
+		}
+		page = pfn_to_page(run->frame + (at - run->page));
+		stop = run == last ? end : min(end, run[1].page);
+		for (; at < stop; at++)
+			*pages++ = page++;
+	}
+}
+
+/* The argument of fill_entries(), which is called with the first entry. */
+struct fill {
+	struct vm_area_struct *vma;
+	const struct rs_run *run;
+	const struct rs_run *last;
+	size_t at;
+	size_t end;
+	size_t inserted;
+};
+
+/*
+ * Protection of an entry beside @inserted, which vmf_insert_pfn() made in @vma.
+ * The cache mode is taken from there: pfnmap_setup_cachemode_pfn(), which looks
+ * it up and does something on x86 alone, is not exported. All pages of a buffer
+ * are ordinary memory, so that they have the same, as vmf_insert_pfn_pmd()
+ * assumes of the 512 that it maps.
+ */
+static pgprot_t entry_prot(struct vm_area_struct *vma, pte_t inserted)
+{
+	pgprot_t prot = vma->vm_page_prot;
+
+#ifdef CONFIG_X86
+	pgprot_val(prot) &= ~_PAGE_CACHE_MASK;
+	pgprot_val(prot) |= pte_flags(inserted) & _PAGE_CACHE_MASK;
+#endif
+	return prot;
+}
+
+static int fill_entries(pte_t *entry, unsigned long address, void *data)
+{
+	const struct fill *fill = data;
+	struct vm_area_struct *vma = fill->vma;
+	const struct rs_run *run = fill->run;
+	pte_t inserted = ptep_get(entry + (fill->inserted - fill->at));
+	pgprot_t prot = entry_prot(vma, inserted);
+	size_t at = fill->at;
+
+	/* Another task has unmapped it since: whoever touches it comes again. */
+	if (!pte_present(inserted))
+		return 0;
+
+	for (; at < fill->end; run++) {
+		size_t stop = run == fill->last ? fill->end : min(fill->end, run[1].page);
+		unsigned long pfn = run->frame + (at - run->page);
+		struct page *page = pfn_to_page(pfn);
+
+		for (; at < stop; at++, page++, pfn++, entry++, address += PAGE_SIZE) {
+			if (!pte_none(ptep_get(entry)) || is_page_hwpoison(page))
+				continue;
+			set_pte_at(vma->vm_mm, address, entry, pte_mkspecial(pfn_pte(pfn, prot)));
+			/* That of LoongArch, a mere preload, is not exported. */
+			if (!IS_ENABLED(CONFIG_LOONGARCH))
+				update_mmu_cache(vma, address, entry);
+		}
+	}
+	return 0;
+}
+
+/*
+ * Do what vmf_insert_pfn() does for the pages @at to @end, of which @at lies in
+ * @run, in the page table at @address, which is where @at is shown. Page
+ * @inserted, one of them, has been mapped by vmf_insert_pfn().
+ */
+int rs_fill_entries(struct vm_area_struct *vma, unsigned long address, const struct rs_run *run,
+		    const struct rs_run *last, size_t at, size_t end, size_t inserted)
+{
+	struct fill fill = {
+		.vma = vma, .run = run, .last = last, .at = at, .end = end, .inserted = inserted,
+	};
+
+	/* One page stands for the whole table. */
+	return apply_to_page_range(vma->vm_mm, address, PAGE_SIZE, fill_entries, &fill);
+}
