@@ -50,10 +50,13 @@ class Boot:
 # Pages of 1 GiB have a boot of their own.
 HUGE = ["hugemap -V hugetlb_1_GiB", "hugetasks -V hugetlb_1_GiB"]
 
+# Where the kernel zeroes what it allocates, so that allocating takes long enough to be seen.
+LONG_LIST = "long_list_is_not_made_longer_under_the_lock"
+
 # "device" comes last where it runs: it leaves a buffer behind for good.
 EVERYTHING = ["!" + RESERVE_2_GIB, UPSTREAM, "!" + KEEP_128_MIB,
               "create", "create_32", "seals", "mmap", "sync", "sync_32", "share", "!" + LOAD_IMPORTER, "import", *HUGE,
-              "limits", "memcg", "lifetime",
+              f"limits -T {LONG_LIST}", "memcg", "lifetime",
               "!" + SWAP_ON, "integrity"]
 
 # The programs of the coherence matrix; one more counts cache maintenance, which is for arm64 alone.
@@ -91,7 +94,8 @@ OURS = [
     Boot("vmapfail", "a kernel mapping fails, of which the core warns",
          ["--replace-c"] + VMAP_WARNS,
          ["!" + LOAD_IMPORTER, "vmapfail"]),
-    Boot("beside", "next to the C driver", [], ["naming", "create"], {"UDMABUF_NODE": "/dev/udmabuf_rs"}),
+    Boot("beside", "next to the C driver", [], ["naming", "create", f"limits -t {LONG_LIST}"],
+         {"UDMABUF_NODE": "/dev/udmabuf_rs"}),
     *MANY,
 ]
 
@@ -203,4 +207,5 @@ ROWS = {
     "C19": Row("DMA mask set after the node is visible", "a race at boot that userspace is too late for"),
     "C20": Row("punched holes: memfd and buffer part ways",
                "no fix: a limit of memfds; that the buffer stays safe holds for both drivers"),
+    "C21": Row("memfd collapsed into a huge page while it is pinned: memfd and buffer part ways"),
 }

@@ -408,6 +408,95 @@ TEST_F_TIMEOUT(integrity, pattern_over_64_MiB_of_hugetlb_pages, 60)
 	both_ways(_metadata, self->dev, memfd_new_huge(64 * MIB), 64 * MIB);
 }
 
+/* A task that makes a huge page of the first 2 MiB of a memfd, when told to. */
+struct collapser {
+	pthread_barrier_t barrier;
+	char *at;
+	bool stop;
+	int collapsed;
+};
+
+static void *collapse_when_told(void *arg)
+{
+	struct collapser *shared = arg;
+
+	for (;;) {
+		pthread_barrier_wait(&shared->barrier);
+		if (shared->stop)
+			return NULL;
+		shared->collapsed += !madvise(shared->at, HUGE, MADV_COLLAPSE);
+		pthread_barrier_wait(&shared->barrier);
+	}
+}
+
+/* Pages of @buf that are not those of @memfd, both of 2 MiB. */
+static size_t parted_pages(int memfd, int buf, uint64_t seed)
+{
+	size_t pages = HUGE / page_size(), parted = 0;
+	char *b = map_rw(buf, HUGE);
+	uint64_t word;
+
+	if (b == MAP_FAILED)
+		return pages;
+	tag_pages(b, pages, seed);
+	for (size_t i = 0; i < pages; i++) {
+		if (pread(memfd, &word, sizeof(word), i * page_size()) != sizeof(word))
+			word = 0;
+		parted += word != page_tag(b, i);
+	}
+	munmap(b, HUGE);
+	return parted;
+}
+
+/* Anyone who maps a memfd can have its pages replaced by a huge one while they are pinned. */
+TEST_F_TIMEOUT(integrity, C21_huge_page_made_while_pinning, 240)
+{
+	struct collapser shared = {};
+	int rounds = 400, parted = 0;
+	pthread_t thread;
+	char *area;
+
+	pthread_barrier_init(&shared.barrier, NULL, 2);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, collapse_when_told, &shared));
+	area = mmap(NULL, 2 * HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, area);
+	shared.at = (char *)(((uintptr_t)area + HUGE - 1) & ~(HUGE - 1));
+
+	/* The first round is nothing but a huge page. */
+	for (int round = 0; round <= rounds; round++) {
+		int memfd = memfd_new(HUGE), buf;
+
+		ASSERT_EQ(shared.at, mmap(shared.at, HUGE, PROT_READ | PROT_WRITE,
+					  MAP_SHARED | MAP_FIXED, memfd, 0));
+		tag_pages(shared.at, HUGE / page_size(), round);
+		pthread_barrier_wait(&shared.barrier);
+		/* So that the pins come at different steps of it. */
+		for (uint64_t end = now_us() + round % 50 * 60; now_us() < end;)
+			;
+		if (!round) {
+			pthread_barrier_wait(&shared.barrier);
+			close(memfd);
+			if (!shared.collapsed)
+				SKIP(return, "no huge pages for memfds in this kernel");
+			continue;
+		}
+		buf = create(self->dev, memfd, 0, HUGE);
+		pthread_barrier_wait(&shared.barrier);
+		ASSERT_LE(0, buf);
+		parted += parted_pages(memfd, buf, round + 1) > 0;
+		close(buf);
+		close(memfd);
+	}
+	shared.stop = true;
+	pthread_barrier_wait(&shared.barrier);
+	pthread_join(thread, NULL);
+	TH_LOG("%d of %d memfds were made a huge page", shared.collapsed - 1, rounds);
+	munmap(area, 2 * HUGE);
+	EXPECT_LT(1, shared.collapsed);
+	EXPECT_EQ(0, parted)
+		TH_LOG("%d of %d buffers parted from their memfds", parted, rounds);
+}
+
 TEST_F_TIMEOUT(integrity, pattern_over_64_MiB_of_transparent_huge_pages, 60)
 {
 	long long before = read_key("/proc/meminfo", "ShmemHugePages"), gained;

@@ -341,22 +341,6 @@ TEST_F_TIMEOUT(limits, list_as_long_as_can_be, 60)
 	EXPECT_EQ(0, seal_write_soon(memfd));
 }
 
-/* Pages the machine has handed out since it came up. */
-static long long pages_allocated(void)
-{
-	static const char * const zones[] = {
-		"pgalloc_dma", "pgalloc_dma32", "pgalloc_normal", "pgalloc_movable",
-	};
-	long long sum = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(zones); i++) {
-		long long n = read_key("/proc/vmstat", zones[i]);
-
-		sum += n > 0 ? n : 0;
-	}
-	return sum;
-}
-
 TEST_F(limits, C11_bad_fd_and_32_GiB_cost_nothing)
 {
 	struct udmabuf_create_item items[] = {
@@ -523,6 +507,27 @@ static bool catch_in_the_middle(int memfd, uint64_t size, struct pinner *shared)
 	return populated(memfd) < size / 2;
 }
 
+/* A task that changes the size of a memfd, which takes its lock, again and again. */
+struct changer {
+	bool started, stop;
+	uint64_t longest_us;
+};
+
+static void change_until_stopped(int memfd, struct changer *shared)
+{
+	while (!__atomic_load_n(&shared->stop, __ATOMIC_ACQUIRE)) {
+		uint64_t start = now_us(), took;
+
+		if (fallocate(memfd, FALLOC_FL_KEEP_SIZE, 0, page_size()))
+			_exit(1);
+		took = now_us() - start;
+		if (took > shared->longest_us)
+			shared->longest_us = took;
+		__atomic_store_n(&shared->started, true, __ATOMIC_RELEASE);
+	}
+	_exit(0);
+}
+
 /*
  * How much is still pinned once someone wants it to stop says what the time
  * would say, and says the same on a machine that is busy otherwise.
@@ -624,6 +629,50 @@ TEST_F_TIMEOUT(limits, C14_others_get_at_the_memfd_meanwhile, 120)
 		SKIP(return, "pinning %llu MiB is too quick here to get between",
 		     (unsigned long long)(size / MIB));
 	EXPECT_GT(size / 4, after - before);
+}
+
+/*
+ * A list of millions of pages that lie apart takes tens of megabytes. Getting
+ * them takes its time, which others must not spend waiting for the memfd.
+ */
+TEST_F_TIMEOUT(limits, long_list_is_not_made_longer_under_the_lock, 240)
+{
+	struct changer *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+				      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct udmabuf_create_item items[256];
+	size_t size = 64 * MIB, pages = size / page_size();
+	uint64_t start, took, percent = 100;
+	int memfd = memfd_new(size), buf;
+	pid_t pid;
+
+	ASSERT_NE(MAP_FAILED, (void *)shared);
+	/* Neighbours in the file are allocated at different times, so that they lie apart. */
+	for (size_t i = 0; i < pages; i++)
+		ASSERT_EQ(1, pwrite(memfd, "x", 1, i * 5461 % pages * page_size()));
+	for (size_t i = 0; i < ARRAY_SIZE(items); i++)
+		items[i] = (struct udmabuf_create_item){ .memfd = memfd, .size = size };
+
+	/* The machine may stand still for reasons of its own, but not each time. */
+	for (int attempt = 0; attempt < 5 && percent >= 4; attempt++) {
+		memset(shared, 0, sizeof(*shared));
+		pid = fork();
+		if (!pid)
+			change_until_stopped(memfd, shared);
+		wait_for(&shared->started);
+		shared->longest_us = 0;
+		start = now_us();
+		buf = create_list(self->dev, items, ARRAY_SIZE(items));
+		took = now_us() - start;
+		__atomic_store_n(&shared->stop, true, __ATOMIC_RELEASE);
+		EXPECT_EQ(0, wait_status(pid));
+		EXPECT_LE(0, buf);
+		close(buf);
+		TH_LOG("%llu ms for the list, at most %llu ms for another task",
+		       (unsigned long long)took / 1000,
+		       (unsigned long long)shared->longest_us / 1000);
+		percent = 100 * shared->longest_us / took;
+	}
+	EXPECT_GT(4, percent);
 }
 
 /* A look at all items first is well, but what counts is the state when pinned. */

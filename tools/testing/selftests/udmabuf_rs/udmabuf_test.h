@@ -69,6 +69,9 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE	23
 #endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE		25
+#endif
 
 #define KIB		1024ULL
 #define MIB		(1024 * KIB)
@@ -225,6 +228,22 @@ static inline long long pins_outstanding(void)
 static inline long long mem_available(void)
 {
 	return read_key("/proc/meminfo", "MemAvailable") * 1024;
+}
+
+/* Pages the machine has handed out since it came up. */
+static inline long long pages_allocated(void)
+{
+	static const char * const zones[] = {
+		"pgalloc_dma", "pgalloc_dma32", "pgalloc_normal", "pgalloc_movable",
+	};
+	long long sum = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(zones); i++) {
+		long long n = read_key("/proc/vmstat", zones[i]);
+
+		sum += n > 0 ? n : 0;
+	}
+	return sum;
 }
 
 static inline int count_fds(void)
