@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tests of vmlib.modules: order of loading."""
+"""Tests of vmlib.modules: order of loading, options that are off."""
 
 import tempfile
 import unittest
@@ -36,6 +36,16 @@ class Resolve(unittest.TestCase):
     def test_unknown(self):
         with self.assertRaises(KeyError):
             self.names("foo")
+
+
+class Without(unittest.TestCase):
+    """An option is off in both of its forms, and no other is."""
+
+    def test_without(self):
+        text = '--cfg=CONFIG_A\n--cfg=CONFIG_A="y"\n--cfg=CONFIG_AB\n--cfg=CONFIG_AB="CONFIG_A"\n'
+        self.assertEqual('--cfg=CONFIG_AB\n--cfg=CONFIG_AB="CONFIG_A"\n',
+                         modules.configuration_without(text, ["CONFIG_A"]))
+        self.assertEqual(text, modules.configuration_without(text, ["CONFIG_B"]))
 
 
 class BuiltIn(unittest.TestCase):

@@ -11,19 +11,23 @@ from . import process
 from .errors import Failure
 
 
-def build(cache, root, kernel, folder, out=None, clippy=False):
+def build(cache, root, kernel, folder, out=None, clippy=False, without=()):
     """Build the module(s) in `folder`, and return the paths of the .ko files.
 
     What the compilers say goes to stderr. Unless told otherwise, everything
-    made is put into the cache, where the next build finds it again.
+    made is put into the cache, where the next build finds it again. Rust code
+    sees the configuration options `without` as off.
     """
     folder = Path(os.path.realpath(folder))
     if not any((folder / name).is_file() for name in ("Makefile", "Kbuild")):
         raise Failure(f"{folder} has no Makefile or Kbuild")
-    out = Path(os.path.realpath(out)) if out else _out(cache, kernel, folder, clippy)
+    out = Path(os.path.realpath(out)) if out else _out(cache, kernel, folder, clippy, without)
     out.mkdir(parents=True, exist_ok=True)
     argv = ["make", "-s", f"-j{os.cpu_count()}", "-C", kernel.build, f"M={folder}", f"MO={out}", *kernel.make,
             *(["CLIPPY=1"] if clippy else []), "modules"]
+    if without:
+        compiler = _compiler_without(kernel, out, "clippy-driver" if clippy else "rustc", without)
+        argv.insert(-1, f"RUSTC_OR_CLIPPY={compiler}")
     with cache.lock("module-" + caching.key_of([str(out)])) as lock:
         child = process.start(root.command(argv, cwd=folder, paths=[out]), locks=[lock],
                               stdout=sys.stderr.fileno(), stderr=sys.stderr.fileno())
@@ -37,9 +41,31 @@ def build(cache, root, kernel, folder, out=None, clippy=False):
     return _built(folder, out)
 
 
-def _out(cache, kernel, folder, clippy):
+def _compiler_without(kernel, out, compiler, options):
+    """A script in `out` that calls the compiler with a configuration that lacks these options."""
+    script, kept = out / f"{compiler}-without", out / "rustc_cfg"
+    kept.write_text(configuration_without((kernel.build / "include/generated/rustc_cfg").read_text(), options))
+    script.write_text("#!/bin/sh\n"
+                      "for argument; do\n"
+                      "\tshift\n"
+                      f"\tcase $argument in @*/rustc_cfg) argument='@{kept}' ;; esac\n"
+                      "\tset -- \"$@\" \"$argument\"\n"
+                      "done\n"
+                      f"exec {compiler} \"$@\"\n")
+    script.chmod(0o755)
+    return script
+
+
+def configuration_without(text, options):
+    """The compiler's arguments in `text`, one a line, less those that switch on one of the options."""
+    off = {f"--cfg={option}" for option in options}
+    return "".join(line for line in text.splitlines(keepends=True)
+                   if line.strip() not in off and line.rpartition("=")[0] not in off)
+
+
+def _out(cache, kernel, folder, clippy, without):
     """A place in the cache that belongs to this folder and kernel alone."""
-    key = caching.key_of([str(folder), str(kernel.build), clippy])
+    key = caching.key_of([str(folder), str(kernel.build), clippy, *without])
     return cache.top / "modules" / f"{folder.name}-{key}"
 
 

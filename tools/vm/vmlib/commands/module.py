@@ -15,10 +15,13 @@ def main():
                     "the path of each .ko on a line.")
     add_kernel(parser)
     parser.add_argument("--clippy", action="store_true", help="have clippy look at Rust code")
+    parser.add_argument("--without", metavar="CONFIG", action="append", default=[],
+                        help="compile Rust code as if this option of the kernel were off; may be repeated")
     parser.add_argument("--out", metavar="DIR", help="where to put what is made (default: the cache)")
     parser.add_argument("folder", metavar="DIR", help="where the module's Makefile or Kbuild is")
     arguments = parser.parse_args()
     cache, root, kernel = prepare(arguments.kernel)
-    for path in modules.build(cache, root, kernel, arguments.folder, arguments.out, arguments.clippy):
+    for path in modules.build(cache, root, kernel, arguments.folder, arguments.out, arguments.clippy,
+                              arguments.without):
         print(path)
     return 0
