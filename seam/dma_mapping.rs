@@ -72,11 +72,7 @@ impl DmaMapping {
     /// The memory of `table` must outlive the value. `device` must be ready for DMA until the value
     /// is dropped or [abandoned](Self::abandon).
     #[inline]
-    pub unsafe fn new(
-        table: SgTable,
-        device: &Device,
-        direction: DataDirection,
-    ) -> Result<Self> {
+    pub unsafe fn new(table: SgTable, device: &Device, direction: DataDirection) -> Result<Self> {
         // SAFETY: The device is valid and ready for DMA by the safety requirements, and the table
         // is complete.
         to_result(unsafe {
@@ -153,8 +149,12 @@ impl DmaMapping {
         }
         let device = as_raw(&self.device);
         // SAFETY: The reference guarantees a valid device.
-        let (iommu, ops) =
-            unsafe { (ffi::use_dma_iommu(device), !ffi::get_dma_ops(device).is_null()) };
+        let (iommu, ops) = unsafe {
+            (
+                ffi::use_dma_iommu(device),
+                !ffi::get_dma_ops(device).is_null(),
+            )
+        };
 
         if !iommu && ops {
             return true;

@@ -70,17 +70,38 @@ impl SgTable {
     ///
     /// May sleep. Fails with [`EINVAL`] for empty memory and with [`ENOMEM`].
     pub fn new<M: Scattered>(memory: &M, limits: SegmentLimits) -> Result<Self> {
-        let mut count = 0;
-        for_each_segment(memory, limits, |_| count += 1);
+        let (mut count, mut ranges) = (0, 0);
+        memory.for_each_range(|range| {
+            count += match range.is_segment(limits) {
+                true => 1,
+                false => range.segments(limits).count(),
+            };
+            ranges += 1;
+            resched_at(ranges);
+        });
 
         let table = Self::with_capacity(count)?;
         let mut entries = table.entries();
-        for_each_segment(memory, limits, |segment| {
-            if let Some(entry) = entries.next() {
-                // SAFETY: The entry belongs to `table`, which is not in use. `Scattered` guarantees
-                // contiguous `struct page`s within a range, and so within a segment.
-                unsafe { set_entry(entry, segment) };
+        let mut set_next = |segment| {
+            let Some(entry) = entries.next() else {
+                return;
+            };
+            // SAFETY: The entry belongs to `table`, which is not in use. `Scattered` guarantees
+            // contiguous `struct page`s within a range, and so within a segment.
+            unsafe { set_entry(entry, segment) };
+        };
+        let mut ranges = 0;
+        memory.for_each_range(|range| {
+            if range.is_segment(limits) {
+                set_next(range);
+            } else {
+                for (at, segment) in range.segments(limits).enumerate() {
+                    set_next(segment);
+                    resched_at(at);
+                }
             }
+            ranges += 1;
+            resched_at(ranges);
         });
         Ok(table)
     }
@@ -192,27 +213,6 @@ impl Drop for SgTable {
         // SAFETY: By the type invariants, the table is initialised and owns its entries.
         unsafe { bindings::sg_free_table(self.0.get()) };
     }
-}
-
-/// Passes each segment of `memory` within `limits` to `f`. May sleep.
-#[inline]
-fn for_each_segment<M: Scattered>(
-    memory: &M,
-    limits: SegmentLimits,
-    mut f: impl FnMut(PageRange),
-) {
-    let mut done = 0;
-
-    memory.for_each_range(|range| {
-        let mut rest = Some(range);
-        while let Some(range) = rest {
-            let segment;
-            (segment, rest) = range.split_segment(limits);
-            f(segment);
-            done += 1;
-            resched_at(done);
-        }
-    });
 }
 
 /// Calls `cond_resched()` if `at` is a multiple of [`BATCH`].

@@ -33,24 +33,37 @@ impl PageRange {
         self.nr_pages <= limits.max_pages && (self.pfn ^ last) < limits.boundary_pages
     }
 
-    /// Splits the first segment within `limits` off. Returns it, and the rest if there is one.
-    #[inline]
-    pub fn split_segment(self, limits: SegmentLimits) -> (PageRange, Option<PageRange>) {
-        if self.is_segment(limits) {
-            return (self, None);
+    /// Splits the range into segments within `limits`.
+    pub fn segments(self, limits: SegmentLimits) -> Segments {
+        Segments { rest: self, limits }
+    }
+}
+
+/// Iterator over the segments of a [`PageRange`]; see [`PageRange::segments`].
+pub struct Segments {
+    rest: PageRange,
+    limits: SegmentLimits,
+}
+
+impl Iterator for Segments {
+    type Item = PageRange;
+
+    fn next(&mut self) -> Option<PageRange> {
+        let rest = &mut self.rest;
+        if rest.nr_pages == 0 {
+            return None;
         }
 
-        let to_boundary = limits.boundary_pages - (self.pfn & (limits.boundary_pages - 1));
-        let nr_pages = self.nr_pages.min(limits.max_pages).min(to_boundary);
+        let boundary = self.limits.boundary_pages;
+        let to_boundary = boundary - (rest.pfn & (boundary - 1));
         let segment = PageRange {
-            pfn: self.pfn,
-            nr_pages,
+            pfn: rest.pfn,
+            nr_pages: rest.nr_pages.min(self.limits.max_pages).min(to_boundary),
         };
-        let rest = PageRange {
-            pfn: self.pfn + nr_pages,
-            nr_pages: self.nr_pages - nr_pages,
-        };
-        (segment, Some(rest))
+
+        rest.pfn += segment.nr_pages;
+        rest.nr_pages -= segment.nr_pages;
+        Some(segment)
     }
 }
 
@@ -62,17 +75,6 @@ mod tests {
         PageRange { pfn, nr_pages }
     }
 
-    fn segments(range: PageRange, limits: SegmentLimits) -> Vec<PageRange> {
-        let (mut all, mut rest) = (Vec::new(), Some(range));
-
-        while let Some(range) = rest {
-            let segment;
-            (segment, rest) = range.split_segment(limits);
-            all.push(segment);
-        }
-        all
-    }
-
     #[test]
     fn segments_keep_to_the_largest_size() {
         let limits = SegmentLimits {
@@ -80,10 +82,8 @@ mod tests {
             boundary_pages: 1 << 40,
         };
 
-        assert_eq!(
-            segments(range(100, 40), limits),
-            [range(100, 16), range(116, 16), range(132, 8)]
-        );
+        let segments: Vec<_> = range(100, 40).segments(limits).collect();
+        assert_eq!(segments, [range(100, 16), range(116, 16), range(132, 8)]);
     }
 
     #[test]
@@ -95,7 +95,7 @@ mod tests {
 
         for pfn in 0..20 {
             let mut next = pfn;
-            for segment in segments(range(pfn, 50), limits) {
+            for segment in range(pfn, 50).segments(limits) {
                 let last = segment.pfn + segment.nr_pages - 1;
 
                 assert_eq!(segment.pfn, next);
@@ -109,7 +109,7 @@ mod tests {
                 let range = range(pfn, nr_pages);
                 assert_eq!(
                     range.is_segment(limits),
-                    segments(range, limits).len() == 1
+                    range.segments(limits).count() == 1
                 );
             }
         }

@@ -14,6 +14,8 @@
 #define MANY		10000
 #define MOST		300000
 #define BATCH		1000
+/* Pages of a buffer for which the drivers are compared, each a segment of its own. */
+#define APART		16
 #define BATCHES		(MANY / BATCH)
 
 #define TLB_SLOTS	"/sys/kernel/debug/swiotlb/io_tlb_nslabs"
@@ -150,20 +152,37 @@ static int other_driver(void)
 	return open(other, O_RDWR | O_CLOEXEC);
 }
 
+/* A buffer of the pages 2 * APART - 2, …, 2, 0 of @memfd: no two are neighbours. */
+static int pages_apart(int dev, int memfd)
+{
+	struct udmabuf_create_item items[APART];
+
+	for (int i = 0; i < APART; i++)
+		items[i] = (struct udmabuf_create_item){
+			.memfd = memfd, .offset = 2 * (APART - 1 - i) * page_size(),
+			.size = page_size(),
+		};
+	return create_list(dev, items, APART);
+}
+
 TEST_F_TIMEOUT(dma_map_many, A4_mapping_costs_what_it_costs_with_the_c_driver, 280)
 {
 	long long ours[BATCHES], theirs[BATCHES], sums[2] = {};
-	int other = other_driver(), memfd, buf;
+	int other = other_driver(), memfd, buf[2];
 
 	if (other < 0 || is_c_driver())
 		SKIP(return, "there is no C driver beside ours");
 	if (!self->translated)
 		SKIP(return, "the device is not behind an IOMMU");
-	buf = one_page(other, &memfd);
-	ASSERT_LE(0, buf);
-	ASSERT_EQ(0, time_batches(self->importer, buf, self->device, 0, theirs));
+	memfd = memfd_new(2 * APART * page_size());
+	ASSERT_LE(0, memfd);
+	buf[0] = pages_apart(self->dev, memfd);
+	ASSERT_LE(0, buf[0]);
+	buf[1] = pages_apart(other, memfd);
+	ASSERT_LE(0, buf[1]);
+	ASSERT_EQ(0, time_batches(self->importer, buf[1], self->device, 0, theirs));
 	ASSERT_EQ(0, unmap_many(self->importer));
-	ASSERT_EQ(0, time_batches(self->importer, self->buf, self->device, 0, ours));
+	ASSERT_EQ(0, time_batches(self->importer, buf[0], self->device, 0, ours));
 	ASSERT_EQ(0, unmap_many(self->importer));
 	for (int i = 0; i < BATCHES; i++) {
 		sums[0] += ours[i];
@@ -174,7 +193,8 @@ TEST_F_TIMEOUT(dma_map_many, A4_mapping_costs_what_it_costs_with_the_c_driver, 2
 	TH_LOG("%lld ns a mapping, the C driver's %lld; with %d alive %lld, %lld",
 	       sums[0] / MANY, sums[1] / MANY, MANY - BATCH, ours[BATCHES - 1] / BATCH,
 	       theirs[BATCHES - 1] / BATCH);
-	close(buf);
+	close(buf[0]);
+	close(buf[1]);
 	close(memfd);
 	close(other);
 }
