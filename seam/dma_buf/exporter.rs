@@ -314,8 +314,7 @@ impl<'a, T: Exporter> Locked<'a, T> {
             let mut node = (*head).next;
 
             while node != head {
-                let attachment =
-                    kernel::container_of!(node, bindings::dma_buf_attachment, node);
+                let attachment = kernel::container_of!(node, bindings::dma_buf_attachment, node);
 
                 (*(*attachment).priv_.cast::<StateOf<T>>()).for_each(&mut f);
                 node = (*node).next;

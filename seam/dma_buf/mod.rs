@@ -33,6 +33,7 @@ mod exporter;
 mod kernel_mapping;
 mod ops;
 mod resv;
+mod tests;
 
 pub use self::{
     access::CpuAccess,

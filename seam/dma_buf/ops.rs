@@ -100,10 +100,8 @@ impl<T: Exporter> VTable<T> {
 
         from_result(|| {
             let data = T::Attachment::attach(buffer, device)?;
-            let state: KBox<StateOf<T>> = KBox::new(
-                AttachmentState::new(device.into(), data),
-                GFP_CHARGED,
-            )?;
+            let state: KBox<StateOf<T>> =
+                KBox::new(AttachmentState::new(device.into(), data), GFP_CHARGED)?;
 
             // SAFETY: The attachment is not in use yet, and `priv` is the exporter's.
             unsafe { (*attachment).priv_ = KBox::into_raw(state).cast() };
@@ -186,10 +184,7 @@ impl<T: Exporter> VTable<T> {
     ) -> Result<*mut bindings::sg_table> {
         let place = Place::new()?;
         let mapping = T::map(attachment, buffer, direction_from_raw(direction)?)?;
-        if mapping.size() != buffer.buffer().size() {
-            pr_err_once!("a mapping has not the size of its dma-buf\n");
-            return Err(EINVAL);
-        }
+        check_size(buffer, mapping.size())?;
 
         // SAFETY: The types differ in a lifetime only. The mapping lives no longer than the state
         // of the attachment, and so not longer than the data and the device it may borrow from.
@@ -271,10 +266,7 @@ impl<T: Exporter> VTable<T> {
 
         from_result(|| {
             let mapping = T::vmap(&buffer)?;
-            if mapping.size() != buffer.buffer().size() {
-                pr_err_once!("a kernel mapping has not the size of its dma-buf\n");
-                return Err(EINVAL);
-            }
+            check_size(&buffer, mapping.size())?;
 
             // SAFETY: `map` may be written, by the safety requirements.
             unsafe { *map = mapping.as_iosys_map() };
@@ -338,13 +330,27 @@ impl<T: Exporter> VTable<T> {
             } else {
                 None
             },
-            ..pin_init::zeroed()
         }
     };
 
     const fn build() -> &'static bindings::dma_buf_ops {
         &Self::OPS
     }
+}
+
+/// Checks the size of a mapping, which importers rely on.
+///
+/// Fails with [`EINVAL`] if it is not that of the dma-buf.
+pub(super) fn check_size<T: Exporter>(buffer: &Locked<'_, T>, size: usize) -> Result {
+    if size != buffer.buffer().size() {
+        pr_err_once!(
+            "an exporter maps {} bytes of {}\n",
+            size,
+            buffer.buffer().size()
+        );
+        return Err(EINVAL);
+    }
+    Ok(())
 }
 
 /// Forgets the lifetime of a mapping.

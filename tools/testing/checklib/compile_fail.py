@@ -38,7 +38,7 @@ module! {{
     license: "GPL",
 }}
 
-struct Module;
+pub struct Module;
 
 impl kernel::Module for Module {{
     fn init(_module: &'static ThisModule) -> Result<Self> {{
@@ -60,6 +60,7 @@ class Root:
 
 ROOTS = {
     "importer": Root("seam/importer/mod.rs", "ffi/importer.rs", SELFTESTS / "importer", "udmabuf_importer_main"),
+    "exporter": Root("seam/exporter/mod.rs", "ffi/mod.rs", CHECKOUT / "samples", "rust_dma_buf_exporter_main"),
     "driver": Root("seam/mod.rs", "ffi/mod.rs", CHECKOUT, "udmabuf_rs_main"),
 }
 

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Unit tests: an exporter that does wrong, and importers that leave things behind.
+
+use kernel::prelude::*;
+
+#[kunit_tests(udmabuf_rs_dma_buf)]
+mod tests {
+    use super::super::{
+        access::CpuAccess,
+        attachment::DeviceTable,
+        buffer::DmaBuf,
+        exporter::{
+            Attach,
+            Attached,
+            Exported,
+            Exporter,
+            Locked, //
+        },
+        kernel_mapping::KernelMapping,
+        ops::check_size, //
+    };
+    use crate::{
+        ffi,
+        seam::{
+            device::as_raw,
+            dma,
+            dma_mapping::DmaMapping,
+            scatterlist::{
+                Scattered,
+                SgTable, //
+            },
+            segments::PageRange, //
+        },
+    };
+    use core::sync::atomic::AtomicU8;
+    use kernel::{
+        bindings,
+        device::{
+            Bound,
+            Device, //
+        },
+        dma::DataDirection,
+        error::{
+            from_err_ptr,
+            to_result, //
+        },
+        faux,
+        page::{
+            Page,
+            PAGE_SIZE, //
+        },
+        prelude::*,
+        sync::{
+            aref::ARef,
+            atomic::{
+                Atomic,
+                Relaxed, //
+            },
+            Arc, //
+        },
+    };
+
+    /// What has happened, shared with the test.
+    struct Log {
+        attachments: Atomic<i32>,
+        pins: Atomic<i32>,
+        mappings: Atomic<i32>,
+        released: Atomic<i32>,
+    }
+
+    struct Memory(Page);
+
+    // SAFETY: The page stays where it is until the value is dropped.
+    unsafe impl Scattered for Memory {
+        fn nr_pages(&self) -> usize {
+            1
+        }
+
+        fn for_each_range(&self, mut f: impl FnMut(PageRange)) {
+            // SAFETY: The page is valid.
+            let pfn = unsafe { ffi::page_to_pfn(self.0.as_ptr()) };
+            f(PageRange { pfn, nr_pages: 1 });
+        }
+    }
+
+    /// How the exporter misbehaves.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Misuse {
+        None,
+        /// Its table is shorter than the buffer.
+        ShortTable,
+        /// It forgets the mapping.
+        Forget,
+    }
+
+    struct Wrong {
+        log: Arc<Log>,
+        misuse: Misuse,
+        bytes: [AtomicU8; 8],
+        memory: Memory,
+    }
+
+    impl Drop for Wrong {
+        fn drop(&mut self) {
+            self.log.released.fetch_add(1, Relaxed);
+        }
+    }
+
+    struct Guest(Arc<Log>);
+
+    impl Attach<Wrong> for Guest {
+        fn attach(buffer: &Exported<Wrong>, _device: &Device) -> Result<Self> {
+            let log = buffer.data().log.clone();
+            log.attachments.fetch_add(1, Relaxed);
+            Ok(Self(log))
+        }
+    }
+
+    impl Drop for Guest {
+        fn drop(&mut self) {
+            // Mappings are gone before their attachment is.
+            assert_eq!(self.0.mappings.load(Relaxed), 0);
+            self.0.attachments.fetch_sub(1, Relaxed);
+        }
+    }
+
+    struct TestMapping<'a> {
+        log: &'a Log,
+        mapping: Option<DmaMapping>,
+        size: usize,
+    }
+
+    // SAFETY: The table describes a page, and is the mapping's own. A size that is larger is what the
+    // test is about: no importer gets such a table.
+    unsafe impl DeviceTable for TestMapping<'_> {
+        fn table(&self) -> bindings::sg_table {
+            match &self.mapping {
+                Some(mapping) => mapping.table().header(),
+                None => pin_init::zeroed(),
+            }
+        }
+
+        fn size(&self) -> usize {
+            self.size
+        }
+    }
+
+    impl Drop for TestMapping<'_> {
+        fn drop(&mut self) {
+            self.log.mappings.fetch_sub(1, Relaxed);
+        }
+    }
+
+    #[vtable]
+    impl Exporter for Wrong {
+        const NAME: &'static CStr = c"udmabuf_rs_kunit";
+
+        type Attachment = Guest;
+        type Mapping<'a> = TestMapping<'a>;
+
+        fn size(&self) -> usize {
+            PAGE_SIZE
+        }
+
+        fn pin(attachment: &Attached<'_, Self>, _buffer: &Locked<'_, Self>) -> Result {
+            attachment.data().0.pins.fetch_add(1, Relaxed);
+            Ok(())
+        }
+
+        fn unpin(attachment: &Attached<'_, Self>, _buffer: &Locked<'_, Self>) {
+            attachment.data().0.pins.fetch_sub(1, Relaxed);
+        }
+
+        fn map<'a>(
+            attachment: &Attached<'a, Self>,
+            buffer: &Locked<'a, Self>,
+            direction: DataDirection,
+        ) -> Result<TestMapping<'a>> {
+            let this = buffer.data();
+            let table = SgTable::new(&this.memory, dma::segment_limits(attachment.device())?)?;
+            // SAFETY: The device stays until the end of the test, as does the memory.
+            let mapping = unsafe { DmaMapping::new(table, attachment.device(), direction)? };
+
+            this.log.mappings.fetch_add(1, Relaxed);
+            let mut mapping = TestMapping {
+                log: &this.log,
+                mapping: Some(mapping),
+                size: match this.misuse {
+                    Misuse::ShortTable => PAGE_SIZE / 2,
+                    _ => PAGE_SIZE,
+                },
+            };
+            if this.misuse == Misuse::Forget {
+                this.log.mappings.fetch_sub(1, Relaxed);
+                // But for the addresses, which the DMA debug API would miss.
+                drop(mapping.mapping.take());
+                core::mem::forget(mapping);
+                return Err(EAGAIN);
+            }
+            Ok(mapping)
+        }
+
+        fn end_cpu_access(_buffer: &Exported<Self>, _access: CpuAccess) -> Result {
+            Ok(())
+        }
+
+        fn vmap<'a>(buffer: &Locked<'a, Self>) -> Result<KernelMapping<'a>> {
+            Ok(KernelMapping::from_bytes(&buffer.data().bytes))
+        }
+    }
+
+    const BOTH: bindings::dma_data_direction = bindings::dma_data_direction::DMA_BIDIRECTIONAL;
+
+    fn device(name: &'static CStr) -> Result<faux::Registration> {
+        let device = faux::Registration::new(name, None)?;
+        let bound: &Device<Bound> = device.as_ref().as_ref();
+
+        // SAFETY: The device is not in use yet.
+        to_result(unsafe { ffi::dma_coerce_mask_and_coherent(as_raw(bound), u64::MAX) })?;
+        Ok(device)
+    }
+
+    fn export(misuse: Misuse) -> Result<(ARef<DmaBuf>, Arc<Log>)> {
+        let log = Log {
+            attachments: Atomic::new(0),
+            pins: Atomic::new(0),
+            mappings: Atomic::new(0),
+            released: Atomic::new(0),
+        };
+        let log = Arc::new(log, GFP_KERNEL)?;
+        let wrong = Ok::<_, Error>(Wrong {
+            log: log.clone(),
+            misuse,
+            bytes: Default::default(),
+            memory: Memory(Page::alloc_page(GFP_KERNEL)?),
+        });
+
+        Ok((DmaBuf::export(wrong)?, log))
+    }
+
+    fn attach(
+        buffer: &DmaBuf,
+        device: &faux::Registration,
+    ) -> Result<*mut bindings::dma_buf_attachment> {
+        let bound: &Device<Bound> = device.as_ref().as_ref();
+
+        // SAFETY: Both are valid.
+        from_err_ptr(unsafe { bindings::dma_buf_attach(buffer.as_raw(), as_raw(bound)) })
+    }
+
+    fn map(attachment: *mut bindings::dma_buf_attachment) -> Result<*mut bindings::sg_table> {
+        // SAFETY: The tests pass valid attachments.
+        from_err_ptr(unsafe { bindings::dma_buf_map_attachment_unlocked(attachment, BOTH) })
+    }
+
+    fn detach(buffer: &DmaBuf, attachment: *mut bindings::dma_buf_attachment) {
+        // SAFETY: The tests pass an attachment of this buffer, and do not use it any more.
+        unsafe { bindings::dma_buf_detach(buffer.as_raw(), attachment) };
+    }
+
+    #[test]
+    fn mappings_are_undone_one_by_one() -> Result {
+        let device = device(c"udmabuf_rs_kunit_map")?;
+        let (buffer, log) = export(Misuse::None)?;
+        let attachment = attach(&buffer, &device)?;
+
+        assert_eq!(log.attachments.load(Relaxed), 1);
+        let tables = [map(attachment)?, map(attachment)?];
+        assert_eq!(log.mappings.load(Relaxed), 2);
+        // A static importer has the memory pinned for each mapping.
+        assert_eq!(log.pins.load(Relaxed), 2);
+        for (left, table) in [1, 0].into_iter().zip(tables) {
+            // SAFETY: The table was mapped for this attachment, in this direction.
+            unsafe { bindings::dma_buf_unmap_attachment_unlocked(attachment, table, BOTH) };
+            assert_eq!(log.mappings.load(Relaxed), left);
+        }
+        assert_eq!(log.pins.load(Relaxed), 0);
+        detach(&buffer, attachment);
+        assert_eq!(log.attachments.load(Relaxed), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn detach_ends_mappings_that_are_left() -> Result {
+        let device = device(c"udmabuf_rs_kunit_left")?;
+        let (buffer, log) = export(Misuse::None)?;
+        let attachment = attach(&buffer, &device)?;
+
+        // Not by the core, whose copy of a table (CONFIG_DMABUF_DEBUG) would be left as well.
+        let guard = buffer.resv().lock();
+        for _ in 0..2 {
+            // SAFETY: The attachment is valid, and the resv lock is held.
+            from_err_ptr(unsafe {
+                let map = (*(*buffer.as_raw()).ops).map_dma_buf.ok_or(EINVAL)?;
+                map(attachment, BOTH)
+            })?;
+        }
+        drop(guard);
+        assert_eq!(log.mappings.load(Relaxed), 2);
+        detach(&buffer, attachment);
+        assert_eq!(log.mappings.load(Relaxed), 0);
+        assert_eq!(log.attachments.load(Relaxed), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn a_table_of_another_size_is_refused() -> Result {
+        let device = device(c"udmabuf_rs_kunit_short")?;
+        let (buffer, log) = export(Misuse::ShortTable)?;
+        let attachment = attach(&buffer, &device)?;
+
+        assert_eq!(map(attachment).err(), Some(EINVAL));
+        assert_eq!(log.mappings.load(Relaxed), 0);
+        detach(&buffer, attachment);
+        Ok(())
+    }
+
+    #[test]
+    fn a_kernel_mapping_of_another_size_is_refused() -> Result {
+        let (buffer, _log) = export(Misuse::None)?;
+        // SAFETY: `export()` has made it for this type.
+        let buffer = unsafe { Exported::<Wrong>::from_raw(buffer.as_raw()) };
+
+        // Not by dma_buf_vmap(), which warns of any failure.
+        let guard = buffer.lock();
+        let mapping = Wrong::vmap(&guard)?;
+        assert_eq!(check_size(&guard, mapping.size()).err(), Some(EINVAL));
+        assert!(check_size(&guard, PAGE_SIZE).is_ok());
+        Ok(())
+    }
+
+    #[test]
+    fn a_forgotten_mapping_is_no_more_than_a_leak() -> Result {
+        let device = device(c"udmabuf_rs_kunit_forget")?;
+        let (buffer, log) = export(Misuse::Forget)?;
+        let attachment = attach(&buffer, &device)?;
+
+        assert_eq!(map(attachment).err(), Some(EAGAIN));
+        detach(&buffer, attachment);
+        assert_eq!(log.attachments.load(Relaxed), 0);
+        Ok(())
+    }
+}
