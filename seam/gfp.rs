@@ -26,6 +26,5 @@ pub const GFP_CHARGED: Flags = {
 };
 
 /// [`GFP_CHARGED`] for functions of C.
-pub const GFP_CHARGED_RAW: bindings::gfp_t = bindings::GFP_KERNEL_ACCOUNT
-    | bindings::__GFP_NOWARN
-    | 1 << bindings::___GFP_RETRY_MAYFAIL_BIT;
+pub const GFP_CHARGED_RAW: bindings::gfp_t =
+    bindings::GFP_KERNEL_ACCOUNT | bindings::__GFP_NOWARN | 1 << bindings::___GFP_RETRY_MAYFAIL_BIT;

@@ -35,10 +35,7 @@ unsafe impl Sync for RwSemaphore {}
 
 impl RwSemaphore {
     /// Creates a lock that nobody holds; [`new_rwsem!`] fills in the class.
-    pub fn new(
-        name: &'static CStr,
-        class: Pin<&'static LockClassKey>,
-    ) -> impl PinInit<Self> {
+    pub fn new(name: &'static CStr, class: Pin<&'static LockClassKey>) -> impl PinInit<Self> {
         pin_init!(Self {
             // SAFETY: `slot` may be written and is pinned; name and class live for ever.
             sem <- Opaque::ffi_init(|slot| unsafe {
@@ -61,7 +58,6 @@ impl RwSemaphore {
 
     /// Takes the lock for one alone, whatever it takes. May sleep.
     // Only PMD entries are inserted with it.
-    #[cfg_attr(not(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP), expect(dead_code))]
     pub fn write(&self) -> WriteGuard<'_> {
         // SAFETY: Initialised by the type invariants.
         unsafe { bindings::down_write(self.sem.get()) };

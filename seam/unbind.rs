@@ -277,13 +277,13 @@ impl Bus {
     ) -> c_int {
         // CAST: Events are small constants.
         let deliver: fn(&dyn UnbindEvents, &Device) = match event as bindings::bus_notifier_event {
-            bindings::bus_notifier_event_BUS_NOTIFY_UNBIND_DRIVER => |to, device| {
-                to.unbinding(device)
-            },
+            bindings::bus_notifier_event_BUS_NOTIFY_UNBIND_DRIVER => {
+                |to, device| to.unbinding(device)
+            }
             bindings::bus_notifier_event_BUS_NOTIFY_UNBOUND_DRIVER
-            | bindings::bus_notifier_event_BUS_NOTIFY_REMOVED_DEVICE => |to, device| {
-                to.unbound(device)
-            },
+            | bindings::bus_notifier_event_BUS_NOTIFY_REMOVED_DEVICE => {
+                |to, device| to.unbound(device)
+            }
             _ => return bindings::NOTIFY_DONE as c_int,
         };
         // SAFETY: By the safety requirements; `Opaque` is transparent.
@@ -336,8 +336,7 @@ mod tests {
         let device: &Device<Bound> = device.as_ref().as_ref();
 
         Watch::new(device, id, || {
-            let receiver: Arc<dyn UnbindEvents> =
-                Arc::new(Counter(count.clone()), GFP_KERNEL)?;
+            let receiver: Arc<dyn UnbindEvents> = Arc::new(Counter(count.clone()), GFP_KERNEL)?;
             Ok(receiver)
         })
     }

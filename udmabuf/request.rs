@@ -180,9 +180,7 @@ impl Request {
             close_on_exec: flags & uapi::FLAGS_CLOEXEC != 0,
         };
 
-        request
-            .ranges
-            .reserve(count, GFP_CHARGED)?;
+        request.ranges.reserve(count, GFP_CHARGED)?;
         for item in items {
             request.add(&item)?;
         }

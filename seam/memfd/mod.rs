@@ -72,8 +72,7 @@ impl Memfd {
         let file = LocalFile::fget(fd).map_err(|_| NotMemory::BadFd)?;
 
         // SAFETY: We hold a reference to the file.
-        if unsafe { ffi::shmem_file(file.as_ptr()) || ffi::is_file_hugepages(file.as_ptr()) }
-        {
+        if unsafe { ffi::shmem_file(file.as_ptr()) || ffi::is_file_hugepages(file.as_ptr()) } {
             // INVARIANT: Just tested; what a file is does not change.
             Ok(Self(file))
         } else {

@@ -379,9 +379,7 @@ fn copy<M: StableMemory>(
         Access::Read(bytes) => {
             let bytes = &mut bytes[range];
             // SAFETY: The caller keeps `offset` plus the length within the page, which is stable.
-            unsafe {
-                ffi::memcpy_from_page(bytes.as_mut_ptr().cast(), page, offset, bytes.len())
-            };
+            unsafe { ffi::memcpy_from_page(bytes.as_mut_ptr().cast(), page, offset, bytes.len()) };
         }
         Access::Write(bytes) => {
             let bytes = &bytes[range];

@@ -193,8 +193,9 @@ impl PageArray {
         let runs = memory.runs();
         let count = runs.pages();
         // SAFETY: Allocating has no requirements.
-        let pages =
-            unsafe { ffi::kvmalloc_array(count, size_of::<*mut bindings::page>(), GFP_CHARGED_RAW) };
+        let pages = unsafe {
+            ffi::kvmalloc_array(count, size_of::<*mut bindings::page>(), GFP_CHARGED_RAW)
+        };
         // INVARIANT: Just allocated, and filled below.
         let array = Self {
             pages: NonNull::new(pages.cast()).ok_or(ENOMEM)?,

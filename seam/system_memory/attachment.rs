@@ -37,8 +37,7 @@ impl<P: Policy> Attach<SystemMemory<P>> for WatchedDevice {
     /// Fails as [`Watch::new`] does.
     fn attach(buffer: &Exported<SystemMemory<P>>, device: &Device) -> Result<Self> {
         let watch = Watch::new(device, buffer.as_raw().addr(), || {
-            let receiver: Arc<dyn UnbindEvents> =
-                Arc::new(Receiver(buffer.into()), GFP_CHARGED)?;
+            let receiver: Arc<dyn UnbindEvents> = Arc::new(Receiver(buffer.into()), GFP_CHARGED)?;
             Ok(receiver)
         })?;
 
