@@ -14,7 +14,7 @@ endif
 obj-$(CONFIG_UDMABUF_RS) += udmabuf_rs.o
 
 # The crate root may not be an object of the module's name, so it gets another.
-udmabuf_rs-y := udmabuf_rs_main.o ffi/shim.o ffi/runs.o uapi/check.o
+udmabuf_rs-y := udmabuf_rs_main.o ffi/shim.o ffi/compound.o ffi/runs.o uapi/check.o
 
 $(obj)/udmabuf_rs_main.o: $(src)/udmabuf_rs.rs FORCE
 	+$(call if_changed_rule,rustc_o_rs)

@@ -2,10 +2,11 @@
 
 //! The floor: C functions that `bindings` lacks.
 //!
-//! C header: `ffi/shim.h`.
+//! C headers: `ffi/shim.h`, `ffi/compound.h`.
 //!
-//! Only the seam calls these functions; in the kernel tree most would be `rust/helpers/*.c`. A
-//! function is named after the C function or macro that it stands for, where there is one.
+//! Only the seam calls these functions. Those of `shim.h` would be `rust/helpers/*.c` in the kernel
+//! tree, and have the names of the C functions and macros that they stand for. Those of `compound.h`
+//! stand for no function of the kernel.
 
 use kernel::{
     bindings::{
@@ -53,10 +54,6 @@ pub mod runs;
 shims! {
     fn shmem_file(file: *mut file) -> bool;
     fn is_file_hugepages(file: *mut file) -> bool;
-    fn file_readable(file: *mut file) -> bool;
-    fn file_writable(file: *mut file) -> bool;
-    fn file_size(file: *mut file) -> u64;
-    fn memfd_get_seals(file: *mut file) -> c_int;
     fn inode_lock_shared_killable(file: *mut file) -> c_int;
     fn inode_unlock_shared(file: *mut file);
 
@@ -64,11 +61,9 @@ shims! {
     fn folio_nr_pages(folio: *mut folio) -> c_ulong;
     fn folio_test_uptodate(folio: *mut folio) -> bool;
     fn folio_lock_killable(folio: *mut folio) -> c_int;
-    fn folio_zero(folio: *mut folio);
     fn folio_mark_uptodate(folio: *mut folio);
     fn pfn_to_page(pfn: usize) -> *mut page;
     fn page_to_pfn(page: *mut page) -> usize;
-    fn lowmem_page_address(page: *mut page) -> *mut c_void;
     fn memcpy_from_page(to: *mut c_void, page: *mut page, offset: usize, len: usize);
     fn memcpy_to_page(
         page: *mut page,
@@ -84,10 +79,6 @@ shims! {
     fn vm_unmap_ram(address: *const c_void, count: c_uint);
     fn vm_flags_set(vma: *mut vm_area_struct, flags: c_ulong);
 
-    fn entries_per_table() -> usize;
-    fn vmf_is_empty(vmf: *mut vm_fault) -> bool;
-    fn vmf_is_huge(vmf: *mut vm_fault) -> bool;
-    fn pmd_install(vmf: *mut vm_fault);
     #[cfg(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP)]
     fn arch_needs_pgtable_deposit() -> bool;
 
@@ -99,7 +90,6 @@ shims! {
     fn get_dma_ops(dev: *mut device) -> *const c_void;
     fn use_dma_iommu(dev: *mut device) -> bool;
     fn dma_to_phys(dev: *mut device, address: dma_addr_t) -> phys_addr_t;
-    fn iommu_dma_to_phys(dev: *mut device, address: dma_addr_t) -> phys_addr_t;
     fn sg_phys(sg: *mut scatterlist) -> phys_addr_t;
     fn sg_dma_is_swiotlb(sg: *mut scatterlist) -> bool;
     fn dma_sync_sg_for_cpu(
@@ -115,17 +105,28 @@ shims! {
         dir: u32,
     );
     fn dma_coerce_mask_and_coherent(dev: *mut device, mask: u64) -> c_int;
-    fn dma_mask_is_set(dev: *mut device) -> bool;
-    fn dma_never_bounce(dev: *mut device);
     fn dev_is_dma_coherent(dev: *mut device) -> bool;
-    fn memory_is_encrypted() -> bool;
     fn dma_resv_lock_interruptible(resv: *mut dma_resv, ctx: *mut ww_acquire_ctx) -> c_int;
 
-    fn mm_has_users(mm: *mut mm_struct) -> bool;
     fn fatal_signal_pending() -> bool;
     fn cond_resched();
 
-    fn misc_name_taken(name: *const c_char) -> bool;
     fn device_lock(dev: *mut device);
     fn device_unlock(dev: *mut device);
+
+    // ffi/compound.h
+    fn memfd_get_seals(file: *mut file) -> c_int;
+    fn folio_zero(folio: *mut folio);
+    fn pmd_install(vmf: *mut vm_fault);
+    fn dma_never_bounce(dev: *mut device);
+    fn misc_name_taken(name: *const c_char) -> bool;
+    fn file_size(file: *mut file) -> u64;
+    fn lowmem_page_address(page: *mut page) -> *mut c_void;
+    fn entries_per_table() -> usize;
+    fn vmf_is_empty(vmf: *mut vm_fault) -> bool;
+    fn vmf_is_huge(vmf: *mut vm_fault) -> bool;
+    fn iommu_dma_to_phys(dev: *mut device, address: dma_addr_t) -> phys_addr_t;
+    fn dma_mask_is_set(dev: *mut device) -> bool;
+    fn memory_is_encrypted() -> bool;
+    fn mm_has_users(mm: *mut mm_struct) -> bool;
 }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <linux/cc_platform.h>
 #include <linux/device.h>
 #include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
@@ -10,18 +9,14 @@
 #include <linux/hugetlb.h>
 #include <linux/iommu-dma.h>
 #include <linux/iommu.h>
-#include <linux/kernfs.h>
-#include <linux/kobject.h>
-#include <linux/memfd.h>
 #include <linux/mm.h>
-#include <linux/mm_types.h>
 #include <linux/pagemap.h>
-#include <linux/pgalloc.h>
+#include <linux/pgtable.h>
 #include <linux/scatterlist.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
+#include <linux/slab.h>
 #include <linux/vmalloc.h>
-#include <uapi/linux/fcntl.h>
 
 #include "shim.h"
 
@@ -33,37 +28,6 @@ bool rs_shmem_file(struct file *file)
 bool rs_is_file_hugepages(struct file *file)
 {
 	return is_file_hugepages(file);
-}
-
-bool rs_file_readable(struct file *file)
-{
-	return file->f_mode & FMODE_READ;
-}
-
-bool rs_file_writable(struct file *file)
-{
-	return file->f_mode & FMODE_WRITE;
-}
-
-u64 rs_file_size(struct file *file)
-{
-	return i_size_read(file_inode(file));
-}
-
-/*
- * memfd_get_seals() and memfd_fcntl() are not exported, so this reads what they
- * read. Bits are only ever added, under the inode lock: a reader who holds that
- * lock shared sees them stand still.
- */
-int rs_memfd_get_seals(struct file *file)
-{
-	if (shmem_file(file))
-		return READ_ONCE(SHMEM_I(file_inode(file))->seals);
-#ifdef CONFIG_HUGETLBFS
-	if (is_file_hugepages(file))
-		return READ_ONCE(HUGETLBFS_I(file_inode(file))->seals);
-#endif
-	return F_SEAL_SEAL;
 }
 
 int rs_inode_lock_shared_killable(struct file *file)
@@ -96,12 +60,6 @@ int rs_folio_lock_killable(struct folio *folio)
 	return folio_lock_killable(folio);
 }
 
-void rs_folio_zero(struct folio *folio)
-{
-	folio_zero_range(folio, 0, folio_size(folio));
-	flush_dcache_folio(folio);
-}
-
 void rs_folio_mark_uptodate(struct folio *folio)
 {
 	folio_mark_uptodate(folio);
@@ -115,11 +73,6 @@ struct page *rs_pfn_to_page(unsigned long pfn)
 unsigned long rs_page_to_pfn(struct page *page)
 {
 	return page_to_pfn(page);
-}
-
-void *rs_lowmem_page_address(struct page *page)
-{
-	return PageHighMem(page) ? NULL : page_address(page);
 }
 
 void rs_memcpy_from_page(void *to, struct page *page, size_t offset, size_t len)
@@ -165,42 +118,6 @@ void rs_vm_unmap_ram(const void *address, unsigned int count)
 void rs_vm_flags_set(struct vm_area_struct *vma, unsigned long flags)
 {
 	vm_flags_set(vma, flags);
-}
-
-size_t rs_entries_per_table(void)
-{
-	return PTRS_PER_PTE;
-}
-
-bool rs_vmf_is_empty(struct vm_fault *vmf)
-{
-	return pmd_none(pmdp_get_lockless(vmf->pmd));
-}
-
-bool rs_vmf_is_huge(struct vm_fault *vmf)
-{
-	return pmd_leaf(pmdp_get_lockless(vmf->pmd));
-}
-
-/*
- * pmd_install() is not exported; neither is init_mm, which pmd_populate() of
- * arm64 refers to with CONFIG_DEBUG_VM.
- */
-void rs_pmd_install(struct vm_fault *vmf)
-{
-#if !defined(CONFIG_ARM64) || !defined(CONFIG_DEBUG_VM)
-	struct mm_struct *mm = vmf->vma->vm_mm;
-	spinlock_t *ptl = pmd_lock(mm, vmf->pmd);
-
-	if (likely(pmd_none(*vmf->pmd))) {
-		mm_inc_nr_ptes(mm);
-		/* The table is clear for all who find it. */
-		smp_wmb();
-		pmd_populate(mm, vmf->pmd, vmf->prealloc_pte);
-		vmf->prealloc_pte = NULL;
-	}
-	spin_unlock(ptl);
-#endif
 }
 
 bool rs_arch_needs_pgtable_deposit(void)
@@ -249,11 +166,6 @@ phys_addr_t rs_dma_to_phys(struct device *dev, dma_addr_t address)
 	return dma_to_phys(dev, address);
 }
 
-phys_addr_t rs_iommu_dma_to_phys(struct device *dev, dma_addr_t address)
-{
-	return iommu_iova_to_phys(iommu_get_domain_for_dev(dev), address);
-}
-
 phys_addr_t rs_sg_phys(struct scatterlist *sg)
 {
 	return sg_phys(sg);
@@ -279,36 +191,14 @@ int rs_dma_coerce_mask_and_coherent(struct device *dev, u64 mask)
 	return dma_coerce_mask_and_coherent(dev, mask);
 }
 
-bool rs_dma_mask_is_set(struct device *dev)
-{
-	return dev->dma_mask;
-}
-
-void rs_dma_never_bounce(struct device *dev)
-{
-#ifdef CONFIG_SWIOTLB
-	dev->dma_io_tlb_mem = NULL;
-#endif
-}
-
 bool rs_dev_is_dma_coherent(struct device *dev)
 {
 	return dev_is_dma_coherent(dev);
 }
 
-bool rs_memory_is_encrypted(void)
-{
-	return cc_platform_has(CC_ATTR_MEM_ENCRYPT);
-}
-
 int rs_dma_resv_lock_interruptible(struct dma_resv *resv, struct ww_acquire_ctx *ctx)
 {
 	return dma_resv_lock_interruptible(resv, ctx);
-}
-
-bool rs_mm_has_users(struct mm_struct *mm)
-{
-	return atomic_read(&mm->mm_users);
 }
 
 bool rs_fatal_signal_pending(void)
@@ -319,35 +209,6 @@ bool rs_fatal_signal_pending(void)
 void rs_cond_resched(void)
 {
 	cond_resched();
-}
-
-static struct kernfs_node *child(struct kernfs_node *parent, const char *name)
-{
-	struct kernfs_node *kn = parent ? kernfs_find_and_get(parent, name) : NULL;
-
-	kernfs_put(parent);
-	return kn;
-}
-
-/*
- * misc_class is private to misc.c, and registering a name that is taken makes
- * sysfs dump the stack. So look for /sys/class/misc/NAME, without depending on
- * where, or whether, sysfs is mounted: /sys/kernel is always there to start
- * from, and its parent, the root, never changes.
- */
-bool rs_misc_name_taken(const char *name)
-{
-	struct kernfs_node *kn = NULL;
-	bool taken;
-
-	if (IS_ENABLED(CONFIG_SYSFS) && kernel_kobj->sd) {
-		kn = rcu_dereference_protected(kernel_kobj->sd->__parent, true);
-		kernfs_get(kn);
-		kn = child(child(child(kn, "class"), "misc"), name);
-	}
-	taken = kn;
-	kernfs_put(kn);
-	return taken;
 }
 
 void rs_device_lock(struct device *dev)

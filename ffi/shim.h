@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the Rust side cannot reach: inline functions, macros and prototypes
- * that bindgen leaves out. Mostly one line of C each, under the name of the C
- * function; runs.h has the loops. Every prototype here has its Rust twin in
- * ffi/mod.rs; shim.c includes this header, so the compiler holds the C half of
- * each pair to it.
+ * Inline functions, macros and prototypes that bindgen leaves out, each under its
+ * own name and in one line of C. compound.h has the functions that are none of the
+ * kernel's, runs.h the loops. Every prototype has its Rust twin in ffi/mod.rs; the
+ * C file includes this header, so the compiler holds the C half of each pair to it.
  */
 #ifndef UDMABUF_RS_FFI_SHIM_H
 #define UDMABUF_RS_FFI_SHIM_H
@@ -25,10 +24,6 @@ struct ww_acquire_ctx;
 /* Files, inodes, seals: linux/fs.h, linux/memfd.h, linux/hugetlb.h */
 bool rs_shmem_file(struct file *file);
 bool rs_is_file_hugepages(struct file *file);
-bool rs_file_readable(struct file *file);
-bool rs_file_writable(struct file *file);
-u64 rs_file_size(struct file *file);
-int rs_memfd_get_seals(struct file *file);
 int rs_inode_lock_shared_killable(struct file *file);
 void rs_inode_unlock_shared(struct file *file);
 
@@ -37,11 +32,9 @@ unsigned long rs_folio_pfn(struct folio *folio);
 unsigned long rs_folio_nr_pages(struct folio *folio);
 bool rs_folio_test_uptodate(struct folio *folio);
 int rs_folio_lock_killable(struct folio *folio);
-void rs_folio_zero(struct folio *folio);
 void rs_folio_mark_uptodate(struct folio *folio);
 struct page *rs_pfn_to_page(unsigned long pfn);
 unsigned long rs_page_to_pfn(struct page *page);
-void *rs_lowmem_page_address(struct page *page);
 void rs_memcpy_from_page(void *to, struct page *page, size_t offset, size_t len);
 void rs_memcpy_to_page(struct page *page, size_t offset, const void *from, size_t len);
 void *rs_kvmalloc_array(size_t count, size_t size, gfp_t flags);
@@ -53,10 +46,6 @@ void rs_vm_unmap_ram(const void *address, unsigned int count);
 void rs_vm_flags_set(struct vm_area_struct *vma, unsigned long flags);
 
 /* Page tables: linux/pgtable.h */
-size_t rs_entries_per_table(void);
-bool rs_vmf_is_empty(struct vm_fault *vmf);
-bool rs_vmf_is_huge(struct vm_fault *vmf);
-void rs_pmd_install(struct vm_fault *vmf);
 bool rs_arch_needs_pgtable_deposit(void);
 
 /* DMA: linux/scatterlist.h, linux/dma-mapping.h, -direct.h and -map-ops.h, linux/iommu.h */
@@ -69,25 +58,19 @@ bool rs_dma_need_unmap(struct device *dev);
 const void *rs_get_dma_ops(struct device *dev);
 bool rs_use_dma_iommu(struct device *dev);
 phys_addr_t rs_dma_to_phys(struct device *dev, dma_addr_t address);
-phys_addr_t rs_iommu_dma_to_phys(struct device *dev, dma_addr_t address);
 phys_addr_t rs_sg_phys(struct scatterlist *sg);
 bool rs_sg_dma_is_swiotlb(struct scatterlist *sg);
 void rs_dma_sync_sg_for_cpu(struct device *dev, struct scatterlist *sg, int nents, u32 dir);
 void rs_dma_sync_sg_for_device(struct device *dev, struct scatterlist *sg, int nents, u32 dir);
 int rs_dma_coerce_mask_and_coherent(struct device *dev, u64 mask);
-bool rs_dma_mask_is_set(struct device *dev);
-void rs_dma_never_bounce(struct device *dev);
 bool rs_dev_is_dma_coherent(struct device *dev);
-bool rs_memory_is_encrypted(void);
 int rs_dma_resv_lock_interruptible(struct dma_resv *resv, struct ww_acquire_ctx *ctx);
 
 /* Tasks: linux/sched/signal.h, linux/mm_types.h */
-bool rs_mm_has_users(struct mm_struct *mm);
 bool rs_fatal_signal_pending(void);
 void rs_cond_resched(void);
 
 /* Devices: linux/device.h; linux/miscdevice.h has no way to ask for a name */
-bool rs_misc_name_taken(const char *name);
 void rs_device_lock(struct device *dev);
 void rs_device_unlock(struct device *dev);
 

@@ -14,7 +14,10 @@ use crate::ffi;
 use kernel::{
     bindings,
     error::to_result,
-    fs::LocalFile,
+    fs::{
+        file::flags,
+        LocalFile, //
+    },
     prelude::*,
     sync::aref::ARef, //
 };
@@ -82,14 +85,12 @@ impl Memfd {
 
     /// Whether the file was opened for reading.
     pub(crate) fn is_readable(&self) -> bool {
-        // SAFETY: We hold a reference to the file.
-        unsafe { ffi::file_readable(self.as_ptr()) }
+        matches!(self.access_mode(), flags::O_RDONLY | flags::O_RDWR)
     }
 
     /// Whether the file was opened for writing.
     pub(crate) fn is_writable(&self) -> bool {
-        // SAFETY: We hold a reference to the file.
-        unsafe { ffi::file_writable(self.as_ptr()) }
+        matches!(self.access_mode(), flags::O_WRONLY | flags::O_RDWR)
     }
 
     /// Returns the size in bytes. It can change at any time, but not become less once
@@ -118,6 +119,11 @@ impl Memfd {
         to_result(unsafe { ffi::inode_lock_shared_killable(self.as_ptr()) })?;
         // INVARIANT: Just locked.
         Ok(LockedMemfd(self))
+    }
+
+    /// Returns `O_RDONLY`, `O_WRONLY`, `O_RDWR` or, for a file that was opened for neither, 3.
+    fn access_mode(&self) -> u32 {
+        self.0.flags() & flags::O_ACCMODE
     }
 
     fn as_ptr(&self) -> *mut bindings::file {

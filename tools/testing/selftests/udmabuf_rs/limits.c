@@ -653,7 +653,7 @@ TEST_F_TIMEOUT(limits, long_list_is_not_made_longer_under_the_lock, 240)
 		items[i] = (struct udmabuf_create_item){ .memfd = memfd, .size = size };
 
 	/* The machine may stand still for reasons of its own, but not each time. */
-	for (int attempt = 0; attempt < 5 && percent >= 4; attempt++) {
+	for (int attempt = 0; attempt < 12 && percent >= 4; attempt++) {
 		memset(shared, 0, sizeof(*shared));
 		pid = fork();
 		if (!pid)

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/cc_platform.h>
+#include <linux/device.h>
+#include <linux/dma-mapping.h>
+#include <linux/fs.h>
+#include <linux/highmem.h>
+#include <linux/hugetlb.h>
+#include <linux/iommu.h>
+#include <linux/kernfs.h>
+#include <linux/kobject.h>
+#include <linux/memfd.h>
+#include <linux/mm.h>
+#include <linux/mm_types.h>
+#include <linux/pagemap.h>
+#include <linux/pgalloc.h>
+#include <linux/shmem_fs.h>
+#include <uapi/linux/fcntl.h>
+
+#include "compound.h"
+
+/*
+ * memfd_get_seals() and memfd_fcntl() are not exported, so this reads what they
+ * read. Bits are only ever added, under the inode lock: a reader who holds that
+ * lock shared sees them stand still.
+ */
+int rs_memfd_get_seals(struct file *file)
+{
+	if (shmem_file(file))
+		return READ_ONCE(SHMEM_I(file_inode(file))->seals);
+#ifdef CONFIG_HUGETLBFS
+	if (is_file_hugepages(file))
+		return READ_ONCE(HUGETLBFS_I(file_inode(file))->seals);
+#endif
+	return F_SEAL_SEAL;
+}
+
+void rs_folio_zero(struct folio *folio)
+{
+	folio_zero_range(folio, 0, folio_size(folio));
+	flush_dcache_folio(folio);
+}
+
+/*
+ * pmd_install() is not exported; neither is init_mm, which pmd_populate() of
+ * arm64 refers to with CONFIG_DEBUG_VM.
+ */
+void rs_pmd_install(struct vm_fault *vmf)
+{
+#if !defined(CONFIG_ARM64) || !defined(CONFIG_DEBUG_VM)
+	struct mm_struct *mm = vmf->vma->vm_mm;
+	spinlock_t *ptl = pmd_lock(mm, vmf->pmd);
+
+	if (likely(pmd_none(*vmf->pmd))) {
+		mm_inc_nr_ptes(mm);
+		/* The table is clear for all who find it. */
+		smp_wmb();
+		pmd_populate(mm, vmf->pmd, vmf->prealloc_pte);
+		vmf->prealloc_pte = NULL;
+	}
+	spin_unlock(ptl);
+#endif
+}
+
+void rs_dma_never_bounce(struct device *dev)
+{
+#ifdef CONFIG_SWIOTLB
+	dev->dma_io_tlb_mem = NULL;
+#endif
+}
+
+static struct kernfs_node *child(struct kernfs_node *parent, const char *name)
+{
+	struct kernfs_node *kn = parent ? kernfs_find_and_get(parent, name) : NULL;
+
+	kernfs_put(parent);
+	return kn;
+}
+
+/*
+ * misc_class is private to misc.c, and registering a name that is taken makes
+ * sysfs dump the stack. So look for /sys/class/misc/NAME, without depending on
+ * where, or whether, sysfs is mounted: /sys/kernel is always there to start
+ * from, and its parent, the root, never changes.
+ */
+bool rs_misc_name_taken(const char *name)
+{
+	struct kernfs_node *kn = NULL;
+	bool taken;
+
+	if (IS_ENABLED(CONFIG_SYSFS) && kernel_kobj->sd) {
+		kn = rcu_dereference_protected(kernel_kobj->sd->__parent, true);
+		kernfs_get(kn);
+		kn = child(child(child(kn, "class"), "misc"), name);
+	}
+	taken = kn;
+	kernfs_put(kn);
+	return taken;
+}
+
+u64 rs_file_size(struct file *file)
+{
+	return i_size_read(file_inode(file));
+}
+
+void *rs_lowmem_page_address(struct page *page)
+{
+	return PageHighMem(page) ? NULL : page_address(page);
+}
+
+size_t rs_entries_per_table(void)
+{
+	return PTRS_PER_PTE;
+}
+
+bool rs_vmf_is_empty(struct vm_fault *vmf)
+{
+	return pmd_none(pmdp_get_lockless(vmf->pmd));
+}
+
+bool rs_vmf_is_huge(struct vm_fault *vmf)
+{
+	return pmd_leaf(pmdp_get_lockless(vmf->pmd));
+}
+
+phys_addr_t rs_iommu_dma_to_phys(struct device *dev, dma_addr_t address)
+{
+	return iommu_iova_to_phys(iommu_get_domain_for_dev(dev), address);
+}
+
+bool rs_dma_mask_is_set(struct device *dev)
+{
+	return dev->dma_mask;
+}
+
+bool rs_memory_is_encrypted(void)
+{
+	return cc_platform_has(CC_ATTR_MEM_ENCRYPT);
+}
+
+bool rs_mm_has_users(struct mm_struct *mm)
+{
+	return atomic_read(&mm->mm_users);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Functions that the kernel does not have: expressions of several inline functions
+ * and macros, private fields, and stand-ins for functions that are not exported.
+ * Every prototype has its Rust twin in ffi/mod.rs.
+ */
+#ifndef UDMABUF_RS_FFI_COMPOUND_H
+#define UDMABUF_RS_FFI_COMPOUND_H
+
+#include <linux/types.h>
+
+struct device;
+struct file;
+struct folio;
+struct mm_struct;
+struct page;
+struct vm_fault;
+
+int rs_memfd_get_seals(struct file *file);
+void rs_folio_zero(struct folio *folio);
+void rs_pmd_install(struct vm_fault *vmf);
+void rs_dma_never_bounce(struct device *dev);
+bool rs_misc_name_taken(const char *name);
+u64 rs_file_size(struct file *file);
+void *rs_lowmem_page_address(struct page *page);
+size_t rs_entries_per_table(void);
+bool rs_vmf_is_empty(struct vm_fault *vmf);
+bool rs_vmf_is_huge(struct vm_fault *vmf);
+phys_addr_t rs_iommu_dma_to_phys(struct device *dev, dma_addr_t address);
+bool rs_dma_mask_is_set(struct device *dev);
+bool rs_memory_is_encrypted(void);
+bool rs_mm_has_users(struct mm_struct *mm);
+
+#endif /* UDMABUF_RS_FFI_COMPOUND_H */
