@@ -24,12 +24,12 @@ use kernel::{
     types::ScopeGuard, //
 };
 
-/// Longest segment that a `struct scatterlist` can describe: its length is an `unsigned int`.
+/// Longest segment of a `struct scatterlist`, whose length is an `unsigned int`.
 const MAX_SEGMENT: usize = u32::MAX as usize;
 
-/// Returns what `device` can take as one segment of a scatter list.
+/// Returns the limits of `device` for one segment of a scatterlist.
 ///
-/// Fails with [`EINVAL`] for a device that cannot take as much as a page at a time.
+/// Fails with [`EINVAL`] for a device whose segments are shorter than a page.
 pub fn segment_limits(device: &Device) -> Result<SegmentLimits> {
     let device = as_raw(device);
 
@@ -54,35 +54,35 @@ pub fn segment_limits(device: &Device) -> Result<SegmentLimits> {
     })
 }
 
-/// Tells whether passing ownership of memory that is mapped for `device` may do anything.
+/// Returns whether syncing memory that is mapped for `device` may have an effect.
 ///
-/// The answer changes to yes when something bounces for it for the first time, and never back.
+/// Becomes `true` when something bounces for the device for the first time, and stays so.
 pub fn needs_sync(device: &Device) -> bool {
     // SAFETY: The reference guarantees a valid device.
     unsafe { ffi::dma_dev_need_sync(as_raw(device)) }
 }
 
-/// Tells whether unmapping memory for `device` may do anything, so that the addresses it was mapped
-/// at must be known until then. If not, neither does passing ownership.
+/// Returns whether unmapping memory for `device` may have an effect, so that its DMA addresses are
+/// needed until then. If not, syncing has none either.
 pub fn needs_unmap(device: &Device) -> bool {
     // SAFETY: The reference guarantees a valid device.
     unsafe { ffi::dma_need_unmap(as_raw(device)) }
 }
 
-/// How addresses of a device become physical ones; only good for comparing.
+/// Translation from DMA addresses of a device to physical ones, for comparison only.
 ///
-/// The core takes that away when the device loses its driver, and what was mapped by it can then
-/// not be unmapped any more. What an IOMMU translates does not depend on it.
+/// The driver core removes it when the device loses its driver; mappings made with it cannot be
+/// unmapped afterwards. Mappings of an IOMMU do not depend on it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Translation(usize, usize);
 
 impl Translation {
-    /// Returns that of `device` as it is now.
+    /// Returns the current translation of `device`.
     pub fn of(device: &Device) -> Self {
         let raw = as_raw(device);
 
         // SAFETY: The reference guarantees a valid device. One that is losing its driver may have
-        // this changed meanwhile; then either answer will do.
+        // this changed meanwhile; either answer is right then.
         unsafe {
             if ffi::use_dma_iommu(raw) {
                 return Self(0, 0);
@@ -95,13 +95,13 @@ impl Translation {
     }
 }
 
-/// Tells whether this machine encrypts its memory against devices, so that all DMA bounces.
+/// Returns whether the machine encrypts its memory, so that all DMA bounces.
 pub fn memory_is_encrypted() -> bool {
     // SAFETY: No requirements.
     unsafe { ffi::memory_is_encrypted() }
 }
 
-/// A device without hardware behind it, made to be mapped for: it can reach all memory and never
+/// A device without hardware, for mappings of the exporter's own. It reaches all memory and never
 /// bounces.
 ///
 /// # Invariants
@@ -110,12 +110,12 @@ pub fn memory_is_encrypted() -> bool {
 pub struct VirtualDevice(ARef<Device>);
 
 impl VirtualDevice {
-    /// Sets `device` up for DMA, unless that has been done. May be called by several tasks at once.
+    /// Sets `device` up for DMA, unless that has been done. Several tasks may call it at once.
     ///
     /// # Safety
     ///
-    /// The caller must be the one who registered `device`, on no bus, and the device must not have
-    /// been used for DMA before the first call.
+    /// The caller must have registered `device`, on no bus, and the device must not have been used
+    /// for DMA before the first call.
     pub unsafe fn new(device: &Device) -> Result<Self> {
         let raw = as_raw(device);
 
@@ -133,14 +133,14 @@ impl VirtualDevice {
             // the lock keeps other calls of this function out.
             unsafe { ffi::dma_never_bounce(raw) };
             let mask = DmaMask::new::<64>().value();
-            // SAFETY: As above.
+            // SAFETY: The device lock is held, and nothing uses the DMA fields of the device yet.
             to_result(unsafe { ffi::dma_coerce_mask_and_coherent(raw, mask) })?;
         }
         // INVARIANT: By the safety requirements, and set up just now or before.
         Ok(Self(device.into()))
     }
 
-    /// Tells whether CPU and the device see each other's bytes without cache maintenance.
+    /// Returns whether CPU and device see each other's writes without cache maintenance.
     pub fn is_coherent(&self) -> bool {
         // SAFETY: The reference guarantees a valid device.
         unsafe { ffi::dev_is_dma_coherent(as_raw(&self.0)) }

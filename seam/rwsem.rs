@@ -34,7 +34,7 @@ unsafe impl Send for RwSemaphore {}
 unsafe impl Sync for RwSemaphore {}
 
 impl RwSemaphore {
-    /// Creates a lock that nobody holds; [`new_rwsem!`] fills in the class.
+    /// Creates an unlocked semaphore; [`new_rwsem!`] fills in the class.
     pub fn new(name: &'static CStr, class: Pin<&'static LockClassKey>) -> impl PinInit<Self> {
         pin_init!(Self {
             // SAFETY: `slot` may be written and is pinned; name and class live for ever.
@@ -45,7 +45,7 @@ impl RwSemaphore {
         })
     }
 
-    /// Takes the lock as one of many, whatever it takes. May sleep.
+    /// Locks for reading, uninterruptibly.
     pub fn read(&self) -> ReadGuard<'_> {
         // SAFETY: Initialised by the type invariants.
         unsafe { bindings::down_read(self.sem.get()) };
@@ -56,7 +56,7 @@ impl RwSemaphore {
         }
     }
 
-    /// Takes the lock for one alone, whatever it takes. May sleep.
+    /// Locks for writing, uninterruptibly.
     // Only PMD entries are inserted with it.
     pub fn write(&self) -> WriteGuard<'_> {
         // SAFETY: Initialised by the type invariants.
@@ -89,7 +89,7 @@ pub struct ReadGuard<'a> {
 
 impl Drop for ReadGuard<'_> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants, the current task holds the lock for reading.
         unsafe { bindings::up_read(self.lock.sem.get()) };
     }
 }
@@ -106,7 +106,7 @@ pub struct WriteGuard<'a> {
 
 impl Drop for WriteGuard<'_> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants, the current task holds the lock for writing.
         unsafe { bindings::up_write(self.lock.sem.get()) };
     }
 }

@@ -147,7 +147,7 @@ impl LockedMemfd<'_> {
 
 impl Drop for LockedMemfd<'_> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants, the current task holds the lock of the inode.
         unsafe { ffi::inode_unlock_shared(self.0.as_ptr()) };
     }
 }

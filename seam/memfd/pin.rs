@@ -98,7 +98,7 @@ impl FolioBatch {
         // INVARIANT: By the safety requirements.
         self.count = count;
         if let Some(many) = &mut self.many {
-            // SAFETY: By the safety requirements.
+            // SAFETY: `count` elements are written by the safety requirements, and there were none.
             unsafe { many.inc_len(count) };
         }
     }

@@ -162,9 +162,9 @@ impl<'a, M: StableMemory> Fault<'a, M> {
         let runs = self.memory.runs().runs_at(start);
 
         // The page table, which may wait for memory, comes before the lock.
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants, `vmf` belongs to a fault handler that is running.
         if unsafe { ffi::vmf_is_empty(self.vmf) } {
-            // SAFETY: By the type invariants.
+            // SAFETY: By the type invariants, `vmf` is valid, and no other task writes to it.
             if unsafe { (*self.vmf).prealloc_pte.is_null() } {
                 // Another task has taken away what was there: the core comes back with a table.
                 return Ok(());
@@ -174,7 +174,7 @@ impl<'a, M: StableMemory> Fault<'a, M> {
         }
 
         let _single = self.sizes.read();
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants, `vmf` belongs to a fault handler that is running.
         if unsafe { ffi::vmf_is_huge(self.vmf) } {
             // Another task was quicker.
             return Ok(());
@@ -235,7 +235,7 @@ impl<'a, M: StableMemory> Fault<'a, M> {
         let _large = self.sizes.write();
         // An entry that is there is a page table, or one that userspace may not write through: a
         // large entry is of no use in the first case and makes no progress in the second.
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants, `vmf` belongs to a fault handler that is running.
         if !unsafe { ffi::vmf_is_empty(self.vmf) } {
             return Err(FaultError::FALLBACK);
         }

@@ -83,7 +83,7 @@ impl FolioInfo {
         if !cfg!(CONFIG_X86) {
             smp_mb(barrier::Read);
         }
-        // SAFETY: As for the flags.
+        // SAFETY: The caller holds a reference, so the folio is alive. C reads both by READ_ONCE().
         let (count, owner) = unsafe {
             (
                 (&raw const (*first)._refcount.counter).read_volatile(),
@@ -95,12 +95,12 @@ impl FolioInfo {
             frame: match cfg!(CONFIG_SPARSEMEM_VMEMMAP) {
                 // The `struct page`s are one array.
                 true => (folio as usize).wrapping_sub(map.start) / size_of::<bindings::page>(),
-                // SAFETY: By the safety requirements.
+                // SAFETY: The caller holds a reference, so the folio is alive.
                 false => unsafe { ffi::folio_pfn(folio) },
             },
             pages: match flags & LARGE {
                 0 => 1,
-                // SAFETY: By the safety requirements.
+                // SAFETY: The caller holds a reference, so the folio is alive.
                 _ => unsafe { ffi::folio_nr_pages(folio) },
             },
             is_settled: flags & (LOCKED | UPTODATE) == UPTODATE,

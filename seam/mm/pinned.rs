@@ -49,7 +49,7 @@ pub(crate) struct PinnedPages {
 // self`. Pins are taken on user memory only.
 unsafe impl StableMemory for PinnedPages {
     fn runs(&self) -> Runs<'_> {
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants, `runs` and `pages` uphold those of `Runs`.
         unsafe { Runs::new(self.runs.as_slice(), self.pages) }
     }
 }
@@ -122,7 +122,7 @@ impl PinnedPages {
         inside: bool,
     ) -> Result<bool> {
         let runs = self.run_count();
-        // SAFETY: By the safety requirements.
+        // SAFETY: The pages are in one folio, whose pin the caller hands over.
         let (folios, _) = unsafe { self.append_folios(core::iter::once((frame, count)), count) };
 
         match folios {
@@ -156,7 +156,7 @@ impl PinnedPages {
             OneOrMany::Many(runs) => unsafe {
                 end.extend(folios, |run| runs.push_within_capacity(run).is_ok())
             },
-            // SAFETY: As for many runs: all of these frames have a `struct page`.
+            // SAFETY: The frames are those of folios, which have a `struct page`.
             runs => unsafe { end.extend(folios, |run| runs.push_within_capacity(run)) },
         };
         let pages = (end.page - self.pages).min(most);
@@ -224,7 +224,7 @@ unsafe fn goes_on(frame: usize) -> bool {
     if cfg!(CONFIG_SPARSEMEM_VMEMMAP) || cfg!(CONFIG_FLATMEM) {
         return true;
     }
-    // SAFETY: By the safety requirements.
+    // SAFETY: The caller guarantees that both frames have a `struct page`.
     let (before, page) = unsafe { (ffi::pfn_to_page(frame - 1), ffi::pfn_to_page(frame)) };
 
     // They may lie in different allocations: this compares addresses.

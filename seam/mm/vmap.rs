@@ -158,7 +158,7 @@ impl Drop for Vmap<'_> {
 ///
 /// `address` must come from `vmap()` and not be used any more.
 unsafe fn vunmap(address: NonNull<c_void>, _size: usize) {
-    // SAFETY: By the safety requirements.
+    // SAFETY: The address comes from `vmap()` and is not used any more.
     unsafe { ffi::vunmap(address.as_ptr()) };
 }
 
@@ -171,7 +171,7 @@ unsafe fn vm_unmap_ram(address: NonNull<c_void>, size: usize) {
     // CAST: The number of pages was a `c_uint`.
     let count = (size >> PAGE_SHIFT) as c_uint;
 
-    // SAFETY: By the safety requirements.
+    // SAFETY: The address comes from `vm_map_ram()` for `count` pages and is not used any more.
     unsafe { ffi::vm_unmap_ram(address.as_ptr(), count) };
 }
 

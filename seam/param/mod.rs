@@ -130,10 +130,10 @@ impl StringParam {
     ///
     /// `param` must be valid and belong to a [`StringParam`], `buffer` have room for a page.
     unsafe extern "C" fn show(buffer: *mut c_char, param: *const bindings::kernel_param) -> c_int {
-        // SAFETY: By the safety requirements.
+        // SAFETY: `param` belongs to a `StringParam`, to which its `arg` points.
         let this = unsafe { &*(*param).__bindgen_anon_1.arg.cast::<Self>() };
         let Some(chosen) = this.chosen.as_ref() else {
-            // SAFETY: By the safety requirements; a `StringParam` begins with what is expected.
+            // SAFETY: `param` is valid and `buffer` has room; a `StringParam` begins with the struct.
             return unsafe { bindings::param_get_string(buffer, param) };
         };
 

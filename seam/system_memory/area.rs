@@ -61,7 +61,7 @@ impl<P: Policy> AreaVTable<P> {
     ///
     /// `vmf` must be valid and its area set up by [`mmap`] for the same `P`.
     unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
-        // SAFETY: By the safety requirements.
+        // SAFETY: `mmap()` has set up the area of `vmf` for this `P`.
         let memory = unsafe { Self::memory(vmf) };
         // SAFETY: `mmap` made it a shared `VM_PFNMAP` area; its offset is one within the memory,
         // and it keeps the dma-buf, which owns the memory, alive.
@@ -86,9 +86,9 @@ impl<P: Policy> AreaVTable<P> {
         if !fault::is_order_of_large_entry(order) {
             return fault::FaultError::FALLBACK.into_vm_fault();
         }
-        // SAFETY: By the safety requirements.
+        // SAFETY: `mmap()` has set up the area of `vmf` for this `P`.
         let memory = unsafe { Self::memory(vmf) };
-        // SAFETY: As in `fault`.
+        // SAFETY: `mmap()` made it a shared `VM_PFNMAP` area, which keeps the memory alive.
         let fault = unsafe { Fault::from_raw(vmf, &memory.memory, &memory.entry_sizes) };
 
         match fault.insert_huge() {
@@ -141,10 +141,10 @@ impl<P: Policy> AreaVTable<P> {
         };
 
         let access = if write != 0 {
-            // SAFETY: By the safety requirements.
+            // SAFETY: The core passes a buffer of `len` bytes that may be read.
             Access::Write(unsafe { slice::from_raw_parts(buf.cast(), len) })
         } else {
-            // SAFETY: By the safety requirements.
+            // SAFETY: The core passes a buffer of `len` bytes that may be written.
             Access::Read(unsafe { slice::from_raw_parts_mut(buf.cast(), len) })
         };
         // SAFETY: The area shows the memory of the dma-buf, and `address` lies in it.

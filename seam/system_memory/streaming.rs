@@ -46,18 +46,18 @@ pub(super) unsafe fn map(
 ) -> Result<DmaMapping> {
     let widen = direction == DataDirection::FromDevice;
     if widen && dma::needs_sync(device) {
-        // SAFETY: By the safety requirements.
+        // SAFETY: The caller keeps memory and device for as long as the mapping lives.
         return unsafe { DmaMapping::new(table, device, DataDirection::Bidirectional) };
     }
 
-    // SAFETY: By the safety requirements.
+    // SAFETY: The caller keeps memory and device for as long as the mapping lives.
     let mapping = unsafe { DmaMapping::new(table, device, direction)? };
     if !(widen && mapping.needs_sync()) {
         return Ok(mapping);
     }
     // A coherent device needs syncing from its first bounced mapping on, which was this one.
     let table = mapping.unmap_without_sync();
-    // SAFETY: By the safety requirements.
+    // SAFETY: The caller keeps memory and device for as long as the mapping lives.
     unsafe { DmaMapping::new(table, device, DataDirection::Bidirectional) }
 }
 
