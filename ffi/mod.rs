@@ -5,8 +5,8 @@
 //! C headers: `ffi/shim.h`, `ffi/compound.h`.
 //!
 //! Only the seam calls these functions. Those of `shim.h` would be `rust/helpers/*.c` in the kernel
-//! tree, and have the names of the C functions and macros that they stand for. Those of `compound.h`
-//! stand for no function of the kernel.
+//! tree, and have the names of the C functions and macros that they stand for. Those of
+//! `compound.h` stand for no function of the kernel.
 
 use kernel::{
     bindings::{
@@ -35,7 +35,10 @@ use kernel::{
 
 /// Declares functions of a C file beside this by the names that they have in C.
 macro_rules! shims {
-    ($($(#[$attribute:meta])* fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $result:ty)?;)*) => {
+    ($(
+        $(#[$attribute:meta])*
+        fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $result:ty)?;
+    )*) => {
         // Some structs hold empty C structs, which are no C. Only pointers to them are passed.
         #[allow(improper_ctypes)]
         extern "C" {

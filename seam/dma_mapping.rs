@@ -48,8 +48,8 @@ enum Saved {
 ///
 /// # Invariants
 ///
-/// - `table` was mapped for `device` in `direction` with [`ATTRS`], and so is the copy in `saved`, if
-///   there is one. Where they are in `saved`, the segments are those of the mapping.
+/// - `table` was mapped for `device` in `direction` with [`ATTRS`], and so is the copy in `saved`,
+///   if there is one. Where they are in `saved`, the segments are those of the mapping.
 /// - The memory of `table` outlives the value, and the device is ready for DMA until it is dropped.
 pub struct DmaMapping {
     table: SgTable,

@@ -98,8 +98,8 @@ impl<T> OneOrMany<T> {
 impl<T: Copy> OneOrMany<T> {
     /// Gives memory back that is not used, where that is worth it.
     ///
-    /// Moves the elements, since a vector in small memory does not give any back otherwise. If there
-    /// is no memory for that, everything is left as it is.
+    /// Moves the elements, since a vector in small memory does not give any back otherwise. If
+    /// there is no memory for that, everything is left as it is.
     pub(crate) fn shrink(&mut self, flags: Flags) {
         let Self::Many(many) = self else {
             return;

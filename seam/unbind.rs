@@ -268,8 +268,8 @@ impl Bus {
 
     /// # Safety
     ///
-    /// `notifier` must be that of a `Bus`, which lives until the call returns, and `data` the device
-    /// of the event.
+    /// `notifier` must be that of a `Bus`, which lives until the call returns, and `data` the
+    /// device of the event.
     unsafe extern "C" fn notify(
         notifier: *mut bindings::notifier_block,
         event: c_ulong,

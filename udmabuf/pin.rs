@@ -24,11 +24,12 @@ use kernel::{
     prelude::*, //
 };
 
-/// Folios that `memfd_pin_folios()` looks up at a time: `FOLIO_BATCH_SIZE` in C. Windows are multiples of
-/// it, so that it need not look more often.
+/// Folios that `memfd_pin_folios()` looks up at a time: `FOLIO_BATCH_SIZE` in C. Windows are
+/// multiples of it, so that it need not look more often.
 const LOOKUP_FOLIOS: usize = 31;
 
-/// Most folios of a window. The window bounds how long a fatal signal and writers of the inode wait.
+/// Most folios of a window. The window bounds how long a fatal signal and writers of the inode
+/// wait.
 const WINDOW_FOLIOS: usize = 16 * LOOKUP_FOLIOS;
 
 /// Most bytes of a window, with huge pages of 2 MiB in mind: a folio can be as large as 1 GiB.
@@ -55,8 +56,8 @@ pub(super) fn pin(request: &Request) -> Result<PinnedPages, CreateError> {
                 return Err(CreateError::Kernel(EINTR));
             }
 
-            // A long list is not made longer under the lock, since writers of the inode would wait for
-            // that memory. What a first window adds to a list of one run takes two pages.
+            // A long list is not made longer under the lock, since writers of the inode would wait
+            // for that memory. What a first window adds to a list of one run takes two pages.
             if pinned.run_count() > 1 {
                 let left = pages - pinned.runs().pages();
                 pinned.reserve(left.min(WINDOW_FOLIOS), left)?;

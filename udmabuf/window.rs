@@ -7,8 +7,8 @@
 
 use core::ops::Range;
 
-/// Pages that one fault maps at the most: those of a page table, where it has 512 entries. The table
-/// is there in full, however few are used.
+/// Pages that one fault maps at the most: those of a page table, where it has 512 entries. The
+/// table is there in full, however few are used.
 pub(crate) const PAGES: usize = 512;
 
 /// Returns the window around page `page` of a buffer, which lies at page `address` of the address

@@ -131,8 +131,8 @@ mod tests {
         size: usize,
     }
 
-    // SAFETY: The table describes a page, and is the mapping's own. A size that is larger is what the
-    // test is about: no importer gets such a table.
+    // SAFETY: The table describes a page, and is the mapping's own. A size that is larger is what
+    // the test is about: no importer gets such a table.
     unsafe impl DeviceTable for TestMapping<'_> {
         fn table(&self) -> bindings::sg_table {
             match &self.mapping {

@@ -38,8 +38,8 @@ pub struct SharedMapping<'a, M> {
 impl<'a, M: Scattered> SharedMapping<'a, M> {
     /// Maps `memory` for the device of `attachment`, in segments that the device can take.
     ///
-    /// Fails with [`EINVAL`] for a device that cannot take a page as a segment, with [`ENOMEM`], and
-    /// as [`DmaMapping::new`] does.
+    /// Fails with [`EINVAL`] for a device that cannot take a page as a segment, with [`ENOMEM`],
+    /// and as [`DmaMapping::new`] does.
     pub fn new<T: Exporter>(
         memory: Arc<M>,
         attachment: &Attached<'a, T>,

@@ -61,8 +61,8 @@ impl Fence {
         }
         let inner = KBox::into_raw(inner);
 
-        // SAFETY: `inner` is valid and not shared yet. Without a lock, the fence has one of its own.
-        // `OPS` fits, as the fence is part of an `Inner`, and each fence gets a new context.
+        // SAFETY: `inner` is valid and not shared yet. Without a lock, the fence has one of its
+        // own. `OPS` fits, as the fence is part of an `Inner`, and each fence gets a new context.
         unsafe {
             bindings::dma_fence_init(
                 &raw mut (*inner).fence,

@@ -34,7 +34,8 @@ impl MappedTable {
     /// Reads bytes from `offset` on, as the device would.
     ///
     /// Fails with [`EINVAL`] for a range that is not in the buffer, with [`EOPNOTSUPP`] if an
-    /// IOMMU translates the addresses of the device, and with [`EIO`] for memory that the CPU has no address of.
+    /// IOMMU translates the addresses of the device, and with [`EIO`] for memory that the CPU has
+    /// no address of.
     pub fn read_as_device(&self, offset: usize, to: &mut [u8]) -> Result {
         let mut rest = to;
 
@@ -72,7 +73,8 @@ impl MappedTable {
     /// Counts the pages that the device reaches through a bounce buffer.
     pub fn bounced_pages(&self) -> usize {
         let bounced = |address: DmaAddress| {
-            // SAFETY: By the type invariants, the device can be mapped for, and the address is one of its own.
+            // SAFETY: By the type invariants, the device can be mapped for, and the address is one
+            // of its own.
             unsafe { ffi::in_default_swiotlb_pool(self.raw_device(), self.physical(address)) }
         };
         let pages = |segment: Segment| {
@@ -149,7 +151,8 @@ impl MappedTable {
         match self.translation() {
             // SAFETY: The domain is the one that the device uses.
             Some(domain) => unsafe { bindings::iommu_iova_to_phys(domain.as_ptr(), address) },
-            // SAFETY: By the type invariants, the device can be mapped for, and the address is one of its own.
+            // SAFETY: By the type invariants, the device can be mapped for, and the address is one
+            // of its own.
             None => unsafe { ffi::dma_to_phys(self.raw_device(), address) },
         }
     }

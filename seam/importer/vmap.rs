@@ -15,8 +15,8 @@ use kernel::{
 
 /// A dma-buf mapped as one range of kernel addresses, until the value is dropped.
 ///
-/// Holds a reference to the dma-buf. While devices have it mapped as well, accesses must be inside a
-/// [`CpuAccessGuard`](super::CpuAccessGuard).
+/// Holds a reference to the dma-buf. While devices have it mapped as well, accesses must be inside
+/// a [`CpuAccessGuard`](super::CpuAccessGuard).
 ///
 /// # Invariants
 ///

@@ -117,9 +117,10 @@ impl FolioBatch {
 impl LockedMemfd<'_> {
     /// Pins pages of `range`, which is in bytes.
     ///
-    /// Takes as many folios as `batch` has room for, but no more than `most`, and appends their pages
-    /// to `pinned`. Pages that the file does not have yet are allocated. Pages that were never written,
-    /// like those of a `fallocate()`, are zeroed: they have the contents of earlier users.
+    /// Takes as many folios as `batch` has room for, but no more than `most`, and appends their
+    /// pages to `pinned`. Pages that the file does not have yet are allocated. Pages that were
+    /// never written, like those of a `fallocate()`, are zeroed: they have the contents of earlier
+    /// users.
     ///
     /// Every page that is appended is the one that the file has at that offset, and stays it: see
     /// [`PinnedFolio::settle`].
@@ -127,15 +128,16 @@ impl LockedMemfd<'_> {
     /// May sleep. Cannot be interrupted except while it waits for the lock of a folio, so the size
     /// of the batch, and that of the range, decide how long a signal waits. Fails with
     ///
-    /// - [`EINVAL`] if the range is empty, ends past the end of the file or is not one of whole pages;
+    /// - [`EINVAL`] if the range is empty, ends past the end of the file or is not one of whole
+    ///   pages;
     /// - [`ENOMEM`], also for a page that is pinned so often that its count might overflow;
     /// - [`EINTR`] on a fatal signal;
     /// - whatever the file system says when it cannot allocate: [`ENOSPC`] where memory is strictly
     ///   accounted.
     ///
-    /// `left_pages` is the number of pages still to be pinned for the buffer, these included, and is
-    /// passed to [`PinnedPages::reserve`]. After a failure `pinned` may have become longer: dropping it
-    /// undoes everything.
+    /// `left_pages` is the number of pages still to be pinned for the buffer, these included, and
+    /// is passed to [`PinnedPages::reserve`]. After a failure `pinned` may have become longer:
+    /// dropping it undoes everything.
     pub(crate) fn pin(
         &self,
         range: Range<u64>,
@@ -233,8 +235,8 @@ impl<'a> PinnedFolios<'a> {
         self.batch.count - self.next
     }
 
-    /// Appends the next folios to `pinned`, as long as there is nothing to do about them, and no more
-    /// than `most` pages. Returns the number of pages.
+    /// Appends the next folios to `pinned`, as long as there is nothing to do about them, and no
+    /// more than `most` pages. Returns the number of pages.
     ///
     /// This is [`append_next_to`](Self::append_next_to) for many.
     #[inline(never)]
@@ -251,8 +253,8 @@ impl<'a> PinnedFolios<'a> {
 
             (info.is_settled && info.in_file && info.may_pin).then_some((info.frame, info.pages))
         });
-        // SAFETY: By the type invariants we own a pin on each of these, and give up those of the folios
-        // that are appended. Each has a page in the range, of which `most` pages are left.
+        // SAFETY: By the type invariants we own a pin on each of these, and give up those of the
+        // folios that are appended. Each has a page in the range, of which `most` pages are left.
         let (folios, pages) = unsafe { pinned.append_folios(ready, most) };
         // INVARIANT: The pins of these folios belong to `pinned` now.
         self.next += folios;
@@ -260,9 +262,9 @@ impl<'a> PinnedFolios<'a> {
         pages
     }
 
-    /// Appends the pages of the next folio, from where the range goes on, but no more than `most`, to
-    /// `pinned`. Returns the number of pages, or [`None`] if there is no next folio or it has left the
-    /// file.
+    /// Appends the pages of the next folio, from where the range goes on, but no more than `most`,
+    /// to `pinned`. Returns the number of pages, or [`None`] if there is no next folio or it has
+    /// left the file.
     #[inline]
     fn append_next_to(&mut self, pinned: &mut PinnedPages, most: usize) -> Result<Option<usize>> {
         let Some(&folio) = self.batch.folios().get(self.next) else {
@@ -312,13 +314,14 @@ impl Drop for PinnedFolios<'_> {
 struct PinnedFolio(*mut bindings::folio);
 
 impl PinnedFolio {
-    /// Waits until the folio has contents and is not locked. A folio that has no contents gets zeroes.
+    /// Waits until the folio has contents and is not locked. A folio that has no contents gets
+    /// zeroes.
     ///
-    /// A folio that belongs to the file of `mapping` after it was settled stays in it as long as it is
-    /// pinned. `collapse_file()` locks folios, expects no references but its own, copies them into a
-    /// large folio and takes them out of the file before it unlocks them; unlike all others that
-    /// remove folios, it does not freeze the references. It either sees the pin, or it locked the folio
-    /// before the pin was taken, so that this finds the folio locked or removed.
+    /// A folio that belongs to the file of `mapping` after it was settled stays in it as long as it
+    /// is pinned. `collapse_file()` locks folios, expects no references but its own, copies them
+    /// into a large folio and takes them out of the file before it unlocks them; unlike all others
+    /// that remove folios, it does not freeze the references. It either sees the pin, or it locked
+    /// the folio before the pin was taken, so that this finds the folio locked or removed.
     #[cold]
     fn settle(&self, mapping: *const bindings::address_space, map: PageMap) -> Result {
         // SAFETY: The folio is pinned, and we hold no folio lock.

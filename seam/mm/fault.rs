@@ -86,7 +86,8 @@ pub type EntrySizes = RwSemaphore;
 ///
 /// # Invariants
 ///
-/// - `vmf` is the argument of a fault handler that is running, so page table entries may be inserted.
+/// - `vmf` is the argument of a fault handler that is running, so page table entries may be
+///   inserted.
 /// - `vma` is its area: a `VM_PFNMAP` one which is not private and which shows `memory`; its page
 ///   offset counts from the start of `memory`.
 /// - `memory` lives at least as long as `vma`.
@@ -143,9 +144,9 @@ impl<'a, M: StableMemory> Fault<'a, M> {
 
     /// Maps the page that was touched, and those of `window` around it that can be had for little.
     ///
-    /// `window` is cut to what the area shows, and to one page table. Entries that are there already
-    /// are left alone, and so are pages that are poisoned: whoever touches one gets an answer of his
-    /// own. Only a failure at the page that was touched counts.
+    /// `window` is cut to what the area shows, and to one page table. Entries that are there
+    /// already are left alone, and so are pages that are poisoned: whoever touches one gets an
+    /// answer of his own. Only a failure at the page that was touched counts.
     pub fn insert(&self, window: Range<usize>) -> Result<(), FaultError> {
         let touched = self.page();
         let extent = self
@@ -169,7 +170,8 @@ impl<'a, M: StableMemory> Fault<'a, M> {
                 // Another task has taken away what was there: the core comes back with a table.
                 return Ok(());
             }
-            // SAFETY: By the type invariants. The table, which the core allocated for this fault, is there.
+            // SAFETY: By the type invariants. The table, which the core allocated for this fault,
+            // is there.
             unsafe { ffi::pmd_install(self.vmf) };
         }
 
@@ -179,9 +181,9 @@ impl<'a, M: StableMemory> Fault<'a, M> {
             // Another task was quicker.
             return Ok(());
         }
-        // SAFETY: By the type invariants the area is a shared `VM_PFNMAP` one, which shows `touched`
-        // there, and the memory outlives it. No large entry is there, nor comes as long as `_single`
-        // lives.
+        // SAFETY: By the type invariants the area is a shared `VM_PFNMAP` one, which shows
+        // `touched` there, and the memory outlives it. No large entry is there, nor comes as long
+        // as `_single` lives.
         FaultError::check(unsafe {
             bindings::vmf_insert_pfn(self.vma.as_ptr(), self.address(), extent.frame)
         })?;
@@ -189,8 +191,9 @@ impl<'a, M: StableMemory> Fault<'a, M> {
         let Some(last) = runs.last() else {
             return Ok(());
         };
-        // SAFETY: As for `vmf_insert_pfn()`. `start` to `end` lie in the page table of `touched`, and
-        // are shown by the area. The runs go on to the end of the memory, which has all of these pages.
+        // SAFETY: As for `vmf_insert_pfn()`. `start` to `end` lie in the page table of `touched`,
+        // and are shown by the area. The runs go on to the end of the memory, which has all of
+        // these pages.
         let answer = unsafe {
             ffi::runs::fill_entries(
                 self.vma.as_ptr(),
@@ -292,7 +295,8 @@ fn entries_per_table() -> usize {
 /// Returns whether any page of `pages` of `memory` is poisoned.
 fn is_poisoned<M: StableMemory>(memory: &M, pages: Range<usize>) -> bool {
     memory.runs().extents(pages).any(|extent| {
-        // SAFETY: Frames of a `StableMemory` have a `struct page`, and an extent has them side by side.
+        // SAFETY: Frames of a `StableMemory` have a `struct page`, and an extent has them side by
+        // side.
         unsafe { ffi::runs::pages_are_poisoned(extent.frame, extent.pages) }
     })
 }

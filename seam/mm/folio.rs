@@ -21,8 +21,8 @@ use kernel::{
 /// Upper bound on the references of a folio that is to be pinned once more.
 ///
 /// The count is an `int` that saturates with a kernel warning, and a pin on a page of a small folio
-/// adds 1024 to it. Half of the range is left to everyone else, and to callers that look at the same
-/// time.
+/// adds 1024 to it. Half of the range is left to everyone else, and to callers that look at the
+/// same time.
 const MAX_PINNED_REFS: c_int = c_int::MAX / 2;
 
 /// Where the `struct page`s are, for memory models that have them in one array.
@@ -76,8 +76,8 @@ impl FolioInfo {
 
         // SAFETY: The folio is alive by the safety requirements.
         let first = unsafe { &raw const (*folio).__bindgen_anon_1.__bindgen_anon_1 };
-        // SAFETY: As for `first`. Others may write to the flags meanwhile, as they may to what C reads
-        // with READ_ONCE().
+        // SAFETY: As for `first`. Others may write to the flags meanwhile, as they may to what C
+        // reads with READ_ONCE().
         let flags = unsafe { (&raw const (*first).flags.f).read_volatile() };
         // x86 keeps loads in order, and a call for each folio would be dear.
         if !cfg!(CONFIG_X86) {

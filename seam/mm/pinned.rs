@@ -35,8 +35,8 @@ const RELEASE_BATCH: usize = 1 << 14;
 ///
 /// # Invariants
 ///
-/// - For each of the runs, this value owns one pin on each folio that has pages in it. A folio that is
-///   pinned is not split, so which folios these are does not change.
+/// - For each of the runs, this value owns one pin on each folio that has pages in it. A folio that
+///   is pinned is not split, so which folios these are does not change.
 /// - The `struct page`s of one run are contiguous.
 /// - `runs` and `pages` uphold the invariants of [`Runs`].
 pub(crate) struct PinnedPages {
@@ -90,8 +90,8 @@ impl PinnedPages {
             0 => 0,
             pages => (len.saturating_mul(left) / pages).min(len.saturating_mul(GROWTH_LIMIT)),
         };
-        // Somewhat more than expected, so that the last are not asked for once more; but there are no
-        // more runs than pages.
+        // Somewhat more than expected, so that the last are not asked for once more; but there are
+        // no more runs than pages.
         let room = (expected + additional).min(left);
         if expected > additional && self.runs.reserve(room, flags).is_ok() {
             return Ok(());
@@ -104,12 +104,12 @@ impl PinnedPages {
         self.runs.shrink(GFP_CHARGED);
     }
 
-    /// Puts `count` pages of a folio, from frame `frame` on, behind those already there. Tells whether
-    /// the pin of the folio was taken over.
+    /// Puts `count` pages of a folio, from frame `frame` on, behind those already there. Tells
+    /// whether the pin of the folio was taken over.
     ///
     /// It was not if the pages go on, `inside` the folio, where the last run ends: that has one.
-    /// Fails with [`ENOMEM`] when no room is left, see [`reserve`](Self::reserve); the pin stays with
-    /// the caller then.
+    /// Fails with [`ENOMEM`] when no room is left, see [`reserve`](Self::reserve); the pin stays
+    /// with the caller then.
     ///
     /// # Safety
     ///
@@ -137,8 +137,8 @@ impl PinnedPages {
     ///
     /// # Safety
     ///
-    /// As for [`append`](Self::append): the caller must own a pin on each folio, and hands over those
-    /// of the folios that are appended. Each must have a page among the first `most`.
+    /// As for [`append`](Self::append): the caller must own a pin on each folio, and hands over
+    /// those of the folios that are appended. Each must have a page among the first `most`.
     pub(crate) unsafe fn append_folios(
         &mut self,
         folios: impl Iterator<Item = (usize, usize)>,
@@ -161,8 +161,8 @@ impl PinnedPages {
         };
         let pages = (end.page - self.pages).min(most);
 
-        // INVARIANT: Frames that go on have their `struct page`s go on, as was tested, and a folio has
-        // them side by side. Each folio, and so each run, has at least a page.
+        // INVARIANT: Frames that go on have their `struct page`s go on, as was tested, and a folio
+        // has them side by side. Each folio, and so each run, has at least a page.
         self.pages += pages;
         (count, pages)
     }
@@ -240,9 +240,9 @@ impl Drop for PinnedPages {
 
         while at < self.pages {
             let until = self.pages.min(at + RELEASE_BATCH);
-            // SAFETY: By the type invariants the pins are ours, and the pages of a run are contiguous.
-            // The first time `at` is where a run begins, then where a folio or a run does. May
-            // sleep: pinned pages are released in process context only.
+            // SAFETY: By the type invariants the pins are ours, and the pages of a run are
+            // contiguous. The first time `at` is where a run begins, then where a folio or a run
+            // does. May sleep: pinned pages are released in process context only.
             at = unsafe {
                 ffi::runs::unpin_runs(
                     runs.runs_at(at).as_ptr().cast(),

@@ -66,8 +66,8 @@ impl<'a> Runs<'a> {
         self.pages
     }
 
-    /// Returns the frame number with which a page, put behind the buffer, would go on where the last
-    /// run ends.
+    /// Returns the frame number with which a page, put behind the buffer, would go on where the
+    /// last run ends.
     pub fn next_frame(&self) -> Option<usize> {
         self.runs
             .last()

@@ -24,8 +24,8 @@ use kernel::{
 
 /// Upper bound on the pages of a mapping, as a multiple of the pages of the machine.
 ///
-/// A buffer can have more pages than the machine, since it may name one many times. Each takes eight
-/// bytes of page tables, and as many while the mapping is being made.
+/// A buffer can have more pages than the machine, since it may name one many times. Each takes
+/// eight bytes of page tables, and as many while the mapping is being made.
 const SIZE_LIMIT: usize = 8;
 
 /// Entries of a page array written between two chances for other tasks to run.
@@ -61,8 +61,9 @@ unsafe impl Send for Vmap<'_> {}
 impl<'a> Vmap<'a> {
     /// Maps all of `memory`.
     ///
-    /// One run of directly mapped memory needs no new mapping. May sleep; fails with [`ENOMEM`], for a
-    /// buffer of more than [`SIZE_LIMIT`] times the pages of the machine before anything is allocated.
+    /// One run of directly mapped memory needs no new mapping. May sleep; fails with [`ENOMEM`],
+    /// for a buffer of more than [`SIZE_LIMIT`] times the pages of the machine before anything is
+    /// allocated.
     pub(crate) fn new<M: StableMemory>(memory: &'a M) -> Result<Self> {
         let (address, kind) = match Self::direct(memory) {
             Some(address) => (address, Kind::Direct),
@@ -205,8 +206,9 @@ impl PageArray {
             let rest = runs.runs_at(start);
 
             if let Some(last) = rest.last() {
-                // SAFETY: There is room for all pages. The runs go on to the end of the buffer, and their
-                // frames have a `struct page`, side by side in a run, as those of a `StableMemory` do.
+                // SAFETY: There is room for all pages. The runs go on to the end of the buffer, and
+                // their frames have a `struct page`, side by side in a run, as those of a
+                // `StableMemory` do.
                 unsafe {
                     ffi::runs::fill_pages(
                         array.as_ptr().add(start),

@@ -133,7 +133,8 @@ impl StringParam {
         // SAFETY: `param` belongs to a `StringParam`, to which its `arg` points.
         let this = unsafe { &*(*param).__bindgen_anon_1.arg.cast::<Self>() };
         let Some(chosen) = this.chosen.as_ref() else {
-            // SAFETY: `param` is valid and `buffer` has room; a `StringParam` begins with the struct.
+            // SAFETY: `param` is valid and `buffer` has room; a `StringParam` begins with the
+            // struct.
             return unsafe { bindings::param_get_string(buffer, param) };
         };
 
@@ -175,8 +176,8 @@ unsafe impl Param for BoundedParam {
     const TYPE: &'static str = "uint";
 }
 
-// SAFETY: `arg` is a pointer to a `StringParam`, and so to the `struct kparam_string` that comes first
-// in it. The mode does not let it be written after loading.
+// SAFETY: `arg` is a pointer to a `StringParam`, and so to the `struct kparam_string` that comes
+// first in it. The mode does not let it be written after loading.
 unsafe impl Param for StringParam {
     const OPS: &'static bindings::kernel_param_ops = &bindings::kernel_param_ops {
         flags: 0,

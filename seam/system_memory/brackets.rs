@@ -18,8 +18,8 @@
 //! - and no longer than [`PATIENCE`].
 //!
 //! One that has lasted longer is taken for forgotten. The brackets of a thread that has forgotten
-//! one do not count until it sends an END: else one that never does, and starts over and over, would
-//! always have a young one.
+//! one do not count until it sends an END: else one that never does, and starts over and over,
+//! would always have a young one.
 //!
 //! Brackets nest: an END closes the last one of its thread or, if another thread has started it,
 //! the last one of its address space.
@@ -30,7 +30,8 @@ use kernel::{
     time::Delta, //
 };
 
-/// The brackets of one thread that are remembered. Of more, the last one stands for all that follow.
+/// The brackets of one thread that are remembered. Of more, the last one stands for all that
+/// follow.
 const DEPTH: usize = 8;
 
 /// All that are remembered: bounds what those can use up who start brackets and die.

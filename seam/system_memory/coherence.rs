@@ -149,8 +149,8 @@ impl Coherence {
 
     /// Maps `memory` for the exporter's own device, unless that has been done.
     ///
-    /// The direction is `TO_DEVICE`: the others would discard what the CPU has written through other
-    /// mappings. Fails as [`DmaMapping::new`] does.
+    /// The direction is `TO_DEVICE`: the others would discard what the CPU has written through
+    /// other mappings. Fails as [`DmaMapping::new`] does.
     ///
     /// # Safety
     ///

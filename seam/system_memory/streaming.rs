@@ -30,8 +30,8 @@ use kernel::{
 /// Maps `table` for `device`.
 ///
 /// A device that only writes is mapped bidirectionally wherever syncing has an effect. Otherwise
-/// CPU writes would never reach the bounce buffer that the next `sync_for_cpu` copies back, not even
-/// those beside the bytes of the device.
+/// CPU writes would never reach the bounce buffer that the next `sync_for_cpu` copies back, not
+/// even those beside the bytes of the device.
 ///
 /// Fails as [`DmaMapping::new`] does.
 ///
