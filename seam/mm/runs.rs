@@ -195,7 +195,7 @@ mod tests {
     fn each_run_is_passed_on() {
         for stretches in [&[][..], &[(7, 3)], &[(100, 4), (105, 1), (104, 1), (9, 9)]] {
             let (runs, pages) = collect(stretches);
-            let runs = Runs::new(&runs, pages);
+            let runs = list(&runs, pages);
             let mut passed = Vec::new();
 
             runs.for_each(|frame, pages| passed.push((frame, pages)));

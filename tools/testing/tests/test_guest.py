@@ -114,7 +114,7 @@ class Plan(unittest.TestCase):
         lines = [line for line in makefile.splitlines() if line.startswith("SUBJECTS")]
         boots = [*plan.OURS, *plan.DEBUG, *(column.ours for column in plan.COLUMNS)]
         run = {step for boot in boots for step in boot.subjects}
-        self.assertEqual(len(lines), 2)
+        self.assertGreaterEqual(len(lines), 2)
         self.assertLessEqual({word for line in lines for word in line.split("=")[1].split()}, run)
 
     def test_names_of_boots_differ(self):

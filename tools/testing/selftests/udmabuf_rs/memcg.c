@@ -119,7 +119,8 @@ TEST_F(memcg, own_scatter_table_is_charged_at_map)
 	}
 	if (before >= 0)
 		EXPECT_GE(before + 1000, read_number(TLB_USED));
-	EXPECT_EQ(0, in_group(tables * table + 2 * SLACK, map_for_device, &r));
+	/* The DMA debug API has the addresses saved where nothing else needs them. */
+	EXPECT_EQ(0, in_group((tables + 1) * table + 2 * SLACK, map_for_device, &r));
 	EXPECT_EQ(0, importer_slot(self->importer, IMPORTER_UNMAP, 0));
 	EXPECT_EQ(0, in_group(0, map_for_device, &r));
 	EXPECT_EQ(0, importer_slot(self->importer, IMPORTER_UNMAP, 0));
