@@ -128,8 +128,8 @@ fn buses() -> GlobalGuard<BUSES> {
 
 /// Watches a device for a receiver until dropped.
 ///
-/// After the drop no event is delivered, unless another watch of the same device for the same
-/// receiver is left.
+/// Once the last watch of a device for a receiver is dropped, no delivery of an event begins. One
+/// that has begun may still be under way, and keeps the receiver.
 pub struct Watch {
     key: Key,
     device: ARef<Device>,
@@ -138,11 +138,12 @@ pub struct Watch {
 impl Watch {
     /// Watches `device` for the receiver that is known by `receiver_id`, a unique number.
     ///
-    /// `make` creates the receiver, unless another watch of the device has brought it. A device
+    /// `make` creates the receiver, which is used unless another watch of the device has brought it. A
+    /// device
     /// that is on no bus cannot be unbound: there is nothing to watch then.
     ///
-    /// Locks the notifier chain of the bus for the first watch on it. Must not be called from a
-    /// notifier of the bus. Fails with [`ENOMEM`], and with [`EINVAL`] for a bus that is being
+    /// Locks the notifier chain of the bus for the first watch on it, and a list of all buses. Must
+    /// not be called from a notifier of any bus. Fails with [`ENOMEM`], and with [`EINVAL`] for a bus that is being
     /// unregistered.
     pub fn new(
         device: &Device,
@@ -153,6 +154,13 @@ impl Watch {
         let bus = bus_of(device);
 
         if !bus.is_null() {
+            // Allocated before the locks, which the removal of a device may wait for.
+            let entry = Entry {
+                receiver: make()?,
+                count: 1,
+            };
+            let mut node = Some(RBTreeNode::new(key, entry, GFP_CHARGED)?);
+
             let mut buses = buses();
             if !buses.iter().any(|known| known.bus == bus) {
                 buses.push_back(Bus::register(bus)?);
@@ -161,8 +169,11 @@ impl Watch {
                 .iter()
                 .find(|known| known.bus == bus)
                 .ok_or(EINVAL)
-                .and_then(|known| known.add(key, make));
+                .map(|known| known.add(key, &mut node));
             unregister_if_unused(&mut buses, bus);
+            drop(buses);
+            // A receiver that was not needed is dropped without a lock.
+            drop(node);
             added?;
         }
         Ok(Self {
@@ -239,19 +250,24 @@ impl Bus {
         Ok(this)
     }
 
-    fn add(&self, key: Key, make: impl FnOnce() -> Result<Arc<dyn UnbindEvents>>) -> Result {
+    /// Adds a watch, and takes `node` unless there is an entry for `key`.
+    fn add(&self, key: Key, node: &mut Option<RBTreeNode<Key, Entry>>) {
         let mut entries = self.entries.lock();
 
         if let Some(entry) = entries.get_mut(&key) {
             entry.count += 1;
-            return Ok(());
+        } else if let Some(node) = node.take() {
+            entries.insert(node);
         }
-        let entry = Entry {
-            receiver: make()?,
-            count: 1,
-        };
-        entries.insert(RBTreeNode::new(key, entry, GFP_CHARGED)?);
-        Ok(())
+    }
+
+    /// Returns the first receiver of the device of `from` whose number is not less.
+    fn receiver_from(&self, from: Key) -> Option<(usize, Arc<dyn UnbindEvents>)> {
+        let mut entries = self.entries.lock();
+        let cursor = entries.cursor_lower_bound_mut(&from)?;
+        let ((device, id), entry) = cursor.current();
+
+        (*device == from.0).then(|| (*id, entry.receiver.clone()))
     }
 
     /// Removes a watch. Returns the receiver if it was the last one.
@@ -292,15 +308,11 @@ impl Bus {
         let device: &Device = unsafe { Device::from_raw(data.cast()) };
         let address = data.addr();
 
-        let mut entries = this.entries.lock();
-        let mut cursor = entries.cursor_lower_bound_mut(&(address, 0));
-        while let Some(at) = cursor {
-            let ((of, _), entry) = at.current();
-            if *of != address {
-                break;
-            }
-            deliver(&*entry.receiver, device);
-            cursor = at.move_next();
+        // Delivered without the lock: receivers may wait for others that allocate memory.
+        let mut from = (address, 0);
+        while let Some((id, receiver)) = this.receiver_from(from) {
+            deliver(&*receiver, device);
+            from = (address, id + 1);
         }
         bindings::NOTIFY_DONE as c_int
     }

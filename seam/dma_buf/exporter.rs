@@ -323,9 +323,14 @@ impl<'a, T: Exporter> Locked<'a, T> {
     }
 
     /// Keeps `mapping` until the next call.
-    pub(super) fn set_vmap(&self, mapping: Option<KernelMapping<'a>>) {
-        // SAFETY: `Inner` drops the mapping before the data that it may borrow from; both live as
-        // long as the dma-buf, which `'a` does not exceed.
+    ///
+    /// # Safety
+    ///
+    /// `mapping` must come from [`Exporter::vmap`], which is generic over `'a`: such a mapping borrows
+    /// only from what lives as long as the dma-buf.
+    pub(super) unsafe fn set_vmap(&self, mapping: Option<KernelMapping<'a>>) {
+        // SAFETY: `Inner` drops the mapping before the data, and the caller guarantees that it
+        // borrows from nothing that lives shorter.
         let mapping = mapping.map(|mapping| unsafe { mapping.erase() });
         // SAFETY: By the type invariants, the resv lock is held, and no other reference exists: the
         // field is used nowhere else.

@@ -270,7 +270,8 @@ impl<T: Exporter> VTable<T> {
 
             // SAFETY: `map` may be written, by the safety requirements.
             unsafe { *map = mapping.as_iosys_map() };
-            buffer.set_vmap(Some(mapping));
+            // SAFETY: The mapping comes from `Exporter::vmap()`.
+            unsafe { buffer.set_vmap(Some(mapping)) };
             Ok(0)
         })
     }
@@ -283,7 +284,8 @@ impl<T: Exporter> VTable<T> {
         // function returns.
         let buffer = unsafe { Locked::new(Exported::<T>::from_raw(dmabuf)) };
 
-        buffer.set_vmap(None);
+        // SAFETY: There is no mapping.
+        unsafe { buffer.set_vmap(None) };
     }
 
     /// # Safety

@@ -51,7 +51,10 @@ impl<'a, M: Scattered> SharedMapping<'a, M> {
         // SAFETY: The value holds `memory`. An attached device is ready for DMA until it is
         // detached, which `'a` does not exceed.
         let mut mapping = unsafe { DmaMapping::new(table, device, direction)? };
-        mapping.share()?;
+        if let Err(error) = mapping.share() {
+            drop(mapping.unmap_without_sync());
+            return Err(error);
+        }
         Ok(Self {
             mapping,
             memory,

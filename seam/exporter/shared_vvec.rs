@@ -7,6 +7,7 @@
 use crate::{
     ffi,
     seam::{
+        gfp::GFP_CHARGED,
         scatterlist::Scattered,
         segments::PageRange, //
     },
@@ -33,22 +34,22 @@ use kernel::{
 /// `ranges` are the pages of `bytes`, in order, of which all are written.
 pub struct SharedVVec {
     bytes: VVec<AtomicU8>,
-    ranges: KVec<PageRange>,
+    ranges: KVVec<PageRange>,
 }
 
 impl SharedVVec {
     /// Allocates `nr_pages` pages of zeroes. Fails with [`ENOMEM`].
     pub fn zeroed(nr_pages: usize) -> Result<Self> {
         let size = nr_pages.checked_mul(PAGE_SIZE).ok_or(ENOMEM)?;
-        let mut bytes = VVec::with_capacity(size, GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN)?;
+        let mut bytes = VVec::with_capacity(size, GFP_CHARGED | __GFP_ZERO)?;
         // SAFETY: The memory is zeroed, which is a value of `AtomicU8`.
         unsafe { bytes.inc_len(size) };
 
-        let mut ranges = KVec::<PageRange>::new();
+        let mut ranges = KVVec::with_capacity(nr_pages, GFP_CHARGED)?;
         for page in bytes.page_iter() {
             // SAFETY: The page is valid.
             let pfn = unsafe { ffi::page_to_pfn(page.as_ptr()) };
-            ranges.push(PageRange { pfn, nr_pages: 1 }, GFP_KERNEL_ACCOUNT)?;
+            ranges.push(PageRange { pfn, nr_pages: 1 }, GFP_CHARGED)?;
         }
         // INVARIANT: The vector is not changed from here on.
         Ok(Self { bytes, ranges })

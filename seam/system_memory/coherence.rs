@@ -117,12 +117,16 @@ impl Coherence {
     fn sync_for_cpu(&self) {
         for stream in self.written.iter() {
             stream.sync_for_cpu();
+            task::cond_resched();
         }
     }
 
     fn for_each_synced(&self, f: impl Fn(&Streaming)) {
         for list in [&self.written, &self.read] {
-            list.iter().for_each(|stream| f(&stream));
+            for stream in list.iter() {
+                f(&stream);
+                task::cond_resched();
+            }
         }
     }
 
@@ -260,6 +264,18 @@ impl Coherence {
         }
         while let Some(stream) = ended.pop_front() {
             self.end(&stream);
+            task::cond_resched();
+        }
+    }
+}
+
+impl Drop for Coherence {
+    /// Ends mappings that an importer has left without detaching: the memory goes next.
+    fn drop(&mut self) {
+        for list in [&mut self.written, &mut self.read, &mut self.unsynced] {
+            while let Some(stream) = list.pop_front() {
+                stream.end(false);
+            }
         }
     }
 }

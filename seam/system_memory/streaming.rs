@@ -21,10 +21,12 @@ use kernel::{
         ListArc,
         ListLinks, //
     },
-    new_mutex,
-    pr_warn_once,
+    new_mutex, pr_warn_once,
     prelude::*,
-    sync::Mutex, //
+    sync::{
+        Mutex,
+        UniqueArc, //
+    },
 };
 
 /// Maps `table` for `device`.
@@ -106,16 +108,24 @@ impl Streaming {
             return Err(error);
         }
 
-        ListArc::pin_init(
-            try_pin_init!(Self {
-                links <- ListLinks::new(),
-                needs_sync: mapping.needs_sync(),
-                writer,
-                translation: Translation::of(mapping.device()),
-                state <- new_mutex!(State::Live(mapping)),
-            }? Error),
-            GFP_CHARGED,
-        )
+        let place = match UniqueArc::<Self>::new_uninit(GFP_CHARGED) {
+            Ok(place) => place,
+            Err(error) => {
+                drop(mapping.unmap_without_sync());
+                return Err(error.into());
+            }
+        };
+        let init = pin_init!(Self {
+            links <- ListLinks::new(),
+            needs_sync: mapping.needs_sync(),
+            writer,
+            translation: Translation::of(mapping.device()),
+            state <- new_mutex!(State::Live(mapping)),
+        });
+        match place.pin_init_with(init) {
+            Ok(stream) => Ok(ListArc::from(stream)),
+            Err(never) => match never {},
+        }
     }
 
     /// Returns whether syncing has an effect.
@@ -130,14 +140,16 @@ impl Streaming {
 
     /// Makes data that the device has written visible to the CPU.
     pub(super) fn sync_for_cpu(&self) {
-        if let State::Live(mapping) = &*self.state.lock() {
-            mapping.sync_for_cpu();
+        match &*self.state.lock() {
+            State::Live(mapping) if !self.is_stale(mapping) => mapping.sync_for_cpu(),
+            _ => (),
         }
     }
 
     /// Makes data that the CPU has written visible to the device.
     pub(super) fn sync_for_device(&self) {
         self.change(|state| match state {
+            State::Live(mapping) if self.is_stale(&mapping) => State::Outdated(mapping),
             State::Live(mapping) => {
                 mapping.sync_for_device();
                 State::Live(mapping)
@@ -176,7 +188,7 @@ impl Streaming {
                 state => return state,
             };
 
-            let table = if Translation::of(mapping.device()) != self.translation {
+            let table = if self.is_stale(&mapping) {
                 pr_warn_once!("a device has gone with a dma-buf mapped, and the mapping with it\n");
                 mapping.abandon()
             } else if fetch {
@@ -186,6 +198,12 @@ impl Streaming {
             };
             State::Ended { _table: table }
         });
+    }
+
+    /// Returns whether the device has lost what its DMA addresses are translated by, after a driver
+    /// was unbound or has failed to probe it.
+    fn is_stale(&self, mapping: &DmaMapping) -> bool {
+        Translation::of(mapping.device()) != self.translation
     }
 
     fn change(&self, transition: impl FnOnce(State) -> State) {
