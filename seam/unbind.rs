@@ -138,13 +138,12 @@ pub struct Watch {
 impl Watch {
     /// Watches `device` for the receiver that is known by `receiver_id`, a unique number.
     ///
-    /// `make` creates the receiver, which is used unless another watch of the device has brought it. A
-    /// device
-    /// that is on no bus cannot be unbound: there is nothing to watch then.
+    /// `make` creates the receiver, which is used unless another watch of the device has brought
+    /// it. A device that is on no bus cannot be unbound: there is nothing to watch then.
     ///
     /// Locks the notifier chain of the bus for the first watch on it, and a list of all buses. Must
-    /// not be called from a notifier of any bus. Fails with [`ENOMEM`], and with [`EINVAL`] for a bus that is being
-    /// unregistered.
+    /// not be called from a notifier of any bus. Fails with [`ENOMEM`], and with [`EINVAL`] for a
+    /// bus that is being unregistered.
     pub fn new(
         device: &Device,
         receiver_id: usize,

@@ -326,8 +326,8 @@ impl<'a, T: Exporter> Locked<'a, T> {
     ///
     /// # Safety
     ///
-    /// `mapping` must come from [`Exporter::vmap`], which is generic over `'a`: such a mapping borrows
-    /// only from what lives as long as the dma-buf.
+    /// `mapping` must come from [`Exporter::vmap`], which is generic over `'a`: such a mapping
+    /// borrows only from what lives as long as the dma-buf.
     pub(super) unsafe fn set_vmap(&self, mapping: Option<KernelMapping<'a>>) {
         // SAFETY: `Inner` drops the mapping before the data, and the caller guarantees that it
         // borrows from nothing that lives shorter.
