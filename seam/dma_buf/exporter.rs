@@ -166,7 +166,7 @@ impl<T: Exporter> Exported<T> {
     ///
     /// `dmabuf` must have been made by [`DmaBuf::export`] for this `T` and be alive for `'a`.
     pub unsafe fn from_raw<'a>(dmabuf: *mut bindings::dma_buf) -> &'a Self {
-        // SAFETY: By the safety requirements; `Exported` and `DmaBuf` are transparent wrappers.
+        // SAFETY: The dma-buf is alive for `'a`; `Exported` and `DmaBuf` are transparent wrappers.
         // INVARIANT: By the safety requirements.
         unsafe { &*dmabuf.cast() }
     }

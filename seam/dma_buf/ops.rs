@@ -134,7 +134,7 @@ impl<T: Exporter> VTable<T> {
     /// `attachment` must be a valid attachment to a dma-buf of `T`, whose resv lock the current
     /// task must hold.
     unsafe extern "C" fn pin(attachment: *mut bindings::dma_buf_attachment) -> c_int {
-        // SAFETY: By the safety requirements; the importer keeps its device ready for DMA.
+        // SAFETY: The core passes a valid attachment, whose importer keeps the device ready for DMA.
         let attachment = unsafe { Attached::<T>::from_raw(attachment) };
         // SAFETY: The caller holds the resv lock until this function returns.
         let buffer = unsafe { Locked::new(attachment.buffer()) };
@@ -146,7 +146,7 @@ impl<T: Exporter> VTable<T> {
     ///
     /// As for [`Self::pin`].
     unsafe extern "C" fn unpin(attachment: *mut bindings::dma_buf_attachment) {
-        // SAFETY: By the safety requirements; the importer keeps its device ready for DMA.
+        // SAFETY: The core passes a valid attachment, whose importer keeps the device ready for DMA.
         let attachment = unsafe { Attached::<T>::from_raw(attachment) };
         // SAFETY: The caller holds the resv lock until this function returns.
         let buffer = unsafe { Locked::new(attachment.buffer()) };
@@ -161,8 +161,8 @@ impl<T: Exporter> VTable<T> {
         attachment: *mut bindings::dma_buf_attachment,
         direction: bindings::dma_data_direction,
     ) -> *mut bindings::sg_table {
-        // SAFETY: By the safety requirements; the importer keeps its device ready for DMA until it
-        // detaches it.
+        // SAFETY: The core passes a valid attachment to a dma-buf of `T`, whose importer keeps the
+        // device ready for DMA until it detaches it.
         let attachment = unsafe { Attached::<T>::from_raw(attachment) };
         // SAFETY: The caller holds the resv lock until this function returns.
         let buffer = unsafe { Locked::new(attachment.buffer()) };
@@ -203,7 +203,7 @@ impl<T: Exporter> VTable<T> {
         table: *mut bindings::sg_table,
         _direction: bindings::dma_data_direction,
     ) {
-        // SAFETY: By the safety requirements; the importer keeps its device ready for DMA.
+        // SAFETY: The core passes a valid attachment, whose importer keeps the device ready for DMA.
         let attachment = unsafe { Attached::<T>::from_raw(attachment) };
 
         // SAFETY: The caller holds the resv lock, no iteration is under way, and the table comes

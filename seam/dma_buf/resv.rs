@@ -62,7 +62,7 @@ impl Resv {
     ///
     /// `resv` must point to an initialised reservation object that lives for `'a`.
     pub(super) unsafe fn from_raw<'a>(resv: *mut bindings::dma_resv) -> &'a Self {
-        // SAFETY: By the safety requirements; `Resv` is a transparent wrapper.
+        // SAFETY: The object lives for `'a`, and `Resv` is a transparent wrapper.
         unsafe { &*resv.cast() }
     }
 
