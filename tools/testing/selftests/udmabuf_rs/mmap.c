@@ -382,6 +382,45 @@ TEST_F(mmap, hugetlb_first_touch_by_many_threads)
 	EXPECT_EQ(0, touch_by_threads(b, size));
 }
 
+/*
+ * Is memory ever allocated with the lock held that keeps large and small page
+ * table entries apart? Lockdep has seen it if it was done once: then the lock
+ * comes before that of reclaim. A negative errno where lockdep is not there.
+ */
+static int entry_sizes_before_reclaim(void)
+{
+	FILE *classes = fopen("/proc/lockdep", "re");
+	bool inside = false, seen = false, before = false;
+	char line[512];
+
+	if (!classes)
+		return -errno;
+	while (fgets(line, sizeof(line), classes)) {
+		if (line[0] != ' ' && line[0] != '\n')
+			inside = strstr(line, "entry_sizes");
+		seen |= inside;
+		before |= inside && strstr(line, "fs_reclaim");
+	}
+	fclose(classes);
+	return seen ? before : -ENODATA;
+}
+
+TEST_F(mmap, own_B1_no_memory_is_allocated_under_the_lock_of_entries)
+{
+	size_t size = 8 * MIB;
+	int memfd, buf = buffer(self->dev, size, &memfd), answer;
+	char *b = map_rw(buf, size);
+
+	ASSERT_NE(MAP_FAILED, b);
+	/* New page tables, for reading and writing, at the first page and in between. */
+	for (size_t at = 0; at < size; at += HUGE / 2)
+		EXPECT_EQ(0, touch(b + at, at & HUGE));
+	answer = entry_sizes_before_reclaim();
+	if (answer == -ENOENT)
+		SKIP(return, "needs a kernel with lockdep (/proc/lockdep)");
+	EXPECT_EQ(0, answer);
+}
+
 TEST_F(mmap, hugetlb_mapping_split_and_protected)
 {
 	size_t size = 4 * HUGE, pg = page_size(), n = size / pg, i;
