@@ -4,6 +4,8 @@
 #include <linux/mm.h>
 #include <linux/page-flags.h>
 #include <linux/pgtable.h>
+#include <linux/scatterlist.h>
+#include <linux/sched.h>
 
 #include "runs.h"
 
@@ -68,6 +70,123 @@ size_t rs_unpin_runs(const struct rs_run *run, const struct rs_run *last, size_t
 		at += unpin_folios_of(page, page + min(left, until - at), page + left) - page;
 	}
 	return at;
+}
+
+/* Runs, and segments of a run, handled between two calls of cond_resched(). */
+#define BATCH	(1 << 14)
+
+/* Does a segment of @length pages, more than one, from @pfn on keep within the limits? */
+static __always_inline bool is_segment(size_t pfn, size_t length, size_t max_pages,
+				       size_t boundary_pages)
+{
+	return length <= max_pages && (pfn ^ (pfn + length - 1)) < boundary_pages;
+}
+
+/*
+ * Length of the first segment of @left pages from @pfn on: no more than
+ * @max_pages, and not across a multiple of @boundary_pages, a power of two.
+ */
+static size_t segment_pages(size_t pfn, size_t left, size_t max_pages, size_t boundary_pages)
+{
+	return min3(left, max_pages, boundary_pages - (pfn & (boundary_pages - 1)));
+}
+
+static noinline size_t count_segments_of(size_t pfn, size_t left, size_t max_pages,
+					 size_t boundary_pages)
+{
+	size_t count = 0;
+
+	while (left) {
+		size_t length = segment_pages(pfn, left, max_pages, boundary_pages);
+
+		pfn += length;
+		left -= length;
+		if (!(++count % BATCH))
+			cond_resched();
+	}
+	return count;
+}
+
+/* Count the segments of a buffer, see segment_pages(). */
+size_t rs_count_segments(const struct rs_run *run, const struct rs_run *last, size_t pages,
+			 size_t max_pages, size_t boundary_pages)
+{
+	size_t count = 0;
+
+	for (;;) {
+		const struct rs_run *stop = run + min(last - run, BATCH);
+
+		for (; run < stop; run++) {
+			size_t length = run[1].page - run->page;
+
+			if (likely(length == 1 ||
+				   is_segment(run->frame, length, max_pages, boundary_pages)))
+				count++;
+			else
+				count += count_segments_of(run->frame, length, max_pages,
+							   boundary_pages);
+		}
+		if (run == last)
+			break;
+		cond_resched();
+	}
+	return count + count_segments_of(last->frame, pages - last->page, max_pages,
+					 boundary_pages);
+}
+
+/* Point @sg at @length pages. Returns the next entry, or what follows the last one. */
+static __always_inline struct scatterlist *set_segment(struct scatterlist *sg, struct page *page,
+						       size_t length)
+{
+	sg_set_page(sg, page, length << PAGE_SHIFT, 0);
+	/* sg_next() is a call. */
+	if (!sg_is_last(sg++) && unlikely(sg_is_chain(sg)))
+		sg = sg_chain_ptr(sg);
+	return sg;
+}
+
+static noinline struct scatterlist *fill_segments_of(struct scatterlist *sg, size_t pfn,
+						     size_t left, size_t max_pages,
+						     size_t boundary_pages)
+{
+	struct page *page = pfn_to_page(pfn);
+	size_t count = 0;
+
+	while (left) {
+		size_t length = segment_pages(pfn, left, max_pages, boundary_pages);
+
+		sg = set_segment(sg, page, length);
+		page += length;
+		pfn += length;
+		left -= length;
+		if (!(++count % BATCH))
+			cond_resched();
+	}
+	return sg;
+}
+
+/* Point entries from @sg on, of a table that has as many, at the segments of a buffer. */
+void rs_fill_segments(struct scatterlist *sg, const struct rs_run *run, const struct rs_run *last,
+		      size_t pages, size_t max_pages, size_t boundary_pages)
+{
+	for (;;) {
+		const struct rs_run *stop = run + min(last - run, BATCH);
+
+		for (; run < stop; run++) {
+			size_t length = run[1].page - run->page;
+
+			if (likely(length == 1 ||
+				   is_segment(run->frame, length, max_pages, boundary_pages)))
+				sg = set_segment(sg, pfn_to_page(run->frame), length);
+			else
+				sg = fill_segments_of(sg, run->frame, length, max_pages,
+						      boundary_pages);
+		}
+		if (run == last)
+			break;
+		cond_resched();
+	}
+	fill_segments_of(sg, last->frame, pages - last->page, max_pages, boundary_pages);
 }
 
 /*

@@ -12,9 +12,10 @@
 #include <linux/types.h>
 
 struct page;
+struct scatterlist;
 struct vm_area_struct;
 
-/* Run of seam/mm/runs.rs, which has the same assertion */
+/* Run of seam/runs.rs, which has the same assertion */
 struct rs_run {
 	size_t page;
 	size_t frame;
@@ -25,6 +26,10 @@ static_assert(sizeof(struct rs_run) == 2 * sizeof(size_t) &&
 
 size_t rs_unpin_runs(const struct rs_run *run, const struct rs_run *last, size_t pages, size_t at,
 		     size_t until);
+size_t rs_count_segments(const struct rs_run *run, const struct rs_run *last, size_t pages,
+			 size_t max_pages, size_t boundary_pages);
+void rs_fill_segments(struct scatterlist *sg, const struct rs_run *run, const struct rs_run *last,
+		      size_t pages, size_t max_pages, size_t boundary_pages);
 bool rs_pages_are_poisoned(unsigned long pfn, unsigned long count);
 void rs_fill_pages(struct page **pages, const struct rs_run *run, const struct rs_run *last,
 		   size_t at, size_t end);

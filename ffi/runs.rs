@@ -7,6 +7,7 @@
 use kernel::{
     bindings::{
         page,
+        scatterlist,
         vm_area_struct, //
     },
     ffi::{
@@ -33,6 +34,21 @@ shims! {
         at: usize,
         until: usize,
     ) -> usize;
+    fn count_segments(
+        run: *const RawRun,
+        last: *const RawRun,
+        pages: usize,
+        max_pages: usize,
+        boundary_pages: usize,
+    ) -> usize;
+    fn fill_segments(
+        sg: *mut scatterlist,
+        run: *const RawRun,
+        last: *const RawRun,
+        pages: usize,
+        max_pages: usize,
+        boundary_pages: usize,
+    );
     fn pages_are_poisoned(pfn: c_ulong, count: c_ulong) -> bool;
     fn fill_pages(
         pages: *mut *mut page,

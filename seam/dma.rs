@@ -6,7 +6,7 @@
 
 use super::{
     device::as_raw,
-    segments::SegmentLimits, //
+    scatterlist::SegmentLimits, //
 };
 use crate::ffi;
 use core::ops::Deref;
@@ -56,7 +56,8 @@ pub fn segment_limits(device: &Device) -> Result<SegmentLimits> {
 
 /// Returns whether syncing memory that is mapped for `device` may have an effect.
 ///
-/// Becomes `true` when something bounces for the device for the first time, and stays so.
+/// Becomes `true` when something bounces for the device for the first time, and stays so until its
+/// DMA mask is set again.
 pub fn needs_sync(device: &Device) -> bool {
     // SAFETY: The reference guarantees a valid device.
     unsafe { ffi::dma_dev_need_sync(as_raw(device)) }
@@ -67,6 +68,22 @@ pub fn needs_sync(device: &Device) -> bool {
 pub fn needs_unmap(device: &Device) -> bool {
     // SAFETY: The reference guarantees a valid device.
     unsafe { ffi::dma_need_unmap(as_raw(device)) }
+}
+
+/// Returns whether a mapping for `device` is the memory itself: it neither needs to be synced nor to
+/// be unmapped, whatever memory it is of.
+///
+/// That holds as long as the DMA mask is not changed. May take longer than the other functions.
+pub fn maps_directly(device: &Device) -> bool {
+    if needs_unmap(device) {
+        return false;
+    }
+    let device = as_raw(device);
+    // SAFETY: The reference guarantees a valid device; these only read its properties.
+    unsafe {
+        bindings::dma_max_mapping_size(device) == usize::MAX
+            && !bindings::dma_addressing_limited(device)
+    }
 }
 
 /// Translation from DMA addresses of a device to physical ones, for comparison only.

@@ -14,10 +14,7 @@ use super::{
         GFP_CHARGED,
         GFP_CHARGED_RAW, //
     },
-    segments::{
-        PageRange,
-        SegmentLimits, //
-    },
+    runs::Runs,
     task, //
 };
 use crate::ffi;
@@ -26,7 +23,6 @@ use kernel::{
     bindings,
     dma::DmaAddress,
     error::to_result,
-    page::PAGE_SHIFT,
     prelude::*,
     types::Opaque, //
 };
@@ -34,20 +30,26 @@ use kernel::{
 /// Entries handled between two calls of `cond_resched()`. A power of two.
 const BATCH: usize = 1 << 14;
 
+/// Limits of a device for one segment of a scatterlist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentLimits {
+    /// Maximum length in pages, not 0. A segment is shorter than 4 GiB.
+    pub max_pages: usize,
+    /// Boundary in pages, a power of two. No segment crosses a page frame number that is a
+    /// multiple of it.
+    pub boundary_pages: usize,
+}
+
 /// Memory that a scatterlist can describe.
 ///
 /// # Safety
 ///
-/// Until the value is dropped, [`for_each_range`](Self::for_each_range) passes the same ranges in
-/// the same order. Their pages are neither freed nor moved, may be accessed by devices, and have
-/// `struct page`s that are contiguous within a range. The lengths add up to
-/// [`nr_pages`](Self::nr_pages).
+/// Until the value is dropped, [`runs`](Self::runs) returns the same runs. Their pages are neither
+/// freed nor moved, may be accessed by devices, and have `struct page`s that are contiguous within
+/// a run.
 pub unsafe trait Scattered {
-    /// Returns the length in pages.
-    fn nr_pages(&self) -> usize;
-
-    /// Passes each contiguous range of the memory to `f`, in order.
-    fn for_each_range(&self, f: impl FnMut(PageRange));
+    /// Returns the memory as runs of physically contiguous pages, in order.
+    fn runs(&self) -> Runs<'_>;
 }
 
 /// A scatterlist.
@@ -70,39 +72,19 @@ impl SgTable {
     ///
     /// May sleep. Fails with [`EINVAL`] for empty memory and with [`ENOMEM`].
     pub fn new<M: Scattered>(memory: &M, limits: SegmentLimits) -> Result<Self> {
-        let (mut count, mut ranges) = (0, 0);
-        memory.for_each_range(|range| {
-            count += match range.is_segment(limits) {
-                true => 1,
-                false => range.segments(limits).count(),
-            };
-            ranges += 1;
-            resched_at(ranges);
-        });
+        let runs = memory.runs();
+        let pages = runs.pages();
+        let runs = runs.runs_at(0);
+        let last = runs.last().ok_or(EINVAL)?;
+        let (first, last) = (runs.as_ptr().cast(), core::ptr::from_ref(last).cast());
+        let (max, boundary) = (limits.max_pages, limits.boundary_pages);
 
+        // SAFETY: By the type invariants of `Runs`, these are the runs of `pages` pages.
+        let count = unsafe { ffi::runs::count_segments(first, last, pages, max, boundary) };
         let table = Self::with_capacity(count)?;
-        let mut entries = table.entries();
-        let mut set_next = |segment| {
-            let Some(entry) = entries.next() else {
-                return;
-            };
-            // SAFETY: The entry belongs to `table`, which is not in use. `Scattered` guarantees
-            // contiguous `struct page`s within a range, and so within a segment.
-            unsafe { set_entry(entry, segment) };
-        };
-        let mut ranges = 0;
-        memory.for_each_range(|range| {
-            if range.is_segment(limits) {
-                set_next(range);
-            } else {
-                for (at, segment) in range.segments(limits).enumerate() {
-                    set_next(segment);
-                    resched_at(at);
-                }
-            }
-            ranges += 1;
-            resched_at(ranges);
-        });
+        // SAFETY: As before. The table, which is not in use, has as many entries as there are
+        // segments; `Scattered` guarantees that the `struct page`s of a run are contiguous.
+        unsafe { ffi::runs::fill_segments(table.header().sgl, first, last, pages, max, boundary) };
         Ok(table)
     }
 
@@ -287,62 +269,55 @@ unsafe fn segment(entry: *const bindings::scatterlist) -> (DmaAddress, c_uint) {
     }
 }
 
-/// Points `entry` at `segment`.
-///
-/// # Safety
-///
-/// `entry` must be valid and not in use, and the pages of `segment` must have contiguous
-/// `struct page`s.
-unsafe fn set_entry(entry: *mut bindings::scatterlist, segment: PageRange) {
-    // CAST: `SegmentLimits` keeps a segment below 4 GiB.
-    let len = (segment.nr_pages << PAGE_SHIFT) as c_uint;
-
-    // SAFETY: By the safety requirements, the entry may be written, and the pages exist.
-    unsafe { ffi::sg_set_page(entry, ffi::pfn_to_page(segment.pfn), len, 0) };
-}
-
 #[kunit_tests(udmabuf_rs_scatterlist)]
 mod tests {
     use super::*;
+    use crate::seam::runs::Run;
     use kernel::page::{
         Page,
+        PAGE_SHIFT,
         PAGE_SIZE, //
     };
 
     /// Memory that is described, and never touched.
     struct Described {
-        ranges: KVec<PageRange>,
+        runs: KVec<Run>,
+        pages: usize,
         _first: Page,
     }
 
     // SAFETY: The tests look at entries only; the first page exists, so all near it have a
     // `struct page`.
     unsafe impl Scattered for Described {
-        fn nr_pages(&self) -> usize {
-            self.ranges.iter().map(|range| range.nr_pages).sum()
-        }
-
-        fn for_each_range(&self, f: impl FnMut(PageRange)) {
-            self.ranges.iter().copied().for_each(f);
+        fn runs(&self) -> Runs<'_> {
+            // SAFETY: `new()` has counted the pages up from 0.
+            unsafe { Runs::new(&self.runs, self.pages) }
         }
     }
 
     impl Described {
-        /// Makes ranges of these lengths, each a gap apart from the next.
-        fn new(lengths: &[usize]) -> Result<Self> {
+        /// Makes runs of these lengths, none of which is 0, each a gap apart from the next. The
+        /// first begins at frame `offset` of a multiple of 256.
+        fn at(offset: usize, lengths: &[usize]) -> Result<Self> {
             let first = Page::alloc_page(GFP_KERNEL)?;
             // SAFETY: The page is valid.
-            let mut pfn = unsafe { ffi::page_to_pfn(first.as_ptr()) } & !0xff;
-            let mut ranges = KVec::new();
+            let mut frame = (unsafe { ffi::page_to_pfn(first.as_ptr()) } & !0xff) + offset;
+            let (mut runs, mut pages) = (KVec::new(), 0);
 
-            for &nr_pages in lengths {
-                ranges.push(PageRange { pfn, nr_pages }, GFP_KERNEL)?;
-                pfn += nr_pages + 1;
+            for &length in lengths {
+                runs.push(Run { page: pages, frame }, GFP_KERNEL)?;
+                pages += length;
+                frame += length + 1;
             }
             Ok(Self {
-                ranges,
+                runs,
+                pages,
                 _first: first,
             })
+        }
+
+        fn new(lengths: &[usize]) -> Result<Self> {
+            Self::at(0, lengths)
         }
     }
 
@@ -373,10 +348,10 @@ mod tests {
     fn entries_point_at_their_frames() -> Result {
         let memory = Described::new(&[2, 2, 5])?;
         let table = SgTable::new(&memory, ANY)?;
-        for (entry, range) in table.entries().zip(&memory.ranges) {
+        for (entry, run) in table.entries().zip(&memory.runs) {
             // SAFETY: The entry belongs to a live table.
             let address = unsafe { ffi::sg_phys(entry) };
-            assert_eq!(address, (range.pfn << PAGE_SHIFT) as u64);
+            assert_eq!(address >> PAGE_SHIFT, run.frame as bindings::phys_addr_t);
         }
         Ok(())
     }
@@ -403,6 +378,32 @@ mod tests {
         };
         let table = SgTable::new(&memory, limits)?;
         assert_eq!(&*lengths(&table)?, &[4, 1, 2, 4]);
+        Ok(())
+    }
+
+    #[test]
+    fn segments_cover_all_within_the_limits() -> Result {
+        let limits = SegmentLimits {
+            max_pages: 6,
+            boundary_pages: 8,
+        };
+
+        for offset in 0..9 {
+            let memory = Described::at(offset, &[50])?;
+            let table = SgTable::new(&memory, limits)?;
+            let mut next = memory.runs[0].frame;
+            for entry in table.entries() {
+                // SAFETY: The entry belongs to a live table.
+                let (address, length) = unsafe { (ffi::sg_phys(entry), (*entry).length as usize) };
+                let last = next + length / PAGE_SIZE - 1;
+
+                assert_eq!(address >> PAGE_SHIFT, next as bindings::phys_addr_t);
+                assert!((1..=6).contains(&(last - next + 1)));
+                assert_eq!(next / 8, last / 8);
+                next = last + 1;
+            }
+            assert_eq!(next, memory.runs[0].frame + 50);
+        }
         Ok(())
     }
 

@@ -26,11 +26,14 @@ mod tests {
             device::as_raw,
             dma,
             dma_mapping::DmaMapping,
+            runs::{
+                Run,
+                Runs, //
+            },
             scatterlist::{
                 Scattered,
                 SgTable, //
             },
-            segments::PageRange, //
         },
     };
     use core::sync::atomic::AtomicU8;
@@ -69,18 +72,29 @@ mod tests {
         released: Atomic<i32>,
     }
 
-    struct Memory(Page);
+    struct Memory {
+        run: [Run; 1],
+        _page: Page,
+    }
+
+    impl Memory {
+        fn new() -> Result<Self> {
+            let page = Page::alloc_page(GFP_KERNEL | __GFP_ZERO)?;
+            // SAFETY: The page is valid.
+            let frame = unsafe { ffi::page_to_pfn(page.as_ptr()) };
+
+            Ok(Self {
+                run: [Run { page: 0, frame }],
+                _page: page,
+            })
+        }
+    }
 
     // SAFETY: The page stays where it is until the value is dropped.
     unsafe impl Scattered for Memory {
-        fn nr_pages(&self) -> usize {
-            1
-        }
-
-        fn for_each_range(&self, mut f: impl FnMut(PageRange)) {
-            // SAFETY: The page is valid.
-            let pfn = unsafe { ffi::page_to_pfn(self.0.as_ptr()) };
-            f(PageRange { pfn, nr_pages: 1 });
+        fn runs(&self) -> Runs<'_> {
+            // SAFETY: One run, which starts at page 0 of one.
+            unsafe { Runs::new(&self.run, 1) }
         }
     }
 
@@ -233,7 +247,7 @@ mod tests {
             log: log.clone(),
             misuse,
             bytes: Default::default(),
-            memory: Memory(Page::alloc_page(GFP_KERNEL)?),
+            memory: Memory::new()?,
         });
 
         Ok((DmaBuf::export(wrong)?, log))

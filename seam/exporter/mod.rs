@@ -16,10 +16,10 @@ pub mod dma_buf;
 pub mod dma_mapping;
 #[path = "../gfp.rs"]
 pub mod gfp;
+#[path = "../runs.rs"]
+pub mod runs;
 #[path = "../scatterlist.rs"]
 pub mod scatterlist;
-#[path = "../segments.rs"]
-pub mod segments;
 pub mod shared_mapping;
 pub mod shared_vvec;
 #[path = "../task.rs"]

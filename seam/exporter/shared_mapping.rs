@@ -81,6 +81,6 @@ unsafe impl<M: Scattered + Send + Sync> DeviceTable for SharedMapping<'_, M> {
     }
 
     fn size(&self) -> usize {
-        self.memory.nr_pages() << PAGE_SHIFT
+        self.memory.runs().pages() << PAGE_SHIFT
     }
 }

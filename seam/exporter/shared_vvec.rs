@@ -8,8 +8,11 @@ use crate::{
     ffi,
     seam::{
         gfp::GFP_CHARGED,
-        scatterlist::Scattered,
-        segments::PageRange, //
+        runs::{
+            Run,
+            Runs, //
+        },
+        scatterlist::Scattered, //
     },
 };
 use core::{
@@ -31,10 +34,10 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// `ranges` are the pages of `bytes`, in order, of which all are written.
+/// `runs` are the pages of `bytes`, one a run, of which all are written.
 pub struct SharedVVec {
     bytes: VVec<AtomicU8>,
-    ranges: KVVec<PageRange>,
+    runs: KVVec<Run>,
 }
 
 impl SharedVVec {
@@ -45,14 +48,14 @@ impl SharedVVec {
         // SAFETY: The memory is zeroed, which is a value of `AtomicU8`.
         unsafe { bytes.inc_len(size) };
 
-        let mut ranges = KVVec::with_capacity(nr_pages, GFP_CHARGED)?;
-        for page in bytes.page_iter() {
+        let mut runs = KVVec::with_capacity(nr_pages, GFP_CHARGED)?;
+        for (at, page) in bytes.page_iter().enumerate() {
             // SAFETY: The page is valid.
-            let pfn = unsafe { ffi::page_to_pfn(page.as_ptr()) };
-            ranges.push(PageRange { pfn, nr_pages: 1 }, GFP_CHARGED)?;
+            let frame = unsafe { ffi::page_to_pfn(page.as_ptr()) };
+            runs.push(Run { page: at, frame }, GFP_CHARGED)?;
         }
         // INVARIANT: The vector is not changed from here on.
-        Ok(Self { bytes, ranges })
+        Ok(Self { bytes, runs })
     }
 
     /// Returns the bytes.
@@ -69,12 +72,12 @@ impl SharedVVec {
         let first = unsafe { (*vma.as_ptr()).vm_pgoff };
         let nr_pages = (vma.end() - vma.start()) >> PAGE_SHIFT;
         let end = first.checked_add(nr_pages).ok_or(EINVAL)?;
-        let ranges = self.ranges.get(first..end).ok_or(EINVAL)?;
+        let runs = self.runs.get(first..end).ok_or(EINVAL)?;
 
         let area = vma.set_mixedmap();
-        for (at, range) in ranges.iter().enumerate() {
+        for (at, run) in runs.iter().enumerate() {
             // SAFETY: Looks up where the `struct page` is.
-            let page = NonNull::new(unsafe { ffi::pfn_to_page(range.pfn) }).ok_or(EINVAL)?;
+            let page = NonNull::new(unsafe { ffi::pfn_to_page(run.frame) }).ok_or(EINVAL)?;
             // SAFETY: By the type invariants, this is a page of the vector, which is borrowed.
             let page = unsafe { BorrowedPage::from_raw(page) };
 
@@ -84,14 +87,11 @@ impl SharedVVec {
     }
 }
 
-// SAFETY: By the type invariants, `ranges` are the pages of the vector, each with a `struct page`.
+// SAFETY: By the type invariants, `runs` are the pages of the vector, each with a `struct page`.
 // They are neither freed nor moved, since no method changes the vector.
 unsafe impl Scattered for SharedVVec {
-    fn nr_pages(&self) -> usize {
-        self.ranges.len()
-    }
-
-    fn for_each_range(&self, f: impl FnMut(PageRange)) {
-        self.ranges.iter().copied().for_each(f);
+    fn runs(&self) -> Runs<'_> {
+        // SAFETY: Each page is a run, so the starts count up from 0 to their number.
+        unsafe { Runs::new(&self.runs, self.runs.len()) }
     }
 }

@@ -7,13 +7,13 @@
 //! The mapping is a `VM_PFNMAP` one: its page table entries are plain frame numbers, which nothing
 //! but the owner of the memory keeps valid.
 
-use super::{
-    runs::Extent,
-    StableMemory, //
-};
+use super::StableMemory;
 use crate::{
     ffi,
-    seam::rwsem::RwSemaphore, //
+    seam::{
+        runs::Extent,
+        rwsem::RwSemaphore, //
+    },
 };
 use core::{
     mem::MaybeUninit,

@@ -8,14 +8,12 @@
 pub mod fault;
 pub mod folio;
 pub mod pinned;
-pub mod runs;
 pub mod vmap;
 
 use super::{
-    scatterlist::Scattered,
-    segments::PageRange, //
+    runs::Runs,
+    scatterlist::Scattered, //
 };
-use runs::Runs;
 
 /// Memory that stays where it is.
 ///
@@ -33,13 +31,7 @@ pub unsafe trait StableMemory: Send + Sync {
 // SAFETY: The runs of a `StableMemory` are contiguous, have `struct page`s that are too, and never
 // change. Their pages are neither freed nor moved.
 unsafe impl<M: StableMemory> Scattered for M {
-    fn nr_pages(&self) -> usize {
-        self.runs().pages()
-    }
-
-    #[inline]
-    fn for_each_range(&self, mut f: impl FnMut(PageRange)) {
-        self.runs()
-            .for_each(|pfn, nr_pages| f(PageRange { pfn, nr_pages }));
+    fn runs(&self) -> Runs<'_> {
+        StableMemory::runs(self)
     }
 }

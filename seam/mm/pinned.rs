@@ -4,18 +4,16 @@
 //!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h), `pin_user_pages` and friends.
 
-use super::{
-    runs::{
-        Run,
-        Runs, //
-    },
-    StableMemory,
-};
+use super::StableMemory;
 use crate::{
     ffi,
     seam::{
         gfp::GFP_CHARGED,
         one_or_many::OneOrMany,
+        runs::{
+            Run,
+            Runs, //
+        },
         task, //
     },
 };

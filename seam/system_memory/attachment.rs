@@ -7,6 +7,7 @@ use super::memory::{
     SystemMemory, //
 };
 use crate::seam::{
+    dma,
     dma_buf::{
         Attach,
         Exported, //
@@ -28,20 +29,27 @@ use kernel::{
 
 /// A device attached to a dma-buf, watched for the end of its binding.
 ///
-/// Keeps the dma-buf alive: an importer may leave attachments behind.
+/// Keeps the dma-buf alive: an importer may leave attachments behind. A device whose mappings are
+/// the memory itself leaves nothing that could go with its driver, and is not watched.
 pub struct WatchedDevice {
-    _watch: Watch,
+    _watch: Option<Watch>,
 }
 
 impl<P: Policy> Attach<SystemMemory<P>> for WatchedDevice {
     /// Fails as [`Watch::new`] does.
     fn attach(buffer: &Exported<SystemMemory<P>>, device: &Device) -> Result<Self> {
+        if dma::maps_directly(device) {
+            return Ok(Self { _watch: None });
+        }
+
         let watch = Watch::new(device, buffer.as_raw().addr(), || {
             let receiver: Arc<dyn UnbindEvents> = Arc::new(Receiver(buffer.into()), GFP_CHARGED)?;
             Ok(receiver)
         })?;
 
-        Ok(Self { _watch: watch })
+        Ok(Self {
+            _watch: Some(watch),
+        })
     }
 }
 

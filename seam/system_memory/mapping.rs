@@ -15,10 +15,7 @@ use crate::seam::{
     dma,
     dma_buf::DeviceTable,
     mm::StableMemory,
-    scatterlist::{
-        Scattered,
-        SgTable, //
-    }, //
+    scatterlist::SgTable, //
 };
 use kernel::{
     bindings,
@@ -78,7 +75,7 @@ impl<'a> SystemMapping<'a> {
         direction: DataDirection,
     ) -> Result<Self> {
         let table = SgTable::new(memory, dma::segment_limits(device)?)?;
-        let size = memory.nr_pages() << kernel::page::PAGE_SHIFT;
+        let size = memory.runs().pages() << kernel::page::PAGE_SHIFT;
         let user = sync_users.get();
 
         let mut guard = coherence.lock();

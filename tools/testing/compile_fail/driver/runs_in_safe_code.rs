@@ -3,7 +3,7 @@
 // root: driver
 // error: E0133
 
-use crate::seam::mm::runs::{Run, Runs};
+use crate::seam::runs::{Run, Runs};
 
 pub fn wrong(runs: &[Run]) -> Runs<'_> {
     Runs::new(runs, usize::MAX)

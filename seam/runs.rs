@@ -7,7 +7,7 @@
 //! the run that holds a page is found by binary search.
 //!
 //! Nothing in this file needs a kernel: it is compiled and tested on the host as well
-//! (`rustc --test seam/mm/runs.rs`).
+//! (`rustc --test seam/runs.rs`).
 
 use core::ops::Range;
 
@@ -93,22 +93,6 @@ impl<'a> Runs<'a> {
         &self.runs[behind.saturating_sub(1)..]
     }
 
-    /// Passes the first frame number and the length in pages of each run to `take`.
-    ///
-    /// Takes half the instructions of [`iter`](Self::iter).
-    #[inline]
-    pub fn for_each(&self, mut take: impl FnMut(usize, usize)) {
-        for pair in self.runs.windows(2) {
-            if let [run, next] = pair {
-                // Ascending, by the type invariants.
-                take(run.frame, next.page.wrapping_sub(run.page));
-            }
-        }
-        if let Some(last) = self.runs.last() {
-            take(last.frame, self.pages - last.page);
-        }
-    }
-
     /// Returns all extents: one a run.
     pub fn iter(&self) -> Extents<'a> {
         self.extents(0..self.pages)
@@ -189,19 +173,6 @@ mod tests {
             list(&runs, pages).iter().collect::<Vec<_>>(),
             [extent(0, 100, 517)]
         );
-    }
-
-    #[test]
-    fn each_run_is_passed_on() {
-        for stretches in [&[][..], &[(7, 3)], &[(100, 4), (105, 1), (104, 1), (9, 9)]] {
-            let (runs, pages) = collect(stretches);
-            let runs = list(&runs, pages);
-            let mut passed = Vec::new();
-
-            runs.for_each(|frame, pages| passed.push((frame, pages)));
-            assert_eq!(passed, stretches);
-            assert_eq!(passed.len(), runs.iter().count());
-        }
     }
 
     #[test]
