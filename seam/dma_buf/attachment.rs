@@ -9,7 +9,6 @@ use core::{
 };
 use kernel::{
     bindings,
-    device::Device,
     list::{
         impl_list_arc_safe,
         impl_list_item,
@@ -18,10 +17,7 @@ use kernel::{
         ListLinks, //
     },
     prelude::*,
-    sync::{
-        aref::ARef,
-        UniqueArc, //
-    },
+    sync::UniqueArc,
     types::Opaque, //
 };
 
@@ -43,23 +39,37 @@ pub unsafe trait DeviceTable: Send {
     fn size(&self) -> usize;
 }
 
-/// A live mapping.
+/// A mapping with the table header that its importer gets.
 ///
 /// # Invariants
 ///
-/// `table` is the header of the table of `mapping`. The record is in the list of one
-/// [`AttachmentState`], and accessed only under the resv lock of its dma-buf.
-#[pin_data]
-pub(super) struct MappingRecord<M> {
-    /// The importer holds a pointer to it, which leads back to the record.
+/// `table` is the header of the table of `mapping`.
+struct Mapped<M> {
+    /// The importer holds a pointer to it, which leads back to the value.
     table: Opaque<bindings::sg_table>,
-    #[pin]
-    links: ListLinks,
     mapping: M,
 }
 
-// SAFETY: By the type invariants, the resv lock serialises all accesses, and `M` may move between
-// tasks.
+impl<M: DeviceTable> Mapped<M> {
+    fn new(mapping: M) -> Self {
+        // INVARIANT: By construction.
+        Self {
+            table: Opaque::new(mapping.table()),
+            mapping,
+        }
+    }
+}
+
+/// A mapping in the list of an [`AttachmentState`], accessed only under the resv lock of its
+/// dma-buf.
+#[pin_data]
+pub(super) struct MappingRecord<M> {
+    mapped: Mapped<M>,
+    #[pin]
+    links: ListLinks,
+}
+
+// SAFETY: The resv lock serialises all accesses, and `M` may move between tasks.
 unsafe impl<M: Send> Sync for MappingRecord<M> {}
 
 impl_list_arc_safe! {
@@ -69,46 +79,28 @@ impl_list_item! {
     impl{M} ListItem<0> for MappingRecord<M> { using ListLinks { self.links }; }
 }
 
-/// Memory for the record of a mapping, allocated before the mapping is made: handing a mapping to
-/// the importer cannot fail.
-pub(super) struct Place<M>(UniqueArc<MaybeUninit<MappingRecord<M>>>);
-
-impl<M: DeviceTable> Place<M> {
-    /// Fails with [`ENOMEM`].
-    pub(super) fn new() -> Result<Self> {
-        Ok(Self(UniqueArc::new_uninit(GFP_CHARGED)?))
-    }
-
-    fn init(self, mapping: M) -> Pin<UniqueArc<MappingRecord<M>>> {
-        let record = pin_init!(MappingRecord {
-            table: Opaque::new(mapping.table()),
-            links <- ListLinks::new(),
-            mapping,
-        });
-
-        match self.0.pin_init_with(record) {
-            Ok(record) => record,
-            Err(never) => match never {},
-        }
-    }
-}
+/// Where a mapping is going to be kept: `None` is [`AttachmentState::first`].
+///
+/// Found before the mapping is made, so that handing a mapping to the importer cannot fail.
+pub(super) struct Place<M>(Option<UniqueArc<MaybeUninit<MappingRecord<M>>>>);
 
 /// State of one attachment: the `priv` of a `struct dma_buf_attachment`.
 ///
 /// Owns the exporter's data about the attachment and the mappings made through it.
 pub(super) struct AttachmentState<D, M> {
-    // Mappings may borrow from `data` and the device: the list is dropped first.
-    mappings: UnsafeCell<List<MappingRecord<M>>>,
+    // Mappings may borrow from `data`: dropped first.
+    /// One mapping, since few importers have more at a time.
+    first: UnsafeCell<Option<Mapped<M>>>,
+    others: UnsafeCell<List<MappingRecord<M>>>,
     data: D,
-    device: ARef<Device>,
 }
 
 impl<D, M: DeviceTable> AttachmentState<D, M> {
-    pub(super) fn new(device: ARef<Device>, data: D) -> Self {
+    pub(super) fn new(data: D) -> Self {
         Self {
-            mappings: UnsafeCell::new(List::new()),
+            first: UnsafeCell::new(None),
+            others: UnsafeCell::new(List::new()),
             data,
-            device,
         }
     }
 
@@ -116,24 +108,51 @@ impl<D, M: DeviceTable> AttachmentState<D, M> {
         &self.data
     }
 
-    pub(super) fn device(&self) -> &Device {
-        &self.device
+    /// Finds the place of the next mapping. Fails with [`ENOMEM`].
+    ///
+    /// # Safety
+    ///
+    /// The current task must hold the resv lock of the dma-buf.
+    pub(super) unsafe fn place(&self) -> Result<Place<M>> {
+        // SAFETY: The resv lock serialises the accesses.
+        let is_free = unsafe { (*self.first.get()).is_none() };
+
+        Ok(Place(match is_free {
+            true => None,
+            false => Some(UniqueArc::new_uninit(GFP_CHARGED)?),
+        }))
     }
 
     /// Takes over `mapping` and returns the table for the importer.
     ///
     /// # Safety
     ///
-    /// The current task must hold the resv lock of the dma-buf, and not be in
-    /// [`for_each`](Self::for_each).
+    /// The value must be pinned. The current task must hold the resv lock of the dma-buf since
+    /// before the call of [`place`](Self::place) that has returned `place`, have added nothing in
+    /// between, and not be in [`for_each`](Self::for_each).
     pub(super) unsafe fn add(&self, place: Place<M>, mapping: M) -> *mut bindings::sg_table {
-        // INVARIANT: The record goes into the list below.
-        let record = ListArc::from(place.init(mapping));
-        let table = record.table.get();
+        let mapped = Mapped::new(mapping);
+
+        let Some(memory) = place.0 else {
+            // SAFETY: The resv lock serialises the accesses, and no other reference is live by the
+            // safety requirements.
+            let first = unsafe { &mut *self.first.get() };
+
+            return first.insert(mapped).table.get();
+        };
+        let record = pin_init!(MappingRecord {
+            mapped,
+            links <- ListLinks::new(),
+        });
+        let record = match memory.pin_init_with(record) {
+            Ok(record) => ListArc::from(record),
+            Err(never) => match never {},
+        };
+        let table = record.mapped.table.get();
 
         // SAFETY: The resv lock serialises the accesses to the list, and no other reference to it
         // is live by the safety requirements.
-        unsafe { &mut *self.mappings.get() }.push_back(record);
+        unsafe { &mut *self.others.get() }.push_back(record);
         table
     }
 
@@ -141,31 +160,40 @@ impl<D, M: DeviceTable> AttachmentState<D, M> {
     ///
     /// # Safety
     ///
-    /// As for [`add`](Self::add). `table` must come from [`add`](Self::add) of this attachment, and
-    /// must not have been removed.
+    /// The current task must hold the resv lock of the dma-buf, and not be in
+    /// [`for_each`](Self::for_each). `table` must come from [`add`](Self::add) of this attachment,
+    /// and must not have been removed.
     pub(super) unsafe fn remove(&self, table: *mut bindings::sg_table) {
-        // SAFETY: By the safety requirements, `table` is the field of a record in the list.
-        let record =
-            unsafe { &*kernel::container_of!(Opaque::cast_from(table), MappingRecord<M>, table) };
-        // SAFETY: The resv lock serialises the accesses to the list, and no other reference to it
-        // is live by the safety requirements.
-        let list = unsafe { &mut *self.mappings.get() };
+        // SAFETY: The resv lock serialises the accesses, and no other reference is live by the
+        // safety requirements.
+        let (first, others) = unsafe { (&mut *self.first.get(), &mut *self.others.get()) };
 
+        if first
+            .as_ref()
+            .is_some_and(|mapped| mapped.table.get() == table)
+        {
+            *first = None;
+            return;
+        }
+        // SAFETY: By the safety requirements, `table` is the field of a record in the list.
+        let record = unsafe {
+            let mapped = kernel::container_of!(Opaque::cast_from(table), Mapped<M>, table);
+
+            &*kernel::container_of!(mapped, MappingRecord<M>, mapped)
+        };
         // SAFETY: The record is in this list.
-        drop(unsafe { list.remove(record) });
+        drop(unsafe { others.remove(record) });
+    }
+
+    /// Returns whether the importer has left no mapping.
+    pub(super) fn is_empty(&mut self) -> bool {
+        self.first.get_mut().is_none() && self.others.get_mut().is_empty()
     }
 
     /// Ends all mappings that the importer has left.
-    ///
-    /// # Safety
-    ///
-    /// As for [`add`](Self::add).
-    pub(super) unsafe fn clear(&self) {
-        // SAFETY: The resv lock serialises the accesses to the list, and no other reference to it
-        // is live by the safety requirements.
-        let list = unsafe { &mut *self.mappings.get() };
-
-        while list.pop_front().is_some() {}
+    pub(super) fn clear(&mut self) {
+        *self.first.get_mut() = None;
+        while self.others.get_mut().pop_front().is_some() {}
     }
 
     /// Calls `f` for each mapping.
@@ -175,10 +203,15 @@ impl<D, M: DeviceTable> AttachmentState<D, M> {
     /// The current task must hold the resv lock of the dma-buf, and `f` must not call
     /// [`add`](Self::add) or [`remove`](Self::remove).
     pub(super) unsafe fn for_each(&self, mut f: impl FnMut(&M)) {
-        // SAFETY: The resv lock serialises the accesses to the list, which does not change while
-        // the reference lives.
-        for record in unsafe { &*self.mappings.get() }.iter() {
-            f(&record.mapping);
+        // SAFETY: The resv lock serialises the accesses, and nothing changes while the references
+        // live.
+        let (first, others) = unsafe { (&*self.first.get(), &*self.others.get()) };
+
+        if let Some(mapped) = first {
+            f(&mapped.mapping);
+        }
+        for record in others.iter() {
+            f(&record.mapped.mapping);
         }
     }
 }

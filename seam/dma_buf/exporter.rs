@@ -226,11 +226,12 @@ impl<T> Deref for Exported<T> {
 ///
 /// # Invariants
 ///
-/// `state` belongs to an attachment to `buffer`. Its device is ready for DMA for `'a`: the importer
-/// keeps it so while anything is mapped for it.
+/// `state` belongs to an attachment of `device` to `buffer`. The device is ready for DMA for `'a`:
+/// the importer keeps it so while anything is mapped for it.
 pub struct Attached<'a, T: Exporter> {
     buffer: &'a Exported<T>,
     state: &'a StateOf<T>,
+    device: &'a Device,
 }
 
 impl<'a, T: Exporter> Attached<'a, T> {
@@ -239,13 +240,15 @@ impl<'a, T: Exporter> Attached<'a, T> {
     /// `attachment` must be a valid attachment to a dma-buf of `T`, which must not be detached
     /// before `'a` ends. Its device must be ready for DMA for `'a`.
     pub(super) unsafe fn from_raw(attachment: *mut bindings::dma_buf_attachment) -> Self {
-        // SAFETY: By the safety requirements, the attachment is valid, and so is its dma-buf.
+        // SAFETY: By the safety requirements, the attachment is valid, and so are its dma-buf and
+        // its device, which the importer keeps until it detaches it.
         // INVARIANT: The state is that of the attachment; the rest holds by the safety
         // requirements.
         unsafe {
             Self {
                 buffer: Exported::from_raw((*attachment).dmabuf),
                 state: &*(*attachment).priv_.cast(),
+                device: Device::from_raw((*attachment).dev),
             }
         }
     }
@@ -262,7 +265,7 @@ impl<'a, T: Exporter> Attached<'a, T> {
 
     /// Returns the device. It need not be bound to a driver.
     pub fn device(&self) -> &'a Device {
-        self.state.device()
+        self.device
     }
 
     pub(super) fn state(&self) -> &'a StateOf<T> {

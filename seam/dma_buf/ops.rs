@@ -9,8 +9,7 @@ use super::{
     },
     attachment::{
         AttachmentState,
-        DeviceTable,
-        Place, //
+        DeviceTable, //
     },
     buffer::DmaBuf,
     exporter::{
@@ -100,8 +99,7 @@ impl<T: Exporter> VTable<T> {
 
         from_result(|| {
             let data = T::Attachment::attach(buffer, device)?;
-            let state: KBox<StateOf<T>> =
-                KBox::new(AttachmentState::new(device.into(), data), GFP_CHARGED)?;
+            let state: KBox<StateOf<T>> = KBox::new(AttachmentState::new(data), GFP_CHARGED)?;
 
             // SAFETY: The attachment is not in use yet, and `priv` is the exporter's.
             unsafe { (*attachment).priv_ = KBox::into_raw(state).cast() };
@@ -120,13 +118,14 @@ impl<T: Exporter> VTable<T> {
         // SAFETY: The importer holds a reference to the dma-buf.
         let buffer = unsafe { Exported::<T>::from_raw(dmabuf) };
         // SAFETY: `attach()` has set `priv`, and this is the only call that takes it back.
-        let state = unsafe { KBox::from_raw((*attachment).priv_.cast::<StateOf<T>>()) };
+        let mut state = unsafe { KBox::from_raw((*attachment).priv_.cast::<StateOf<T>>()) };
 
-        let guard = buffer.lock();
-        // SAFETY: `guard` holds the resv lock, and the attachment is off the list that
-        // `for_each_mapping()` walks.
-        unsafe { state.clear() };
-        drop(guard);
+        // The attachment is off the list that `for_each_mapping()` walks. Mappings end with the
+        // resv lock held.
+        if !state.is_empty() {
+            let _guard = buffer.lock();
+            state.clear();
+        }
     }
 
     /// # Safety
@@ -167,7 +166,7 @@ impl<T: Exporter> VTable<T> {
         // SAFETY: The caller holds the resv lock until this function returns.
         let buffer = unsafe { Locked::new(attachment.buffer()) };
 
-        // SAFETY: The resv lock is held, and the guard of no iteration is.
+        // SAFETY: The core calls this in no iteration over mappings.
         match unsafe { Self::map(&attachment, &buffer, direction) } {
             Ok(table) => table,
             Err(error) => error.to_ptr(),
@@ -182,15 +181,17 @@ impl<T: Exporter> VTable<T> {
         buffer: &Locked<'_, T>,
         direction: bindings::dma_data_direction,
     ) -> Result<*mut bindings::sg_table> {
-        let place = Place::new()?;
+        // SAFETY: `buffer` proves that the resv lock is held.
+        let place = unsafe { attachment.state().place()? };
         let mapping = T::map(attachment, buffer, direction_from_raw(direction)?)?;
         check_size(buffer, mapping.size())?;
 
         // SAFETY: The types differ in a lifetime only. The mapping lives no longer than the state
         // of the attachment, and so not longer than the data and the device it may borrow from.
         let mapping = unsafe { erase::<T>(mapping) };
-        // SAFETY: `buffer` proves that the resv lock is held; by the safety requirements, no
-        // iteration is under way.
+        // SAFETY: The state is in a box that `detach()` drops. `buffer` proves that the resv lock
+        // is held; by the safety requirements no iteration is under way, and only this function
+        // adds mappings.
         Ok(unsafe { attachment.state().add(place, mapping) })
     }
 
