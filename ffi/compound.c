@@ -5,15 +5,14 @@
 #include <linux/fs.h>
 #include <linux/highmem.h>
 #include <linux/hugetlb.h>
-#include <linux/iommu.h>
 #include <linux/kernfs.h>
 #include <linux/kobject.h>
 #include <linux/memfd.h>
 #include <linux/mm.h>
-#include <linux/mm_types.h>
 #include <linux/pagemap.h>
 #include <linux/pgalloc.h>
 #include <linux/shmem_fs.h>
+#include <linux/vmalloc.h>
 #include <uapi/linux/fcntl.h>
 
 #include "compound.h"
@@ -122,11 +121,6 @@ bool rs_vmf_is_huge(struct vm_fault *vmf)
 	return pmd_leaf(pmdp_get_lockless(vmf->pmd));
 }
 
-phys_addr_t rs_iommu_dma_to_phys(struct device *dev, dma_addr_t address)
-{
-	return iommu_iova_to_phys(iommu_get_domain_for_dev(dev), address);
-}
-
 bool rs_dma_mask_is_set(struct device *dev)
 {
 	return dev->dma_mask;
@@ -137,7 +131,8 @@ bool rs_memory_is_encrypted(void)
 	return cc_platform_has(CC_ATTR_MEM_ENCRYPT);
 }
 
-bool rs_mm_has_users(struct mm_struct *mm)
+/* The first page of what dma_alloc_coherent() has returned, which lies in a row. */
+struct page *rs_dma_coherent_page(void *address)
 {
-	return atomic_read(&mm->mm_users);
+	return is_vmalloc_addr(address) ? vmalloc_to_page(address) : virt_to_page(address);
 }

@@ -12,7 +12,6 @@
 struct device;
 struct file;
 struct folio;
-struct mm_struct;
 struct page;
 struct vm_fault;
 
@@ -26,9 +25,8 @@ void *rs_lowmem_page_address(struct page *page);
 size_t rs_entries_per_table(void);
 bool rs_vmf_is_empty(struct vm_fault *vmf);
 bool rs_vmf_is_huge(struct vm_fault *vmf);
-phys_addr_t rs_iommu_dma_to_phys(struct device *dev, dma_addr_t address);
 bool rs_dma_mask_is_set(struct device *dev);
 bool rs_memory_is_encrypted(void);
-bool rs_mm_has_users(struct mm_struct *mm);
+struct page *rs_dma_coherent_page(void *address);
 
 #endif /* UDMABUF_RS_FFI_COMPOUND_H */

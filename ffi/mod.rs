@@ -12,11 +12,12 @@ use kernel::{
     bindings::{
         device,
         dma_addr_t,
+        dma_fence,
         dma_resv,
         file,
         folio,
         gfp_t,
-        mm_struct,
+        mutex,
         page,
         phys_addr_t,
         scatterlist,
@@ -67,6 +68,8 @@ shims! {
     fn folio_mark_uptodate(folio: *mut folio);
     fn pfn_to_page(pfn: usize) -> *mut page;
     fn page_to_pfn(page: *mut page) -> usize;
+    fn page_to_phys(page: *mut page) -> phys_addr_t;
+    fn flush_dcache_page(page: *mut page);
     fn memcpy_from_page(to: *mut c_void, page: *mut page, offset: usize, len: usize);
     fn memcpy_to_page(
         page: *mut page,
@@ -90,27 +93,21 @@ shims! {
     fn dma_get_seg_boundary(dev: *mut device) -> c_ulong;
     fn dma_dev_need_sync(dev: *mut device) -> bool;
     fn dma_need_unmap(dev: *mut device) -> bool;
-    fn get_dma_ops(dev: *mut device) -> *const c_void;
-    fn use_dma_iommu(dev: *mut device) -> bool;
-    fn dma_to_phys(dev: *mut device, address: dma_addr_t) -> phys_addr_t;
     fn sg_phys(sg: *mut scatterlist) -> phys_addr_t;
-    fn sg_dma_is_swiotlb(sg: *mut scatterlist) -> bool;
-    fn dma_sync_sg_for_cpu(
-        dev: *mut device,
-        sg: *mut scatterlist,
-        nents: c_int,
-        dir: u32,
-    );
-    fn dma_sync_sg_for_device(
-        dev: *mut device,
-        sg: *mut scatterlist,
-        nents: c_int,
-        dir: u32,
-    );
+    fn dma_sync_single_for_cpu(dev: *mut device, addr: dma_addr_t, size: usize, dir: u32);
+    fn dma_sync_single_for_device(dev: *mut device, addr: dma_addr_t, size: usize, dir: u32);
+    fn dma_mapping_error(dev: *mut device, addr: dma_addr_t) -> c_int;
+    fn get_dma_ops(dev: *mut device) -> *const c_void;
+    fn dma_get_mask(dev: *mut device) -> u64;
+    fn dev_get_cma_area(dev: *mut device) -> *const c_void;
     fn dma_coerce_mask_and_coherent(dev: *mut device, mask: u64) -> c_int;
     fn dev_is_dma_coherent(dev: *mut device) -> bool;
     fn dma_resv_lock_interruptible(resv: *mut dma_resv, ctx: *mut ww_acquire_ctx) -> c_int;
 
+    fn dma_fence_put(fence: *mut dma_fence);
+
+    fn mutex_lock_interruptible(lock: *mut mutex) -> c_int;
+    fn mutex_lock_killable(lock: *mut mutex) -> c_int;
     fn fatal_signal_pending() -> bool;
     fn cond_resched();
 
@@ -128,8 +125,7 @@ shims! {
     fn entries_per_table() -> usize;
     fn vmf_is_empty(vmf: *mut vm_fault) -> bool;
     fn vmf_is_huge(vmf: *mut vm_fault) -> bool;
-    fn iommu_dma_to_phys(dev: *mut device, address: dma_addr_t) -> phys_addr_t;
     fn dma_mask_is_set(dev: *mut device) -> bool;
     fn memory_is_encrypted() -> bool;
-    fn mm_has_users(mm: *mut mm_struct) -> bool;
+    fn dma_coherent_page(address: *mut c_void) -> *mut page;
 }

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/device.h>
-#include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
+#include <linux/dma-fence.h>
 #include <linux/dma-resv.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
 #include <linux/hugetlb.h>
-#include <linux/iommu-dma.h>
-#include <linux/iommu.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/pagemap.h>
 #include <linux/pgtable.h>
 #include <linux/scatterlist.h>
@@ -73,6 +72,16 @@ struct page *rs_pfn_to_page(unsigned long pfn)
 unsigned long rs_page_to_pfn(struct page *page)
 {
 	return page_to_pfn(page);
+}
+
+phys_addr_t rs_page_to_phys(struct page *page)
+{
+	return page_to_phys(page);
+}
+
+void rs_flush_dcache_page(struct page *page)
+{
+	flush_dcache_page(page);
 }
 
 void rs_memcpy_from_page(void *to, struct page *page, size_t offset, size_t len)
@@ -151,39 +160,39 @@ bool rs_dma_need_unmap(struct device *dev)
 	return dma_need_unmap(dev);
 }
 
-const void *rs_get_dma_ops(struct device *dev)
-{
-	return get_dma_ops(dev);
-}
-
-bool rs_use_dma_iommu(struct device *dev)
-{
-	return use_dma_iommu(dev);
-}
-
-phys_addr_t rs_dma_to_phys(struct device *dev, dma_addr_t address)
-{
-	return dma_to_phys(dev, address);
-}
-
 phys_addr_t rs_sg_phys(struct scatterlist *sg)
 {
 	return sg_phys(sg);
 }
 
-bool rs_sg_dma_is_swiotlb(struct scatterlist *sg)
+void rs_dma_sync_single_for_cpu(struct device *dev, dma_addr_t addr, size_t size, u32 dir)
 {
-	return sg_dma_is_swiotlb(sg);
+	dma_sync_single_for_cpu(dev, addr, size, dir);
 }
 
-void rs_dma_sync_sg_for_cpu(struct device *dev, struct scatterlist *sg, int nents, u32 dir)
+void rs_dma_sync_single_for_device(struct device *dev, dma_addr_t addr, size_t size, u32 dir)
 {
-	dma_sync_sg_for_cpu(dev, sg, nents, dir);
+	dma_sync_single_for_device(dev, addr, size, dir);
 }
 
-void rs_dma_sync_sg_for_device(struct device *dev, struct scatterlist *sg, int nents, u32 dir)
+int rs_dma_mapping_error(struct device *dev, dma_addr_t addr)
 {
-	dma_sync_sg_for_device(dev, sg, nents, dir);
+	return dma_mapping_error(dev, addr);
+}
+
+const void *rs_get_dma_ops(struct device *dev)
+{
+	return get_dma_ops(dev);
+}
+
+u64 rs_dma_get_mask(struct device *dev)
+{
+	return dma_get_mask(dev);
+}
+
+const void *rs_dev_get_cma_area(struct device *dev)
+{
+	return dev_get_cma_area(dev);
 }
 
 int rs_dma_coerce_mask_and_coherent(struct device *dev, u64 mask)
@@ -199,6 +208,21 @@ bool rs_dev_is_dma_coherent(struct device *dev)
 int rs_dma_resv_lock_interruptible(struct dma_resv *resv, struct ww_acquire_ctx *ctx)
 {
 	return dma_resv_lock_interruptible(resv, ctx);
+}
+
+void rs_dma_fence_put(struct dma_fence *fence)
+{
+	dma_fence_put(fence);
+}
+
+int rs_mutex_lock_interruptible(struct mutex *lock)
+{
+	return mutex_lock_interruptible(lock);
+}
+
+int rs_mutex_lock_killable(struct mutex *lock)
+{
+	return mutex_lock_killable(lock);
 }
 
 bool rs_fatal_signal_pending(void)

@@ -11,10 +11,11 @@
 #include <linux/types.h>
 
 struct device;
+struct dma_fence;
 struct dma_resv;
 struct file;
 struct folio;
-struct mm_struct;
+struct mutex;
 struct page;
 struct scatterlist;
 struct vm_area_struct;
@@ -35,6 +36,8 @@ int rs_folio_lock_killable(struct folio *folio);
 void rs_folio_mark_uptodate(struct folio *folio);
 struct page *rs_pfn_to_page(unsigned long pfn);
 unsigned long rs_page_to_pfn(struct page *page);
+phys_addr_t rs_page_to_phys(struct page *page);
+void rs_flush_dcache_page(struct page *page);
 void rs_memcpy_from_page(void *to, struct page *page, size_t offset, size_t len);
 void rs_memcpy_to_page(struct page *page, size_t offset, const void *from, size_t len);
 void *rs_kvmalloc_array(size_t count, size_t size, gfp_t flags);
@@ -48,25 +51,28 @@ void rs_vm_flags_set(struct vm_area_struct *vma, unsigned long flags);
 /* Page tables: linux/pgtable.h */
 bool rs_arch_needs_pgtable_deposit(void);
 
-/* DMA: linux/scatterlist.h, linux/dma-mapping.h, -direct.h and -map-ops.h, linux/iommu.h */
+/* DMA: linux/scatterlist.h, linux/dma-mapping.h, dma-map-ops.h, dma-resv.h */
 void rs_sg_set_page(struct scatterlist *sg, struct page *page, unsigned int len,
 		    unsigned int offset);
 unsigned int rs_dma_get_max_seg_size(struct device *dev);
 unsigned long rs_dma_get_seg_boundary(struct device *dev);
 bool rs_dma_dev_need_sync(struct device *dev);
 bool rs_dma_need_unmap(struct device *dev);
-const void *rs_get_dma_ops(struct device *dev);
-bool rs_use_dma_iommu(struct device *dev);
-phys_addr_t rs_dma_to_phys(struct device *dev, dma_addr_t address);
 phys_addr_t rs_sg_phys(struct scatterlist *sg);
-bool rs_sg_dma_is_swiotlb(struct scatterlist *sg);
-void rs_dma_sync_sg_for_cpu(struct device *dev, struct scatterlist *sg, int nents, u32 dir);
-void rs_dma_sync_sg_for_device(struct device *dev, struct scatterlist *sg, int nents, u32 dir);
+void rs_dma_sync_single_for_cpu(struct device *dev, dma_addr_t addr, size_t size, u32 dir);
+void rs_dma_sync_single_for_device(struct device *dev, dma_addr_t addr, size_t size, u32 dir);
+int rs_dma_mapping_error(struct device *dev, dma_addr_t addr);
+const void *rs_get_dma_ops(struct device *dev);
+u64 rs_dma_get_mask(struct device *dev);
+const void *rs_dev_get_cma_area(struct device *dev);
 int rs_dma_coerce_mask_and_coherent(struct device *dev, u64 mask);
 bool rs_dev_is_dma_coherent(struct device *dev);
 int rs_dma_resv_lock_interruptible(struct dma_resv *resv, struct ww_acquire_ctx *ctx);
+void rs_dma_fence_put(struct dma_fence *fence);
 
-/* Tasks: linux/sched/signal.h, linux/mm_types.h */
+/* Tasks and locks: linux/sched/signal.h, linux/mutex.h */
+int rs_mutex_lock_interruptible(struct mutex *lock);
+int rs_mutex_lock_killable(struct mutex *lock);
 bool rs_fatal_signal_pending(void);
 void rs_cond_resched(void);
 

@@ -6,6 +6,7 @@
 
 use super::{
     device::as_raw,
+    gfp::GFP_CHARGED_RAW,
     scatterlist::SegmentLimits, //
 };
 use crate::ffi;
@@ -13,7 +14,10 @@ use core::ops::Deref;
 use kernel::{
     bindings,
     device::Device,
-    dma::DmaMask,
+    dma::{
+        DmaAddress,
+        DmaMask, //
+    },
     error::to_result,
     page::{
         PAGE_SHIFT,
@@ -27,17 +31,31 @@ use kernel::{
 /// Longest segment of a `struct scatterlist`, whose length is an `unsigned int`.
 const MAX_SEGMENT: usize = u32::MAX as usize;
 
-/// Returns the limits of `device` for one segment of a scatterlist.
+/// Returns the limits of `device` for one segment of a scatterlist that is to be mapped.
+///
+/// Fails with [`EINVAL`] for a device whose segments are shorter than a page, and for one without a
+/// DMA mask.
+pub fn segment_limits(device: &Device) -> Result<SegmentLimits> {
+    // SAFETY: The reference guarantees a valid device; this only reads its properties.
+    let mapping = unsafe { bindings::dma_max_mapping_size(as_raw(device)) };
+
+    limits(device, mapping)
+}
+
+/// Returns the limits of `device` for one segment of memory that does not bounce.
 ///
 /// Fails with [`EINVAL`] for a device whose segments are shorter than a page.
-pub fn segment_limits(device: &Device) -> Result<SegmentLimits> {
+pub fn segment_limits_unbounced(device: &Device) -> Result<SegmentLimits> {
+    limits(device, usize::MAX)
+}
+
+fn limits(device: &Device, mapping: usize) -> Result<SegmentLimits> {
     let device = as_raw(device);
 
     // SAFETY: The reference guarantees a valid device; these only read its limits.
-    let (segment, mapping, boundary) = unsafe {
+    let (segment, boundary) = unsafe {
         (
             ffi::dma_get_max_seg_size(device) as usize,
-            bindings::dma_max_mapping_size(device),
             ffi::dma_get_seg_boundary(device),
         )
     };
@@ -70,45 +88,102 @@ pub fn needs_unmap(device: &Device) -> bool {
     unsafe { ffi::dma_need_unmap(as_raw(device)) }
 }
 
-/// Returns whether a mapping for `device` is the memory itself: it neither needs to be synced nor to
-/// be unmapped, whatever memory it is of.
-///
-/// That holds as long as the DMA mask is not changed. May take longer than the other functions.
-pub fn maps_directly(device: &Device) -> bool {
-    if needs_unmap(device) {
-        return false;
-    }
+/// Returns whether `device` is set up for DMA at all.
+pub fn has_mask(device: &Device) -> bool {
+    // SAFETY: The reference guarantees a valid device.
+    unsafe { ffi::dma_mask_is_set(as_raw(device)) }
+}
+
+/// Returns whether an IOMMU translates the DMA addresses of `device`, so that it reaches all memory.
+pub fn is_translated(device: &Device) -> bool {
+    // SAFETY: The reference guarantees a valid device.
+    unsafe { bindings::dma_get_merge_boundary(as_raw(device)) != 0 }
+}
+
+/// Returns whether mapping memory for `device`, which is not [translated](is_translated), may bounce.
+pub fn may_bounce(device: &Device) -> bool {
     let device = as_raw(device);
+
     // SAFETY: The reference guarantees a valid device; these only read its properties.
     unsafe {
-        bindings::dma_max_mapping_size(device) == usize::MAX
-            && !bindings::dma_addressing_limited(device)
+        bindings::dma_max_mapping_size(device) != usize::MAX
+            || bindings::dma_addressing_limited(device)
     }
 }
 
-/// Translation from DMA addresses of a device to physical ones, for comparison only.
+/// Returns whether a mapping for `device` is the memory itself: it neither needs to be synced nor to
+/// be unmapped, whatever memory it is of.
 ///
-/// The driver core removes it when the device loses its driver; mappings made with it cannot be
-/// unmapped afterwards. Mappings of an IOMMU do not depend on it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Translation(usize, usize);
+/// That holds as long as the DMA mask is not changed.
+pub fn maps_directly(device: &Device) -> bool {
+    !needs_unmap(device) && !may_bounce(device)
+}
 
-impl Translation {
-    /// Returns the current translation of `device`.
-    pub fn of(device: &Device) -> Self {
-        let raw = as_raw(device);
+/// Returns what is added to a physical address to get the DMA address that `device`, which is not
+/// [translated](is_translated), has for it.
+///
+/// Asks for memory that is addressed directly by definition. Fails with [`EIO`] for a device that
+/// none can be allocated for, and with [`ENOMEM`].
+pub fn offset(device: &Device) -> Result<DmaAddress> {
+    let device = as_raw(device);
+    // SAFETY: The reference guarantees a valid device.
+    if unsafe { (*device).coherent_dma_mask } == 0 {
+        return Err(EIO);
+    }
 
-        // SAFETY: The reference guarantees a valid device. One that is losing its driver may have
-        // this changed meanwhile; either answer is right then.
-        unsafe {
-            if ffi::use_dma_iommu(raw) {
-                return Self(0, 0);
-            }
-            Self(
-                core::ptr::read_volatile(&raw const (*raw).dma_range_map).addr(),
-                ffi::get_dma_ops(raw).addr(),
-            )
+    let (size, direction) = (PAGE_SIZE, bindings::dma_data_direction::DMA_TO_DEVICE);
+    let mut address = 0;
+    // SAFETY: The device is valid and has a coherent mask.
+    let page = unsafe {
+        bindings::dma_alloc_pages(device, size, &mut address, direction, GFP_CHARGED_RAW)
+    };
+    if page.is_null() {
+        return Err(ENOMEM);
+    }
+    // SAFETY: The page was just allocated with these arguments.
+    unsafe {
+        let physical = ffi::page_to_phys(page);
+
+        bindings::dma_free_pages(device, size, page, address, direction);
+        Ok(address.wrapping_sub(physical as DmaAddress))
+    }
+}
+
+/// Returns whether mapping the page at `pfn` for `device` gives the address of the page itself, at
+/// [`offset`], and not that of a bounce buffer.
+///
+/// # Safety
+///
+/// The page must have a `struct page` and be one that devices may access.
+pub unsafe fn reaches(device: &Device, pfn: usize, offset: DmaAddress) -> bool {
+    let device = as_raw(device);
+    let (size, direction) = (PAGE_SIZE, bindings::dma_data_direction::DMA_TO_DEVICE);
+    let attrs = (bindings::DMA_ATTR_DEBUGGING_IGNORE_CACHELINES
+        | bindings::DMA_ATTR_SKIP_CPU_SYNC
+        | bindings::DMA_ATTR_NO_WARN) as c_ulong;
+
+    // SAFETY: The device is valid, and the page by the safety requirements. Nothing is done with
+    // the address.
+    unsafe {
+        let page = ffi::pfn_to_page(pfn);
+        let address = bindings::dma_map_page_attrs(device, page, 0, size, direction, attrs);
+
+        if ffi::dma_mapping_error(device, address) != 0 {
+            return false;
         }
+        bindings::dma_unmap_page_attrs(device, address, size, direction, attrs);
+        address == (ffi::page_to_phys(page) as DmaAddress).wrapping_add(offset)
+    }
+}
+
+/// Returns the highest DMA address that `device` can access.
+pub fn max_address(device: &Device) -> u64 {
+    let device = as_raw(device);
+
+    // SAFETY: The reference guarantees a valid device, whose bus limit is set before it is used.
+    match unsafe { (ffi::dma_get_mask(device), (*device).bus_dma_limit) } {
+        (mask, 0) => mask,
+        (mask, limit) => mask.min(limit),
     }
 }
 

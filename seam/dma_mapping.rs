@@ -7,7 +7,8 @@
 use super::{
     device::as_raw,
     dma,
-    scatterlist::SgTable, //
+    scatterlist::SgTable,
+    task, //
 };
 use crate::ffi;
 use core::mem::ManuallyDrop;
@@ -29,16 +30,18 @@ use kernel::{
 /// must not count that as an overlap.
 const ATTRS: c_ulong = bindings::DMA_ATTR_DEBUGGING_IGNORE_CACHELINES as c_ulong;
 
+/// Most bytes that are cleaned before they are invalidated, see
+/// [`DmaMapping::clean_and_invalidate`].
+const PIECE: usize = 64 << 10;
+
 /// Memory of the addresses that a table was mapped at, which its user may change.
 enum Saved {
     /// None: the table does not change, or its addresses are not needed again.
     Nothing,
-    /// The DMA address and length of the only segment, for a table that is only unmapped.
+    /// The DMA address and length of the only segment.
     Segment(DmaAddress, c_uint),
     /// The same of several segments.
     Segments(KVVec<(DmaAddress, c_uint)>),
-    /// A copy, for a table that is synced while its user has it.
-    Table(SgTable),
 }
 
 /// A scatterlist mapped for a device.
@@ -48,14 +51,15 @@ enum Saved {
 ///
 /// # Invariants
 ///
-/// - `table` was mapped for `device` in `direction` with [`ATTRS`], and so is the copy in `saved`,
-///   if there is one. Where they are in `saved`, the segments are those of the mapping.
+/// - `table` was mapped for `device` in `direction` with `attrs`. Where they are in `saved`, the
+///   segments are those of the mapping.
 /// - The memory of `table` outlives the value, and the device is ready for DMA until it is dropped.
 pub struct DmaMapping {
     table: SgTable,
     saved: Saved,
     device: ARef<Device>,
     direction: DataDirection,
+    attrs: c_ulong,
     needs_sync: bool,
     needs_unmap: bool,
 }
@@ -71,16 +75,72 @@ impl DmaMapping {
     ///
     /// The memory of `table` must outlive the value. `device` must be ready for DMA until the value
     /// is dropped or [abandoned](Self::abandon).
-    #[inline]
     pub unsafe fn new(table: SgTable, device: &Device, direction: DataDirection) -> Result<Self> {
+        // SAFETY: By the safety requirements.
+        unsafe { Self::with_attrs(table, device, direction, 0) }.map_err(|(error, _table)| error)
+    }
+
+    /// Maps `table` for `device` as [`new`](Self::new) does, if the device is coherent: CPU and
+    /// device see each other's writes without being synced.
+    ///
+    /// Fails with [`EOPNOTSUPP`] if it is not. An error comes with the table.
+    ///
+    /// # Safety
+    ///
+    /// As for [`new`](Self::new).
+    #[inline]
+    pub unsafe fn coherent(
+        table: SgTable,
+        device: &Device,
+        direction: DataDirection,
+    ) -> Result<Self, (Error, SgTable)> {
+        let attrs = bindings::DMA_ATTR_REQUIRE_COHERENT as c_ulong;
+        // SAFETY: By the safety requirements.
+        let mut mapping = unsafe { Self::with_attrs(table, device, direction, attrs)? };
+
+        mapping.needs_sync = false;
+        Ok(mapping)
+    }
+
+    /// Maps `table` for `device` as [`new`](Self::new) does, without a warning in the log if there
+    /// is no room to bounce. An error comes with the table.
+    ///
+    /// # Safety
+    ///
+    /// As for [`new`](Self::new).
+    pub unsafe fn quiet(
+        table: SgTable,
+        device: &Device,
+        direction: DataDirection,
+    ) -> Result<Self, (Error, SgTable)> {
+        let attrs = bindings::DMA_ATTR_NO_WARN as c_ulong;
+
+        // SAFETY: By the safety requirements.
+        unsafe { Self::with_attrs(table, device, direction, attrs) }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`new`](Self::new).
+    #[inline]
+    unsafe fn with_attrs(
+        table: SgTable,
+        device: &Device,
+        direction: DataDirection,
+        attrs: c_ulong,
+    ) -> Result<Self, (Error, SgTable)> {
+        let attrs = ATTRS | attrs;
         // SAFETY: The device is valid and ready for DMA by the safety requirements, and the table
         // is complete.
-        to_result(unsafe {
-            bindings::dma_map_sgtable(as_raw(device), table.as_raw(), direction.into(), ATTRS)
-        })?;
+        let result = to_result(unsafe {
+            bindings::dma_map_sgtable(as_raw(device), table.as_raw(), direction.into(), attrs)
+        });
+        if let Err(error) = result {
+            return Err((error, table));
+        }
         // The C function warns about a device without a DMA mask, and maps nothing.
         if table.header().nents == 0 {
-            return Err(EIO);
+            return Err((EIO, table));
         }
 
         // INVARIANT: The table was just mapped; the rest holds by the safety requirements.
@@ -91,11 +151,12 @@ impl DmaMapping {
             needs_unmap: dma::needs_unmap(device),
             device: device.into(),
             direction,
+            attrs,
         })
     }
 
     /// Returns whether [`sync_for_cpu`](Self::sync_for_cpu) or
-    /// [`sync_for_device`](Self::sync_for_device) has an effect.
+    /// [`sync_for_device`](Self::sync_for_device) may have an effect.
     pub fn needs_sync(&self) -> bool {
         self.needs_sync
     }
@@ -115,24 +176,15 @@ impl DmaMapping {
     /// Fails with [`ENOMEM`].
     #[inline]
     pub fn share(&mut self) -> Result {
-        self.saved = match (self.needs_unmap, self.needs_sync) {
-            (false, _) => Saved::Nothing,
-            (true, true) => Saved::Table(self.table.try_clone()?),
-            (true, false) if self.table.header().nents == 1 => {
-                let (address, length) = self.table.first_segment();
-                Saved::Segment(address, length)
-            }
-            (true, false) => Saved::Segments(self.table.segments()?),
+        self.saved = if !self.needs_unmap && !self.needs_sync {
+            Saved::Nothing
+        } else if self.table.header().nents == 1 {
+            let (address, length) = self.table.first_segment();
+            Saved::Segment(address, length)
+        } else {
+            Saved::Segments(self.table.segments()?)
         };
         Ok(())
-    }
-
-    /// Returns the table to pass to the DMA API.
-    fn mapped(&self) -> &SgTable {
-        match &self.saved {
-            Saved::Table(copy) => copy,
-            _ => &self.table,
-        }
     }
 
     /// Returns the device.
@@ -140,92 +192,106 @@ impl DmaMapping {
         &self.device
     }
 
-    /// Returns whether the device accesses a bounce buffer instead of any of the memory.
+    /// Returns whether the device, for whose DMA addresses [`dma::offset`] was asked, accesses the
+    /// memory itself, and not a copy of any of it.
     ///
-    /// Returns `true` for an architecture's own DMA operations, which do not tell.
-    pub fn bounces(&self) -> bool {
-        if !self.needs_sync {
-            return false;
-        }
-        let device = as_raw(&self.device);
-        // SAFETY: The reference guarantees a valid device.
-        let (iommu, ops) = unsafe {
-            (
-                ffi::use_dma_iommu(device),
-                !ffi::get_dma_ops(device).is_null(),
-            )
+    /// Must be asked before the table is [shared](Self::share).
+    pub fn is_at_offset(&self, offset: DmaAddress) -> bool {
+        self.table.is_at_offset(offset)
+    }
+
+    /// Calls `f` for each segment, in pieces of at most `max` bytes.
+    fn for_each_piece(&self, max: usize, mut f: impl FnMut(DmaAddress, usize)) {
+        let mut pieces_of = |(address, length): (DmaAddress, c_uint)| {
+            // CAST: A `usize` holds any `unsigned int`.
+            let length = length as usize;
+
+            for at in (0..length).step_by(max) {
+                // CAST: An offset into a segment, which is an address type at least as wide.
+                f(address + at as DmaAddress, max.min(length - at));
+            }
         };
 
-        if !iommu && ops {
-            return true;
-        }
-        // SAFETY: The first entry of a table is valid.
-        if iommu && !unsafe { ffi::sg_dma_is_swiotlb(self.mapped().header().sgl) } {
-            return false;
-        }
-        self.mapped().entries().any(|entry| {
-            // SAFETY: By the type invariants, the entry is mapped for the device.
-            unsafe {
-                let address = (*entry).dma_address;
-                let reached = if iommu {
-                    ffi::iommu_dma_to_phys(device, address)
-                } else {
-                    ffi::dma_to_phys(device, address)
-                };
-                reached != ffi::sg_phys(entry)
+        match &self.saved {
+            Saved::Segment(address, length) => pieces_of((*address, *length)),
+            Saved::Segments(segments) => {
+                for (at, segment) in segments.iter().enumerate() {
+                    pieces_of(*segment);
+                    task::resched_every(at, 1 << 9);
+                }
             }
-        })
+            Saved::Nothing => self.table.for_each_segment(pieces_of),
+        }
     }
 
     /// Passes ownership to the CPU: data that the device has written becomes visible to the CPU.
     pub fn sync_for_cpu(&self) {
-        if !self.needs_sync {
-            return;
+        if self.needs_sync {
+            self.for_each_piece(usize::MAX, |address, length| {
+                self.sync_piece_for_cpu(address, length);
+            });
         }
-        // SAFETY: By the type invariants, the table is mapped for the device in this direction, and
-        // the device is ready for DMA.
-        unsafe {
-            ffi::dma_sync_sg_for_cpu(
-                as_raw(&self.device),
-                self.mapped().header().sgl,
-                self.count(),
-                self.direction as u32,
-            )
-        };
     }
 
     /// Passes ownership to the device: data that the CPU has written becomes visible to the device.
     pub fn sync_for_device(&self) {
-        if !self.needs_sync {
-            return;
+        if self.needs_sync {
+            self.for_each_piece(usize::MAX, |address, length| {
+                self.sync_piece_for_device(address, length);
+            });
         }
-        // SAFETY: By the type invariants, the table is mapped for the device in this direction, and
+    }
+
+    /// Makes data that the CPU has written visible to the device, and then data that the device has
+    /// written visible to the CPU, a piece at a time.
+    ///
+    /// What the CPU writes in between is lost where caches are invalidated, so that the pieces are
+    /// short.
+    pub fn clean_and_invalidate(&self) {
+        if self.needs_sync {
+            self.for_each_piece(PIECE, |address, length| {
+                self.sync_piece_for_device(address, length);
+                if self.direction != DataDirection::ToDevice {
+                    self.sync_piece_for_cpu(address, length);
+                }
+            });
+        }
+    }
+
+    fn sync_piece_for_cpu(&self, address: DmaAddress, length: usize) {
+        // SAFETY: By the type invariants, the piece is mapped for the device in this direction, and
         // the device is ready for DMA.
         unsafe {
-            ffi::dma_sync_sg_for_device(
+            ffi::dma_sync_single_for_cpu(
                 as_raw(&self.device),
-                self.mapped().header().sgl,
-                self.count(),
+                address,
+                length,
                 self.direction as u32,
             )
         };
     }
 
-    /// Unmaps the table, makes the device's data visible to the CPU, and returns the table.
-    pub fn unmap(self) -> SgTable {
-        self.unmap_attrs(ATTRS);
-        self.into_table()
+    fn sync_piece_for_device(&self, address: DmaAddress, length: usize) {
+        // SAFETY: As for `sync_piece_for_cpu()`.
+        unsafe {
+            ffi::dma_sync_single_for_device(
+                as_raw(&self.device),
+                address,
+                length,
+                self.direction as u32,
+            )
+        };
     }
 
     /// Unmaps the table without making the device's data visible, and returns it.
     pub fn unmap_without_sync(self) -> SgTable {
-        self.unmap_attrs(ATTRS | bindings::DMA_ATTR_SKIP_CPU_SYNC as c_ulong);
+        self.unmap_attrs(self.attrs | bindings::DMA_ATTR_SKIP_CPU_SYNC as c_ulong);
         self.into_table()
     }
 
     /// Gives up the mapping without unmapping it, and returns the table.
     ///
-    /// For a device that has taken the mapping with it.
+    /// For a device that has taken the mapping with it, and for one whose mappings leave nothing.
     pub fn abandon(self) -> SgTable {
         self.into_table()
     }
@@ -250,7 +316,7 @@ impl DmaMapping {
             match &self.saved {
                 Saved::Segment(address, length) => self.table.set_segments(&[(*address, *length)]),
                 Saved::Segments(segments) => self.table.set_segments(segments),
-                Saved::Nothing | Saved::Table(_) => (),
+                Saved::Nothing => (),
             }
         }
         // SAFETY: By the type invariants, the table is mapped for the device in this direction, and
@@ -258,7 +324,7 @@ impl DmaMapping {
         unsafe {
             bindings::dma_unmap_sg_attrs(
                 as_raw(&self.device),
-                self.mapped().header().sgl,
+                self.table.header().sgl,
                 self.count(),
                 self.direction.into(),
                 attrs,
@@ -275,6 +341,6 @@ impl DmaMapping {
 
 impl Drop for DmaMapping {
     fn drop(&mut self) {
-        self.unmap_attrs(ATTRS);
+        self.unmap_attrs(self.attrs);
     }
 }

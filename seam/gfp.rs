@@ -25,6 +25,10 @@ pub const GFP_CHARGED: Flags = {
     unsafe { transmute::<u32, Flags>(GFP_CHARGED_RAW) }
 };
 
+/// Flags for memory that may as well come in smaller pieces: [`GFP_CHARGED_RAW`], without an effort.
+pub const GFP_CHARGED_TRY_RAW: bindings::gfp_t =
+    bindings::GFP_KERNEL_ACCOUNT | bindings::__GFP_NOWARN | 1 << bindings::___GFP_NORETRY_BIT;
+
 /// [`GFP_CHARGED`] for functions of C.
 pub const GFP_CHARGED_RAW: bindings::gfp_t =
     bindings::GFP_KERNEL_ACCOUNT | bindings::__GFP_NOWARN | 1 << bindings::___GFP_RETRY_MAYFAIL_BIT;

@@ -13,6 +13,7 @@ pub mod gfp;
 pub mod memfd;
 pub mod misc;
 pub mod mm;
+pub mod mutex;
 pub mod one_or_many;
 pub mod param;
 pub mod runs;

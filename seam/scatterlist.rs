@@ -102,25 +102,46 @@ impl SgTable {
         Ok(Self(table))
     }
 
-    /// Copies the table, DMA addresses included. Fails with [`ENOMEM`].
-    pub fn try_clone(&self) -> Result<Self> {
-        // CAST: A `usize` holds any `unsigned int`.
-        let copy = Self::with_capacity(self.header().orig_nents as usize)?;
+    /// Makes a table of `count` segments that are mapped already: by whoever owns their memory.
+    ///
+    /// May sleep. Fails with [`EINVAL`] for no segments and with [`ENOMEM`].
+    pub fn of_segments(
+        count: usize,
+        segments: impl Iterator<Item = MappedSegment>,
+    ) -> Result<Self> {
+        let table = Self::with_capacity(count)?;
 
-        for (at, (to, from)) in copy.entries().zip(self.entries()).enumerate() {
-            // SAFETY: Both are entries of valid tables with as many entries, and `to` is not in
-            // use. The low bits of `page_link` are the links of the table itself, and not copied.
+        for (at, (entry, segment)) in table.entries().zip(segments).enumerate() {
+            // SAFETY: The entry belongs to `table`, which is not in use.
             unsafe {
-                const LINKS: c_ulong = bindings::SG_PAGE_LINK_MASK as c_ulong;
-                let page_link = ((*from).page_link & !LINKS) | ((*to).page_link & LINKS);
-
-                *to = bindings::scatterlist { page_link, ..*from };
+                ffi::sg_set_page(entry, segment.page, segment.length, 0);
+                set_segment(entry, segment.address, segment.length);
             }
-            resched_at(at);
+            task::resched_every(at, BATCH);
         }
-        // SAFETY: `copy` is not shared yet.
-        unsafe { (*copy.as_raw()).nents = self.header().nents };
-        Ok(copy)
+        Ok(table)
+    }
+
+    /// Returns whether all DMA addresses are physical addresses plus `offset`.
+    pub fn is_at_offset(&self, offset: DmaAddress) -> bool {
+        // SAFETY: The entries belong to a live table.
+        self.entries().all(|entry| unsafe {
+            (*entry).dma_address == (ffi::sg_phys(entry) as DmaAddress).wrapping_add(offset)
+        })
+    }
+
+    /// Passes the DMA address and length of each segment of a mapped table to `f`.
+    pub fn for_each_segment(&self, mut f: impl FnMut((DmaAddress, c_uint))) {
+        // CAST: A `usize` holds any `unsigned int`.
+        for (at, entry) in self
+            .entries()
+            .take(self.header().nents as usize)
+            .enumerate()
+        {
+            // SAFETY: The entry belongs to a live table.
+            f(unsafe { segment(entry) });
+            task::resched_every(at, BATCH);
+        }
     }
 
     /// Returns the DMA address and length of the first segment of a mapped table.
@@ -138,7 +159,7 @@ impl SgTable {
         for (at, entry) in self.entries().take(count).enumerate() {
             // SAFETY: The entry belongs to a live table.
             segments.push(unsafe { segment(entry) }, GFP_CHARGED)?;
-            resched_at(at);
+            task::resched_every(at, BATCH);
         }
         Ok(segments)
     }
@@ -153,18 +174,8 @@ impl SgTable {
         for (at, (entry, &(address, length))) in self.entries().zip(segments).enumerate() {
             // SAFETY: The entry belongs to a live table, and is not in use by the safety
             // requirements.
-            unsafe {
-                (*entry).dma_address = address;
-                #[cfg(CONFIG_NEED_SG_DMA_LENGTH)]
-                {
-                    (*entry).dma_length = length;
-                }
-                #[cfg(not(CONFIG_NEED_SG_DMA_LENGTH))]
-                {
-                    (*entry).length = length;
-                }
-            }
-            resched_at(at);
+            unsafe { set_segment(entry, address, length) };
+            task::resched_every(at, BATCH);
         }
     }
 
@@ -194,14 +205,6 @@ impl Drop for SgTable {
     fn drop(&mut self) {
         // SAFETY: By the type invariants, the table is initialised and owns its entries.
         unsafe { bindings::sg_free_table(self.0.get()) };
-    }
-}
-
-/// Calls `cond_resched()` if `at` is a multiple of [`BATCH`].
-#[inline]
-fn resched_at(at: usize) {
-    if at & (BATCH - 1) == 0 {
-        task::cond_resched();
     }
 }
 
@@ -250,6 +253,36 @@ impl Iterator for Entries<'_> {
 unsafe fn is_marked(entry: *const bindings::scatterlist, mark: u32) -> bool {
     // SAFETY: By the safety requirements, the entry is valid.
     unsafe { (*entry).page_link & mark as usize != 0 }
+}
+
+/// Memory with the address that a device has for it.
+pub struct MappedSegment {
+    /// First page.
+    pub page: *mut bindings::page,
+    /// DMA address.
+    pub address: DmaAddress,
+    /// In bytes.
+    pub length: c_uint,
+}
+
+/// Sets the DMA address and length of `entry`.
+///
+/// # Safety
+///
+/// It must be part of a table and not in use.
+unsafe fn set_segment(entry: *mut bindings::scatterlist, address: DmaAddress, length: c_uint) {
+    // SAFETY: By the safety requirements.
+    unsafe {
+        (*entry).dma_address = address;
+        #[cfg(CONFIG_NEED_SG_DMA_LENGTH)]
+        {
+            (*entry).dma_length = length;
+        }
+        #[cfg(not(CONFIG_NEED_SG_DMA_LENGTH))]
+        {
+            (*entry).length = length;
+        }
+    }
 }
 
 /// Returns the DMA address and length of `entry`.
@@ -423,26 +456,36 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_has_entries_and_addresses_of_its_own() -> Result {
-        let memory = Described::new(&[1; 200])?;
-        let mapped = SgTable::new(&memory, ANY)?;
-        for (n, entry) in mapped.entries().enumerate() {
+    fn addresses_at_an_offset() -> Result {
+        let memory = Described::new(&[3, 1, 7])?;
+        let table = SgTable::new(&memory, ANY)?;
+        for entry in table.entries() {
             // SAFETY: The entry belongs to a live table that is not shared.
-            unsafe { (*entry).dma_address = 0x1000 * (n as u64 + 1) };
+            unsafe { (*entry).dma_address = ffi::sg_phys(entry) as DmaAddress + 0x1000 };
         }
+        assert!(table.is_at_offset(0x1000));
+        assert!(!table.is_at_offset(0));
 
-        let copy = mapped.try_clone()?;
-        assert_eq!(copy.entries().count(), 200);
-        for (n, (entry, from)) in copy.entries().zip(mapped.entries()).enumerate() {
-            // SAFETY: The entries belong to live tables.
-            unsafe {
-                assert_eq!((*entry).dma_address, 0x1000 * (n as u64 + 1));
-                assert_eq!(ffi::sg_phys(entry), ffi::sg_phys(from));
-                assert_eq!((*entry).length, (*from).length);
-            }
-        }
-        // The links are those of the copy: walking it has not led into the other table.
-        assert!(copy.entries().zip(mapped.entries()).all(|(a, b)| a != b));
+        let last = table.entries().last().ok_or(EINVAL)?;
+        // SAFETY: As above.
+        unsafe { (*last).dma_address += 1 };
+        assert!(!table.is_at_offset(0x1000));
+        Ok(())
+    }
+
+    #[test]
+    fn segments_that_are_mapped_already() -> Result {
+        let page = Page::alloc_page(GFP_KERNEL)?;
+        let segments = (1..=200).map(|n| MappedSegment {
+            page: page.as_ptr(),
+            address: 0x1000 * n,
+            length: PAGE_SIZE as c_uint,
+        });
+
+        let table = SgTable::of_segments(200, segments)?;
+        assert_eq!(table.header().nents, 200);
+        assert_eq!(table.first_segment(), (0x1000, PAGE_SIZE as c_uint));
+        assert_eq!(table.segments()?[199].0, 0x1000 * 200);
         Ok(())
     }
 }

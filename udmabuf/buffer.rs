@@ -42,6 +42,15 @@ impl Policy for Buffer {
             fault.pages(),
         ))
     }
+
+    fn may_stage() -> bool {
+        crate::staging.get() != 0
+    }
+
+    fn staging_limit() -> usize {
+        // CAST: A `usize` holds any `u32`. The bound of the parameter keeps the product small.
+        (crate::staging_limit_mb.get() as usize).saturating_mul(1 << 20)
+    }
 }
 
 /// Exports `pages` as a dma-buf that is mapped for `own_device`, if there is one, as well.

@@ -16,7 +16,7 @@ use kernel::{
 };
 
 /// Longest timeout of a wait: `MAX_SCHEDULE_TIMEOUT` in C.
-const MAX_SCHEDULE_TIMEOUT: c_ulong = c_long::MAX as c_ulong;
+const MAX_SCHEDULE_TIMEOUT: c_long = c_long::MAX;
 
 /// Use of a buffer that a fence stands for.
 ///
@@ -91,14 +91,24 @@ impl Resv {
         })
     }
 
-    /// Waits until the fences of `usage` have signalled.
+    /// Waits until the fences of `usage` that are there now have signalled.
     ///
-    /// Needs no lock. Fails with `ERESTARTSYS` if a signal arrives first.
+    /// Fences that are added meanwhile are not waited for: they could be added for ever. Needs no
+    /// lock. Fails with `ERESTARTSYS` if a signal arrives first, and with [`ENOMEM`].
     pub fn wait(&self, usage: Usage) -> Result {
+        let mut fence = core::ptr::null_mut();
         // SAFETY: By the type invariants, the object is initialised.
-        let left = unsafe {
-            bindings::dma_resv_wait_timeout(self.as_raw(), usage.into(), true, MAX_SCHEDULE_TIMEOUT)
-        };
+        to_result(unsafe {
+            bindings::dma_resv_get_singleton(self.as_raw(), usage.into(), &mut fence)
+        })?;
+        if fence.is_null() {
+            return Ok(());
+        }
+
+        // SAFETY: The call above has returned a reference to a valid fence.
+        let left = unsafe { bindings::dma_fence_wait_timeout(fence, true, MAX_SCHEDULE_TIMEOUT) };
+        // SAFETY: As above; the fence is not used any more.
+        unsafe { ffi::dma_fence_put(fence) };
         if left < 0 {
             // CAST: A negative result is an errno.
             return Err(Error::from_errno(left as c_int));

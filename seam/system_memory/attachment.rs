@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Attached devices that lose their driver.
+//! Attached devices.
 
-use super::memory::{
-    Policy,
-    SystemMemory, //
+use super::{
+    coherence::StagingId,
+    memory::{
+        Policy,
+        SystemMemory, //
+    },
 };
 use crate::seam::{
     dma,
@@ -23,6 +26,10 @@ use kernel::{
     prelude::*,
     sync::{
         aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         Arc, //
     },
 };
@@ -31,25 +38,41 @@ use kernel::{
 ///
 /// Keeps the dma-buf alive: an importer may leave attachments behind. A device whose mappings are
 /// the memory itself leaves nothing that could go with its driver, and is not watched.
-pub struct WatchedDevice {
+pub struct AttachedDevice<P: Policy> {
+    // Dropped first: no event is delivered afterwards.
     _watch: Option<Watch>,
+    /// The staging that was mapped through this attachment; 0 if none was.
+    pub(super) staging: Atomic<usize>,
+    buffer: ARef<Exported<SystemMemory<P>>>,
 }
 
-impl<P: Policy> Attach<SystemMemory<P>> for WatchedDevice {
+impl<P: Policy> Attach<SystemMemory<P>> for AttachedDevice<P> {
     /// Fails as [`Watch::new`] does.
     fn attach(buffer: &Exported<SystemMemory<P>>, device: &Device) -> Result<Self> {
-        if dma::maps_directly(device) {
-            return Ok(Self { _watch: None });
-        }
-
-        let watch = Watch::new(device, buffer.as_raw().addr(), || {
-            let receiver: Arc<dyn UnbindEvents> = Arc::new(Receiver(buffer.into()), GFP_CHARGED)?;
-            Ok(receiver)
-        })?;
+        let watch = match dma::maps_directly(device) {
+            true => None,
+            false => Some(Watch::new(device, buffer.as_raw().addr(), || {
+                let receiver: Arc<dyn UnbindEvents> =
+                    Arc::new(Receiver(buffer.into()), GFP_CHARGED)?;
+                Ok(receiver)
+            })?),
+        };
 
         Ok(Self {
-            _watch: Some(watch),
+            _watch: watch,
+            staging: Atomic::new(0),
+            buffer: buffer.into(),
         })
+    }
+}
+
+impl<P: Policy> Drop for AttachedDevice<P> {
+    fn drop(&mut self) {
+        if let Some(id) = StagingId::new(self.staging.load(Relaxed)) {
+            let system = self.buffer.data();
+
+            system.coherence.detach(&system.memory, id);
+        }
     }
 }
 
@@ -58,10 +81,12 @@ struct Receiver<P: Policy>(ARef<Exported<SystemMemory<P>>>);
 
 impl<P: Policy> UnbindEvents for Receiver<P> {
     fn unbinding(&self, device: &Device) {
-        self.0.data().coherence.lock().unbinding(device);
+        let system = self.0.data();
+
+        system.coherence.unbinding(&system.memory, device);
     }
 
     fn unbound(&self, device: &Device) {
-        self.0.data().coherence.lock().unbound(device);
+        self.0.data().coherence.unbound(device);
     }
 }

@@ -1,33 +1,41 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! When ownership of a buffer passes between the CPU and devices.
+//! The devices of a buffer, and when memory and devices are brought to agree.
 //!
-//! Documentation/coherence.md is the contract.
+//! Documentation/coherence.md is the contract, [`settle`](super::settle) the algorithm.
 
 use super::{
-    brackets::Brackets,
-    streaming::{
+    direct::Direct,
+    settle::{
         self,
-        Streaming, //
+        Point,
+        Users, //
+    },
+    staging::{
+        Pass,
+        StagedDevice,
+        Until, //
     },
     sync_users::SyncUsers,
-    writer::Writer, //
 };
 use crate::seam::{
     dma::{
         self,
         VirtualDevice, //
     },
-    dma_buf::CpuAccess,
     dma_mapping::DmaMapping,
-    scatterlist::{
-        Scattered,
-        SgTable, //
+    gfp::GFP_CHARGED,
+    mm::StableMemory,
+    mutex::{
+        new_killable_mutex,
+        KillableMutex, //
     },
-    task::{
-        self,
-        AddressSpace, //
-    },
+    scatterlist::SgTable,
+    task, //
+};
+use core::{
+    mem::ManuallyDrop,
+    num::NonZero, //
 };
 use kernel::{
     device::Device,
@@ -37,244 +45,534 @@ use kernel::{
         ListArc, //
     },
     prelude::*,
-    sync::Arc, //
+    sync::{
+        atomic::{
+            Acquire,
+            Atomic,
+            Relaxed,
+            Release, //
+        },
+        Arc, //
+    },
 };
 
-/// The mappings of a buffer, and the brackets of CPU access.
-pub(super) struct Coherence {
-    /// Mappings to sync around CPU access, of devices that write and of devices that only read.
-    written: List<Streaming>,
-    read: List<Streaming>,
-    /// Mappings that only have to be unmapped.
-    unsynced: List<Streaming>,
+/// What is known of the devices of a buffer that do not just share its memory.
+pub(super) struct Devices {
+    staged: KVec<StagedDevice>,
+    /// Mappings of the memory itself that have to be synced.
+    synced: List<Direct>,
+    /// Mappings of the memory itself that only have to be unmapped.
+    unsynced: List<Direct>,
     /// The exporter's own.
     own: Option<DmaMapping>,
-    /// Live mappings of devices that write, and those of them that bounce.
-    writers: usize,
-    bouncing_writers: usize,
-    /// Brackets in which the CPU writes.
-    brackets: Brackets<AddressSpace>,
+    /// The number of the last settle that was completed, and whether it met a poisoned page.
+    completed: usize,
+    was_poisoned: bool,
+}
+
+// SAFETY: The lists, whose items are `Send` and `Sync`, belong to no task.
+unsafe impl Send for Devices {}
+
+/// Name of a staging, unique for its buffer.
+pub(super) type StagingId = NonZero<usize>;
+
+/// How the memory of a buffer and its devices are kept coherent.
+#[pin_data]
+pub(super) struct Coherence {
+    #[pin]
+    devices: KillableMutex<Devices>,
+    /// Reasons to settle: mappings that are staged or have to be synced.
+    users: SyncUsers,
+    /// Live mappings of devices that write to the memory itself.
+    direct_writers: Atomic<usize>,
+    /// The number of settles that have begun.
+    begun: Atomic<usize>,
 }
 
 impl Coherence {
-    pub(super) const fn new() -> Self {
-        Self {
-            written: List::new(),
-            read: List::new(),
+    pub(super) fn new() -> impl PinInit<Self> {
+        let devices = Devices {
+            staged: KVec::new(),
+            synced: List::new(),
             unsynced: List::new(),
             own: None,
-            writers: 0,
-            bouncing_writers: 0,
-            brackets: Brackets::new(),
-        }
+            completed: 0,
+            was_poisoned: false,
+        };
+
+        pin_init!(Self {
+            devices <- new_killable_mutex!(devices, c"system_memory_devices"),
+            users: SyncUsers::new(),
+            direct_writers: Atomic::new(0),
+            begun: Atomic::new(0),
+        })
     }
 
-    /// Starts a bracket: data that devices have written becomes visible to the CPU.
+    /// Returns whether an access by the CPU has to be started. Lockless.
+    pub(super) fn is_used(&self) -> bool {
+        self.users.any()
+    }
+
+    /// Returns the number of settles that have begun. Lockless.
+    pub(super) fn begun(&self) -> usize {
+        self.begun.load(Acquire)
+    }
+
+    /// Starts an access by the CPU, of whatever kind.
     ///
-    /// Syncs every mapping in its own direction, whatever the CPU is about to do, unless a bracket
-    /// counts in which the CPU writes already: its data would be overwritten, see
-    /// [`brackets`](super::brackets). Fails with [`ENOMEM`], and has no effect in that case.
-    pub(super) fn begin_cpu_access(&mut self, access: CpuAccess, users: &SyncUsers) -> Result {
-        let now = task::monotonic();
-        let writing = self.change_brackets(users, |brackets| {
-            brackets.prune();
-            let writing = brackets.counting(now).is_some();
-            if access.writes() {
-                brackets.open(AddressSpace::current(), task::thread(), now)?;
-            }
-            Ok::<_, Error>(writing)
-        })?;
+    /// A settle that has begun after `begun`, which is [`begun`](Self::begun) of a time when all
+    /// fences had signalled, and that is complete does as well as another. Fails with [`EIO`] if a
+    /// page is poisoned, and with [`EINTR`] or `ERESTARTSYS` if a signal arrives first.
+    pub(super) fn start<M: StableMemory>(&self, memory: &M, begun: usize) -> Result {
+        let mut devices = self.devices.lock_interruptible()?;
 
-        if !writing {
-            self.sync_for_cpu();
+        if devices.completed <= begun {
+            self.settle(&mut devices, memory, Point::Start, Until::Signal)?;
         }
-        Ok(())
+        devices.check_poison()
     }
 
-    /// Ends a bracket in which the CPU writes: its data becomes visible to devices.
-    pub(super) fn end_cpu_access(&mut self, users: &SyncUsers) {
-        let now = task::monotonic();
+    /// Ends an access by the CPU that may have written.
+    ///
+    /// Fails with [`EINTR`] or `ERESTARTSYS` if the task is killed.
+    pub(super) fn end<M: StableMemory>(&self, memory: &M) -> Result {
+        settle::settle_if_used(&self.users, || {
+            let mut devices = self.devices.lock_killable()?;
 
-        self.change_brackets(users, |brackets| {
-            brackets.close(&AddressSpace::current(), task::thread(), now)
+            self.settle(&mut devices, memory, Point::End, Until::Fatal)
+        })
+    }
+
+    fn settle<M: StableMemory>(
+        &self,
+        devices: &mut Devices,
+        memory: &M,
+        point: Point,
+        until: Until,
+    ) -> Result {
+        let number = self.begun.load(Relaxed) + 1;
+        self.begun.store(number, Release);
+
+        devices.for_each_synced(|direct| {
+            // SAFETY: The reference to `Devices` proves that the mutex is held.
+            unsafe { direct.clean_and_invalidate() };
         });
-        self.for_each_synced(Streaming::sync_for_device);
-        if let Some(own) = &self.own {
-            own.sync_for_device();
+        let pass = Pass::new(memory, until);
+        let has_direct_writers = self.direct_writers.load(Relaxed) > 0;
+        let fetched = settle::settle(&mut devices.staged, &pass, point, has_direct_writers)?;
+        if fetched {
+            devices.for_each_synced(|direct| {
+                // SAFETY: As above.
+                unsafe { direct.clean() };
+            });
         }
-    }
-
-    /// Makes data that devices have written visible to the CPU, and so to the next mapping.
-    ///
-    /// Has no effect while a bracket counts in which the CPU writes.
-    pub(super) fn fetch(&mut self) {
-        if !self.is_cpu_writing() {
-            self.sync_for_cpu();
-        }
-    }
-
-    /// Syncs the mappings of devices that write. For the others, the C function does nothing.
-    fn sync_for_cpu(&self) {
-        for stream in self.written.iter() {
-            stream.sync_for_cpu();
-            task::cond_resched();
-        }
-    }
-
-    fn for_each_synced(&self, f: impl Fn(&Streaming)) {
-        for list in [&self.written, &self.read] {
-            for stream in list.iter() {
-                f(&stream);
-                task::cond_resched();
+        if let Some(own) = &devices.own {
+            if point != Point::Start || fetched {
+                own.sync_for_device();
             }
         }
-    }
 
-    fn is_cpu_writing(&self) -> bool {
-        !self.brackets.is_empty() && self.brackets.counting(task::monotonic()).is_some()
-    }
-
-    /// Changes the brackets, which count as one user together.
-    fn change_brackets<R>(
-        &mut self,
-        users: &SyncUsers,
-        change: impl FnOnce(&mut Brackets<AddressSpace>) -> R,
-    ) -> R {
-        let was_empty = self.brackets.is_empty();
-        let result = change(&mut self.brackets);
-
-        match (was_empty, self.brackets.is_empty()) {
-            (true, false) => users.get().keep(),
-            (false, true) => users.put(),
-            _ => (),
-        }
-        result
+        self.put(devices.released());
+        devices.completed = number;
+        devices.was_poisoned = pass.is_poisoned();
+        Ok(())
     }
 
     /// Maps `memory` for the exporter's own device, unless that has been done.
     ///
     /// The direction is `TO_DEVICE`: the others would discard what the CPU has written through
-    /// other mappings. Fails as [`DmaMapping::new`] does.
+    /// other mappings. Fails as [`DmaMapping::new`] does, and with [`EINTR`] if a signal arrives
+    /// first.
     ///
     /// # Safety
     ///
     /// `memory` must outlive `self`.
-    pub(super) unsafe fn map_own<M: Scattered>(
-        &mut self,
+    pub(super) unsafe fn map_own<M: StableMemory>(
+        &self,
         memory: &M,
         device: &VirtualDevice,
-        users: &SyncUsers,
     ) -> Result {
-        if self.own.is_some() {
+        if self.devices.lock_interruptible()?.own.is_some() {
             return Ok(());
         }
 
         let table = SgTable::new(memory, dma::segment_limits(device)?)?;
-        let user = users.get();
-        // SAFETY: A virtual device has no driver that could be unbound. The memory outlives the
-        // mapping by the safety requirements.
-        let mapping = unsafe { streaming::map(table, device, DataDirection::ToDevice)? };
-        if mapping.needs_sync() {
-            user.keep();
-        }
-        self.own = Some(mapping);
-        Ok(())
+        settle::map(&self.users, || {
+            // SAFETY: A virtual device has no driver that could be unbound. The memory outlives the
+            // mapping by the safety requirements.
+            let mapping = unsafe { DmaMapping::new(table, device, DataDirection::ToDevice)? };
+            let mut devices = self.devices.lock();
+
+            match &devices.own {
+                // Another task was quicker, and is counted already.
+                Some(_) => {
+                    self.users.put();
+                    drop(devices);
+                    drop(mapping);
+                }
+                None => devices.own = Some(mapping),
+            }
+            Ok(())
+        })
     }
 
-    /// Counts a mapping.
+    /// Prepares a mapping of the memory itself: what devices and the CPU have written becomes
+    /// visible to it.
     ///
-    /// Fails with [`EBUSY`] if its device and another one write, and one of them bounces: it could
-    /// not be told whose data is newer.
-    pub(super) fn add_writer(&mut self, writer: Writer) -> Result {
-        let conflicts = match writer {
-            Writer::None => false,
-            Writer::Direct => self.bouncing_writers > 0,
-            Writer::Bouncing => self.writers > 0,
+    /// One task at a time may map a buffer: the caller holds the resv lock. Fails as
+    /// [`start`](Self::start) does.
+    pub(super) fn prepare<M: StableMemory>(&self, memory: &M, writes: bool) -> Result<Pending<'_>> {
+        let is_used = self.users.any();
+        // Until it is known whether it has to be synced: counted before memory is mapped.
+        self.users.get();
+        if writes {
+            self.direct_writers.fetch_add(1, Relaxed);
+        }
+        let pending = Pending {
+            coherence: self,
+            writes,
         };
-        if conflicts {
-            return Err(EBUSY);
+
+        if is_used {
+            let mut devices = self.devices.lock_interruptible()?;
+            self.settle(&mut devices, memory, Point::Map, Until::Signal)?;
+            devices.check_poison()?;
         }
-
-        self.writers += usize::from(writer != Writer::None);
-        self.bouncing_writers += usize::from(writer == Writer::Bouncing);
-        Ok(())
+        Ok(pending)
     }
 
-    /// Undoes [`add_writer`](Self::add_writer).
-    pub(super) fn remove_writer(&mut self, writer: Writer) {
-        self.writers -= usize::from(writer != Writer::None);
-        self.bouncing_writers -= usize::from(writer == Writer::Bouncing);
-    }
+    /// Ends a mapping that was [added](Pending::plain) as one that leaves nothing. What the device
+    /// has written becomes visible to others, unless the task is killed.
+    pub(super) fn unmap_plain<M: StableMemory>(&self, memory: &M, writes: bool) {
+        if writes {
+            let _ = settle::settle_if_used(&self.users, || {
+                let mut devices = self.devices.lock_killable()?;
 
-    /// Adds a mapping that has been counted.
-    pub(super) fn add(&mut self, stream: ListArc<Streaming>) -> Arc<Streaming> {
-        let shared = stream.clone_arc();
-
-        self.list_of(&shared).push_back(stream);
-        shared
-    }
-
-    /// Returns the list that `stream` belongs to.
-    fn list_of(&mut self, stream: &Streaming) -> &mut List<Streaming> {
-        match (stream.needs_sync(), stream.writer()) {
-            (false, _) => &mut self.unsynced,
-            (true, Writer::None) => &mut self.read,
-            (true, _) => &mut self.written,
+                self.settle(&mut devices, memory, Point::Unmap, Until::Fatal)
+            });
+            self.direct_writers.fetch_sub(1, Relaxed);
         }
     }
 
-    /// Ends a mapping, unless its device has taken it along.
-    ///
-    /// Data of the device becomes visible to the CPU, unless a bracket counts in which the CPU
-    /// writes.
+    /// Removes and ends a mapping that was [added](Pending::direct). What the device has written
+    /// becomes visible to others, unless the task is killed.
     ///
     /// # Safety
     ///
-    /// [`add`](Self::add) of this value must have returned `stream`.
-    pub(super) unsafe fn remove(&mut self, stream: &Streaming) {
-        // SAFETY: By the safety requirements, the stream is in this list or in none.
-        if let Some(stream) = unsafe { self.list_of(stream).remove(stream) } {
-            self.end(&stream);
+    /// It must have been added to this value.
+    pub(super) unsafe fn unmap_direct<M: StableMemory>(
+        &self,
+        memory: &M,
+        direct: &Direct,
+        writes: bool,
+    ) {
+        let mut devices = self.devices.lock();
+
+        if self.users.any() && (writes || direct.is_synced()) {
+            let _ = self.settle(&mut devices, memory, Point::Unmap, Until::Fatal);
+        }
+        // SAFETY: By the safety requirements, it is in this list or in none. The mutex is held.
+        unsafe {
+            devices.list_of(direct).remove(direct);
+            direct.end();
+        }
+        drop(devices);
+        if direct.is_synced() {
+            self.users.put();
+        }
+        if writes {
+            self.direct_writers.fetch_sub(1, Relaxed);
         }
     }
 
-    fn end(&mut self, stream: &Streaming) {
-        stream.end(!self.is_cpu_writing());
-        self.remove_writer(stream.writer());
+    /// Maps the staging of `device`, which is allocated if there is none, and calls `map` with it.
+    ///
+    /// `attached` says which staging the attachment has used before, and is told. One task at a time
+    /// may map a buffer: the caller holds the resv lock. Fails as [`StagedDevice::new`],
+    /// [`start`](Self::start) and `map` do.
+    pub(super) fn map_staged<M: StableMemory, R>(
+        &self,
+        memory: &M,
+        device: &Device,
+        writes: bool,
+        attached: &Atomic<usize>,
+        limit: usize,
+        map: impl FnOnce(&StagedDevice) -> Result<R>,
+    ) -> Result<(StagingId, R)> {
+        let nr_pages = StableMemory::runs(memory).pages();
+        let known = self.devices.lock_interruptible()?.find(device).is_some();
+        // Allocated without the mutex, which accesses of the CPU wait for.
+        let mut new = match known {
+            true => None,
+            false => Some(StagedDevice::new(device, nr_pages, writes, limit)?),
+        };
+        let mut result = Err(EIO);
+
+        settle::map(&self.users, || {
+            let mut devices = self.devices.lock_interruptible()?;
+
+            if let Some(staging) = &mut new {
+                devices.staged.reserve(1, GFP_CHARGED)?;
+                self.settle(&mut devices, memory, Point::Map, Until::Signal)?;
+                let pass = Pass::new(memory, Until::Signal);
+                staging.fill(&pass)?;
+                devices.was_poisoned |= pass.is_poisoned();
+                devices.check_poison()?;
+                let staging = new.take().ok_or(EIO)?;
+                devices.staged.push(staging, GFP_CHARGED)?;
+            }
+            // It may have left meanwhile.
+            let at = devices.find(device).ok_or(EIO)?;
+            if known {
+                let staging = &mut devices.staged[at];
+                if writes && !staging.has_base() {
+                    staging.add_base(limit)?;
+                }
+                // It may be out of date: nothing is pushed while it is not mapped.
+                staging.map(false);
+                let settled = self
+                    .settle(&mut devices, memory, Point::Map, Until::Signal)
+                    .and_then(|()| devices.check_poison());
+                devices.staged[at].unmap(false);
+                settled?;
+            }
+
+            let staging = &mut devices.staged[at];
+            let mapped = map(staging)?;
+            staging.map(writes);
+            let id = staging.id();
+            if attached.load(Relaxed) != id.get() {
+                attached.store(id.get(), Relaxed);
+                staging.attach();
+            }
+            result = Ok((id, mapped));
+            Ok::<_, Error>(())
+        })
+        .inspect_err(|_| self.forget_unattached(device))?;
+        result
     }
 
-    /// Stops syncing the mappings for `device`, whose driver is about to be unbound.
-    pub(super) fn unbinding(&mut self, device: &Device) {
-        self.for_each_synced(|stream| stream.unbinding(device));
+    /// Frees a staging that was made for a mapping which failed.
+    fn forget_unattached(&self, device: &Device) {
+        let mut devices = self.devices.lock();
+        let unused = devices
+            .find(device)
+            .filter(|&at| !devices.staged[at].is_attached())
+            .and_then(|at| devices.staged.remove(at).ok());
+
+        drop(devices);
+        drop(unused);
     }
 
-    /// Ends the mappings for `device` that the importer has left: their resources are going away.
-    pub(super) fn unbound(&mut self, device: &Device) {
-        let mut ended = List::new();
+    /// Ends a mapping that [`map_staged`](Self::map_staged) has made.
+    ///
+    /// What the device has written becomes visible to others; if the task is killed first, by a
+    /// later settle.
+    pub(super) fn unmap_staged<M: StableMemory>(&self, memory: &M, id: StagingId, writes: bool) {
+        let mut devices = self.devices.lock();
+        let settled = match writes {
+            true => self.settle(&mut devices, memory, Point::Unmap, Until::Fatal),
+            false => Ok(()),
+        };
 
-        for list in [&mut self.written, &mut self.read, &mut self.unsynced] {
-            let mut cursor = list.cursor_front();
-            while let Some(next) = cursor.peek_next() {
-                if next.is_for(device) {
-                    ended.push_back(next.remove());
-                } else {
-                    cursor.move_next();
+        if let Some(staging) = devices.staging(id) {
+            staging.unmap(writes);
+            if settled.is_err() {
+                // The mapping counts as long as there is something to fetch.
+                staging.keep_user();
+                return;
+            }
+            staging.settled();
+        }
+        self.users.put();
+    }
+
+    /// Forgets an attachment, and frees the staging if that was the last one of the device.
+    pub(super) fn detach<M: StableMemory>(&self, memory: &M, id: StagingId) {
+        let mut devices = self.devices.lock();
+        let Some(staging) = devices.staging(id) else {
+            return;
+        };
+        if !staging.detach() {
+            return;
+        }
+
+        if staging.has_kept_users() {
+            // No signal is looked at twice: what a killed task has left is settled here.
+            let _ = self.settle(&mut devices, memory, Point::Unmap, Until::Never);
+        }
+        let last = devices.take(id);
+        drop(devices);
+        if let Some(mut last) = last {
+            self.put(last.take_kept_users());
+        }
+    }
+
+    /// Takes away reasons to settle.
+    fn put(&self, count: usize) {
+        for _ in 0..count {
+            self.users.put();
+        }
+    }
+
+    /// Settles, and stops passing anything on to `device`: its driver is about to be unbound.
+    pub(super) fn unbinding<M: StableMemory>(&self, memory: &M, device: &Device) {
+        let mut devices = self.devices.lock();
+
+        if self.users.any() {
+            let _ = self.settle(&mut devices, memory, Point::Unmap, Until::Fatal);
+        }
+        for staging in devices.staged.iter_mut().filter(|s| s.is_of(device)) {
+            staging.leave();
+        }
+        devices.for_each_direct(|direct| {
+            // SAFETY: The mutex is held.
+            unsafe {
+                if direct.is_for(device) {
+                    direct.leave();
                 }
             }
+        });
+    }
+
+    /// Ends what the importer has left mapped for `device`: its resources are going away.
+    pub(super) fn unbound(&self, device: &Device) {
+        let mut devices = self.devices.lock();
+        let mut kept = 0;
+
+        devices.for_each_direct(|direct| {
+            // SAFETY: The mutex is held.
+            unsafe {
+                if direct.is_for(device) {
+                    direct.end();
+                }
+            }
+        });
+        // One at a time, for the lock is not to be held while memory is freed.
+        while let Some(at) = devices.staged.iter().position(|s| s.is_of(device)) {
+            let staging = devices.staged.remove(at);
+
+            drop(devices);
+            if let Ok(mut staging) = staging {
+                kept += staging.take_kept_users();
+            }
+            devices = self.devices.lock();
         }
-        while let Some(stream) = ended.pop_front() {
-            self.end(&stream);
-            task::cond_resched();
+        drop(devices);
+        self.put(kept);
+    }
+}
+
+/// A mapping of the memory itself that is going to be made. Dropping it gives that up.
+pub(super) struct Pending<'a> {
+    coherence: &'a Coherence,
+    writes: bool,
+}
+
+impl Pending<'_> {
+    /// Adds a mapping that leaves nothing.
+    pub(super) fn plain(self) {
+        self.coherence.users.put();
+        let _ = ManuallyDrop::new(self);
+    }
+
+    /// Adds a mapping that has to be synced or unmapped.
+    pub(super) fn direct(self, direct: ListArc<Direct>) -> Arc<Direct> {
+        let shared = direct.clone_arc();
+
+        self.coherence
+            .devices
+            .lock()
+            .list_of(&shared)
+            .push_back(direct);
+        if shared.is_synced() {
+            // Counts until it is unmapped.
+            let _ = ManuallyDrop::new(self);
+        } else {
+            self.plain();
+        }
+        shared
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.coherence.users.put();
+        if self.writes {
+            self.coherence.direct_writers.fetch_sub(1, Relaxed);
         }
     }
 }
 
-impl Drop for Coherence {
+impl Devices {
+    /// Returns where the staging of `device` is, unless that is losing its driver.
+    fn find(&self, device: &Device) -> Option<usize> {
+        self.staged
+            .iter()
+            .position(|staging| staging.is_for(device))
+    }
+
+    fn staging(&mut self, id: StagingId) -> Option<&mut StagedDevice> {
+        self.staged.iter_mut().find(|staging| staging.id() == id)
+    }
+
+    fn take(&mut self, id: StagingId) -> Option<StagedDevice> {
+        let at = self.staged.iter().position(|staging| staging.id() == id)?;
+
+        self.staged.remove(at).ok()
+    }
+
+    /// Returns the list that `direct` belongs to.
+    fn list_of(&mut self, direct: &Direct) -> &mut List<Direct> {
+        match direct.is_synced() {
+            true => &mut self.synced,
+            false => &mut self.unsynced,
+        }
+    }
+
+    /// Calls `f` for each mapping that has to be synced.
+    fn for_each_synced(&self, f: impl Fn(&Direct)) {
+        for direct in self.synced.iter() {
+            f(&direct);
+            task::cond_resched();
+        }
+    }
+
+    /// Calls `f` for each mapping of the memory itself that has to be synced or unmapped.
+    fn for_each_direct(&self, f: impl Fn(&Direct)) {
+        for list in [&self.synced, &self.unsynced] {
+            for direct in list.iter() {
+                f(&direct);
+                task::cond_resched();
+            }
+        }
+    }
+
+    /// Returns how many mappings do not count any more, since all was fetched.
+    fn released(&mut self) -> usize {
+        self.staged
+            .iter_mut()
+            .filter(|staging| staging.is_settled())
+            .map(StagedDevice::take_kept_users)
+            .sum()
+    }
+
+    /// Fails with [`EIO`] if the last settle has met a poisoned page.
+    fn check_poison(&self) -> Result {
+        match self.was_poisoned {
+            true => Err(EIO),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Drop for Devices {
     /// Ends mappings that an importer has left without detaching: the memory goes next.
     fn drop(&mut self) {
-        for list in [&mut self.written, &mut self.read, &mut self.unsynced] {
-            while let Some(stream) = list.pop_front() {
-                stream.end(false);
+        for list in [&mut self.synced, &mut self.unsynced] {
+            while let Some(direct) = list.pop_front() {
+                // SAFETY: Nobody else accesses the value any more.
+                unsafe { direct.end() };
             }
         }
     }

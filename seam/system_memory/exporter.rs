@@ -4,7 +4,7 @@
 
 use super::{
     area,
-    attachment::WatchedDevice,
+    attachment::AttachedDevice,
     mapping::SystemMapping,
     memory::{
         Policy,
@@ -32,8 +32,8 @@ use kernel::{
 impl<P: Policy> Exporter for SystemMemory<P> {
     const NAME: &'static CStr = P::NAME;
 
-    type Attachment = WatchedDevice;
-    type Mapping<'a> = SystemMapping<'a>;
+    type Attachment = AttachedDevice<P>;
+    type Mapping<'a> = SystemMapping<'a, P>;
 
     fn size(&self) -> usize {
         self.size
@@ -43,48 +43,35 @@ impl<P: Policy> Exporter for SystemMemory<P> {
         attachment: &Attached<'a, Self>,
         buffer: &Locked<'a, Self>,
         direction: DataDirection,
-    ) -> Result<SystemMapping<'a>> {
-        let this = buffer.data();
-
-        // SAFETY: An attached device is ready for DMA until it is detached, and the seam drops the
-        // mapping before that. `coherence` is dropped before `memory`.
-        unsafe {
-            SystemMapping::new(
-                &this.memory,
-                &this.coherence,
-                &this.sync_users,
-                attachment.device(),
-                direction,
-            )
-        }
+    ) -> Result<SystemMapping<'a, P>> {
+        SystemMapping::new(buffer.data(), attachment, direction)
     }
 
     fn begin_cpu_access(buffer: &Exported<Self>, access: CpuAccess) -> Result {
         let this = buffer.data();
 
         // The core waits for fences afterwards.
-        if this.own_device.is_none() && !this.sync_users.any() {
+        if this.own_device.is_none() && !this.coherence.is_used() {
             return Ok(());
         }
 
         // A device may write until its fences signal: wait before data is fetched.
         buffer.resv().wait(access.fences())?;
-        let mut coherence = this.coherence.lock();
+        let begun = this.coherence.begun();
         if let Some(device) = &this.own_device {
-            // SAFETY: A virtual device has no driver that could be unbound. `coherence` is dropped
-            // before `memory`.
-            unsafe { coherence.map_own(&this.memory, device, &this.sync_users)? };
+            // SAFETY: `coherence` is dropped before `memory`.
+            unsafe { this.coherence.map_own(&this.memory, device)? };
         }
-        coherence.begin_cpu_access(access, &this.sync_users)
+        this.coherence.start(&this.memory, begun)
     }
 
     fn end_cpu_access(buffer: &Exported<Self>, access: CpuAccess) -> Result {
         let this = buffer.data();
 
-        if access.writes() && this.sync_users.any() {
-            this.coherence.lock().end_cpu_access(&this.sync_users);
+        match access.writes() {
+            true => this.coherence.end(&this.memory),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     fn mmap(buffer: &Exported<Self>, vma: &VmaNew) -> Result {

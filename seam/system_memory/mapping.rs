@@ -3,150 +3,243 @@
 //! The memory of a dma-buf mapped for an attached device.
 
 use super::{
-    coherence::Coherence,
-    streaming::{
-        self,
-        Streaming, //
+    coherence::StagingId,
+    direct::Direct,
+    memory::{
+        Policy,
+        SystemMemory, //
     },
-    sync_users::SyncUsers,
-    writer::Writer, //
 };
 use crate::seam::{
     dma,
-    dma_buf::DeviceTable,
+    dma_buf::{
+        Attached,
+        DeviceTable, //
+    },
+    dma_mapping::DmaMapping,
     mm::StableMemory,
     scatterlist::SgTable, //
 };
 use kernel::{
     bindings,
     device::Device,
-    dma::DataDirection,
-    prelude::*,
-    sync::{
-        Arc,
-        Mutex, //
+    dma::{
+        DataDirection,
+        DmaAddress, //
     },
+    prelude::*,
+    sync::Arc, //
 };
 
-/// The memory of a dma-buf, mapped for one device.
+/// The memory of a dma-buf, or its staging, mapped for one device.
 ///
-/// A device that loses its driver takes the mapping along: it is not synced any more from the
-/// beginning of the unbinding, and unmapped at its end.
-pub struct SystemMapping<'a> {
-    coherence: &'a Mutex<Coherence>,
-    sync_users: &'a SyncUsers,
+/// A device that loses its driver takes the mapping along: nothing is passed to it from the
+/// beginning of the unbinding, and the mapping or the staging ends with the binding.
+pub struct SystemMapping<'a, P: Policy> {
+    system: &'a SystemMemory<P>,
     /// The importer's table.
     header: bindings::sg_table,
-    owner: TableOwner,
-    size: usize,
+    /// Whether the device may write.
+    writes: bool,
+    kind: Kind,
 }
 
-// SAFETY: `header` points to a table that `owner` owns, and that belongs to no task.
-unsafe impl Send for SystemMapping<'_> {}
+// SAFETY: `header` points to a table that `kind` owns, and that belongs to no task.
+unsafe impl<P: Policy> Send for SystemMapping<'_, P> {}
 
-/// Owner of the table of a mapping.
-enum TableOwner {
-    /// Neither syncing nor unmapping has an effect, so nothing else is left of the mapping.
-    Itself {
-        _table: SgTable,
-        writer: Writer,
-    },
-    Stream(Arc<Streaming>),
+/// How a device is mapped.
+enum Kind {
+    /// To the memory itself. Neither syncing nor unmapping has an effect, so nothing else is left.
+    Plain { _table: SgTable },
+    /// To the memory itself, with something to sync or to unmap.
+    Direct(Arc<Direct>),
+    /// To a staging.
+    Staged { _table: SgTable, id: StagingId },
 }
 
-impl<'a> SystemMapping<'a> {
-    /// Maps `memory` for `device`, in segments that the device can take.
+impl<'a, P: Policy> SystemMapping<'a, P> {
+    /// Maps the memory for the device of `attachment`, in segments that the device can take.
     ///
-    /// Fails with [`EINVAL`] for a device that cannot take a page as a segment, with [`EBUSY`] if
-    /// the device and another one write and one of them does so through a bounce buffer, with
-    /// [`ENOMEM`], and as `dma_map_sgtable()` does: with [`EIO`] if the device cannot reach the
-    /// memory and there is no room to bounce it.
-    ///
-    /// # Safety
-    ///
-    /// `device` must be ready for DMA until the value is dropped, or be watched by
-    /// [`WatchedDevice`](super::attachment::WatchedDevice) for the same `coherence`. `memory` must
-    /// outlive `coherence`.
-    pub(super) unsafe fn new<M: StableMemory>(
-        memory: &'a M,
-        coherence: &'a Mutex<Coherence>,
-        sync_users: &'a SyncUsers,
-        device: &Device,
+    /// A device that does not reach all of the memory gets a staging. Fails with [`EINVAL`] for a
+    /// device without a DMA mask or one that cannot take a page as a segment, with [`EOPNOTSUPP`]
+    /// if it needs a staging and the policy is against it, with [`EIO`] if a page is poisoned, with
+    /// [`ENOMEM`], with [`EINTR`] or `ERESTARTSYS` if a signal arrives first, and as
+    /// `dma_map_sgtable()` does.
+    pub(super) fn new(
+        system: &'a SystemMemory<P>,
+        attachment: &Attached<'a, SystemMemory<P>>,
         direction: DataDirection,
     ) -> Result<Self> {
-        let table = SgTable::new(memory, dma::segment_limits(device)?)?;
-        let size = memory.runs().pages() << kernel::page::PAGE_SHIFT;
-        let user = sync_users.get();
-
-        let mut guard = coherence.lock();
-        // Data that other devices have written becomes visible to this one as well.
-        guard.fetch();
-        // SAFETY: By the safety requirements. The list in `coherence` and the value itself, which
-        // borrows from the memory, are the owners of the mapping.
-        let mapping = unsafe { streaming::map(table, device, direction)? };
-        let needs_sync = mapping.needs_sync();
-        let writer = Writer::new(&mapping, direction);
-        if let Err(error) = guard.add_writer(writer) {
-            drop(mapping.unmap_without_sync());
-            return Err(error);
+        let device = attachment.device();
+        let writes = direction != DataDirection::ToDevice;
+        if !dma::has_mask(device) {
+            return Err(EINVAL);
         }
 
-        let header = mapping.table().header();
-        let owner = if mapping.needs_unmap() {
-            match Streaming::new(mapping, writer) {
-                Ok(stream) => TableOwner::Stream(guard.add(stream)),
-                Err(error) => {
-                    guard.remove_writer(writer);
-                    return Err(error);
-                }
-            }
+        let pending = system.coherence.prepare(&system.memory, writes)?;
+        let is_translated = dma::is_translated(device);
+        let mapping = if is_translated || !dma::may_bounce(device) {
+            // SAFETY: An attached device is ready for DMA until it is detached or loses its driver,
+            // and the seam drops the mapping before that. `coherence` is dropped before `memory`.
+            Some(unsafe { map_memory(&system.memory, device, direction)? })
         } else {
-            TableOwner::Itself {
-                _table: mapping.abandon(),
-                writer,
-            }
+            // SAFETY: As above.
+            unsafe { try_map_memory(&system.memory, device, direction)? }
         };
-        drop(guard);
+        let Some(mapping) = mapping else {
+            drop(pending);
+            return Self::staged(system, attachment, writes);
+        };
 
-        if needs_sync {
-            user.keep();
-        }
+        let (header, kind) = if mapping.needs_unmap() || mapping.needs_sync() {
+            let (direct, header) = Direct::new(mapping, is_translated)?;
+            (header, Kind::Direct(pending.direct(direct)))
+        } else {
+            pending.plain();
+            let table = mapping.abandon();
+            (table.header(), Kind::Plain { _table: table })
+        };
         Ok(Self {
-            coherence,
-            sync_users,
+            system,
             header,
-            owner,
-            size,
+            writes,
+            kind,
+        })
+    }
+
+    fn staged(
+        system: &'a SystemMemory<P>,
+        attachment: &Attached<'a, SystemMemory<P>>,
+        writes: bool,
+    ) -> Result<Self> {
+        if !P::may_stage() {
+            return Err(EOPNOTSUPP);
+        }
+        let device = attachment.device();
+        let limits = dma::segment_limits_unbounced(device)?;
+        let (id, table) = system.coherence.map_staged(
+            &system.memory,
+            device,
+            writes,
+            &attachment.data().staging,
+            P::staging_limit(),
+            |staging| staging.table(limits),
+        )?;
+
+        Ok(Self {
+            system,
+            header: table.header(),
+            writes,
+            kind: Kind::Staged { _table: table, id },
         })
     }
 }
 
-// SAFETY: The table describes all of the memory, mapped for the device, and `owner` keeps it. The
-// importer may change the addresses: a stream has saved them.
-unsafe impl DeviceTable for SystemMapping<'_> {
+/// Maps `memory` for a device that reaches all of it.
+///
+/// A device that only writes is mapped bidirectionally where it is not coherent: else what the CPU
+/// has written would be dropped from its caches.
+///
+/// # Safety
+///
+/// As for [`DmaMapping::new`].
+unsafe fn map_memory<M: StableMemory>(
+    memory: &M,
+    device: &Device,
+    direction: DataDirection,
+) -> Result<DmaMapping> {
+    let table = SgTable::new(memory, dma::segment_limits(device)?)?;
+
+    // SAFETY: By the safety requirements.
+    match unsafe { DmaMapping::coherent(table, device, direction) } {
+        Ok(mapping) => Ok(mapping),
+        Err((EOPNOTSUPP, table)) => {
+            // SAFETY: By the safety requirements.
+            unsafe { DmaMapping::new(table, device, both_ways(direction)) }
+        }
+        Err((error, _table)) => Err(error),
+    }
+}
+
+/// Maps `memory` for a device that may not reach all of it, unless that would bounce.
+///
+/// # Safety
+///
+/// As for [`DmaMapping::new`].
+unsafe fn try_map_memory<M: StableMemory>(
+    memory: &M,
+    device: &Device,
+    direction: DataDirection,
+) -> Result<Option<DmaMapping>> {
+    let Ok(offset) = dma::offset(device) else {
+        return Ok(None);
+    };
+    let runs = StableMemory::runs(memory);
+    let highest = dma::max_address(device);
+    let in_reach = |pfn: usize| {
+        let address = ((pfn as u64) << kernel::page::PAGE_SHIFT).wrapping_add(offset as u64);
+        address <= highest && highest - address >= (kernel::page::PAGE_SIZE - 1) as u64
+    };
+    if !runs
+        .iter()
+        .all(|run| in_reach(run.frame) && in_reach(run.frame + (run.pages - 1)))
+    {
+        return Ok(None);
+    }
+    let first = runs.iter().next().ok_or(EINVAL)?.frame;
+    // SAFETY: A page of the memory, which is for devices.
+    if !unsafe { dma::reaches(device, first, offset) } {
+        return Ok(None);
+    }
+
+    let table = SgTable::new(memory, dma::segment_limits_unbounced(device)?)?;
+    let direction = match dma::needs_sync(device) {
+        true => both_ways(direction),
+        false => direction,
+    };
+    // SAFETY: By the safety requirements.
+    match unsafe { DmaMapping::quiet(table, device, direction) } {
+        Ok(mapping) if mapping.is_at_offset(offset as DmaAddress) => Ok(Some(mapping)),
+        Ok(mapping) => {
+            drop(mapping.unmap_without_sync());
+            Ok(None)
+        }
+        Err((EIO, _table)) => Ok(None),
+        Err((error, _table)) => Err(error),
+    }
+}
+
+fn both_ways(direction: DataDirection) -> DataDirection {
+    match direction {
+        DataDirection::FromDevice => DataDirection::Bidirectional,
+        direction => direction,
+    }
+}
+
+// SAFETY: The table describes all of the memory, or of its staging, mapped for the device, and
+// `kind` keeps it. The importer may change the addresses: a `Direct` has saved them, and nobody uses
+// those of the others.
+unsafe impl<P: Policy> DeviceTable for SystemMapping<'_, P> {
     fn table(&self) -> bindings::sg_table {
         self.header
     }
 
     fn size(&self) -> usize {
-        self.size
+        self.system.size
     }
 }
 
-impl Drop for SystemMapping<'_> {
+impl<P: Policy> Drop for SystemMapping<'_, P> {
     fn drop(&mut self) {
-        let mut coherence = self.coherence.lock();
+        let SystemMemory {
+            coherence, memory, ..
+        } = self.system;
 
-        match &self.owner {
-            TableOwner::Itself { writer, .. } => coherence.remove_writer(*writer),
-            TableOwner::Stream(stream) => {
-                // SAFETY: `add()` of this `coherence` has returned it.
-                unsafe { coherence.remove(stream) };
-                // Unmapping is a barrier: until here, an end of CPU access waits for the lock.
-                if stream.needs_sync() {
-                    self.sync_users.put();
-                }
-            }
+        match &self.kind {
+            Kind::Plain { .. } => coherence.unmap_plain(memory, self.writes),
+            // SAFETY: It was added to this value.
+            Kind::Direct(direct) => unsafe { coherence.unmap_direct(memory, direct, self.writes) },
+            Kind::Staged { id, .. } => coherence.unmap_staged(memory, *id, self.writes),
         }
     }
 }

@@ -2,10 +2,7 @@
 
 //! Memory of the system, and the driver's policy about it.
 
-use super::{
-    coherence::Coherence,
-    sync_users::SyncUsers, //
-};
+use super::coherence::Coherence;
 use crate::seam::{
     dma::VirtualDevice,
     mm::{
@@ -19,10 +16,8 @@ use crate::seam::{
     rwsem::new_rwsem, //
 };
 use kernel::{
-    new_mutex,
     page::PAGE_SHIFT,
-    prelude::*,
-    sync::Mutex, //
+    prelude::*, //
 };
 
 /// The driver's part of a dma-buf of system memory.
@@ -37,6 +32,12 @@ pub trait Policy: Sized + Send + Sync + 'static {
     ///
     /// The mapping is shared and not larger than the memory.
     fn fault(&self, fault: &Fault<'_, Self::Memory>) -> Result<(), FaultError>;
+
+    /// Returns whether devices that do not reach the memory get memory of their own.
+    fn may_stage() -> bool;
+
+    /// Returns how many bytes all such memory may take, of all buffers together; 0 is no limit.
+    fn staging_limit() -> usize;
 }
 
 /// Memory of the system, exported with the policy `P`.
@@ -44,10 +45,9 @@ pub trait Policy: Sized + Send + Sync + 'static {
 pub struct SystemMemory<P: Policy> {
     // Holds mappings of `memory`: dropped first.
     #[pin]
-    pub(super) coherence: Mutex<Coherence>,
+    pub(super) coherence: Coherence,
     #[pin]
     pub(super) entry_sizes: EntrySizes,
-    pub(super) sync_users: SyncUsers,
     /// The device that the exporter maps the memory for on its own account.
     pub(super) own_device: Option<VirtualDevice>,
     pub(super) policy: P,
@@ -72,9 +72,8 @@ impl<P: Policy> SystemMemory<P> {
 
         try_pin_init!(Self {
             size: size.ok_or(EOVERFLOW)?,
-            coherence <- new_mutex!(Coherence::new(), "system_memory_coherence"),
+            coherence <- Coherence::new(),
             entry_sizes <- new_rwsem!(c"system_memory_entry_sizes"),
-            sync_users: SyncUsers::new(),
             own_device,
             policy,
             memory,

@@ -18,14 +18,14 @@
 
 mod area;
 mod attachment;
-mod brackets;
 mod coherence;
+mod direct;
 mod exporter;
 mod mapping;
 mod memory;
-mod streaming;
+mod settle;
+mod staging;
 mod sync_users;
-mod writer;
 
 pub use self::memory::{
     Policy,
