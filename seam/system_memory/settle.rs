@@ -43,9 +43,13 @@ pub(super) fn merge<const N: usize>(
     let mut changed = false;
 
     for (step, base) in base.chunks_exact_mut(N).enumerate() {
+        // The chunks are of `N` words.
+        let Ok(base) = <&mut [usize; N]>::try_from(base) else {
+            continue;
+        };
         let at = step * N;
         let words: [usize; N] = core::array::from_fn(|i| from.load(at + i));
-        let differing = words.iter().zip(&*base).fold(0, |or, (w, b)| or | (w ^ b));
+        let differing = (0..N).fold(0, |or, i| or | (words[i] ^ base[i]));
 
         if differing != 0 {
             // A copy, so that the words need no memory where all are equal.
@@ -59,32 +63,46 @@ pub(super) fn merge<const N: usize>(
 
 /// Has `to` from word `at` on, and `base`, take the bytes of `words` that differ from `base`.
 #[inline(never)]
-fn take(words: &[usize], base: &mut [usize], to: &impl Bytes, at: usize) {
-    for (i, (&word, base)) in words.iter().zip(base).enumerate() {
-        let mut differing = word ^ *base;
-
-        if !has_zero_byte(differing) {
-            to.store(at + i, word);
-        } else {
-            while differing != 0 {
-                // CAST: A bit number is small.
-                let shift = differing.trailing_zeros() as usize & !7;
-                // CAST: Cut to the byte.
-                let value = (word >> shift) as u8;
-
-                to.store_byte(at + i, byte_at(shift), value);
-                differing &= !(0xff << shift);
-            }
+fn take<const N: usize>(words: &[usize; N], base: &mut [usize; N], to: &impl Bytes, at: usize) {
+    // All bytes of all words differ.
+    if (0..N).fold(0, |or, i| or | zero_bytes(words[i] ^ base[i])) == 0 {
+        for i in 0..N {
+            to.store(at.wrapping_add(i), words[i]);
+            base[i] = words[i];
         }
-        *base = word;
+        return;
+    }
+
+    for i in 0..N {
+        let (word, differing) = (words[i], words[i] ^ base[i]);
+
+        match zero_bytes(differing) {
+            0 => to.store(at.wrapping_add(i), word),
+            _ => store_bytes(word, differing, to, at.wrapping_add(i)),
+        }
+        base[i] = word;
     }
 }
 
-/// Returns whether a byte of `word` is 0.
-fn has_zero_byte(word: usize) -> bool {
+/// Stores the bytes of `word` that `differing` has bits of in word `at` of `to`.
+fn store_bytes(word: usize, mut differing: usize, to: &impl Bytes, at: usize) {
+    while differing != 0 {
+        // CAST: A bit number is small.
+        let shift = differing.trailing_zeros() as usize & !7;
+        // CAST: Cut to the byte.
+        let value = (word >> shift) as u8;
+
+        to.store_byte(at, byte_at(shift), value);
+        differing &= !(0xff << shift);
+    }
+}
+
+/// Returns a number that is not 0 if a byte of `word` is 0.
+#[inline(always)]
+fn zero_bytes(word: usize) -> usize {
     const LOW: usize = usize::MAX / 0xff;
 
-    word.wrapping_sub(LOW) & !word & (LOW << 7) != 0
+    word.wrapping_sub(LOW) & !word & (LOW << 7)
 }
 
 /// Returns the offset of the byte of a word whose lowest bit is bit `shift`.

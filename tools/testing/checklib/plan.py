@@ -83,6 +83,9 @@ MANY = [
          ["--icount", "--iommu", "--append", "init_on_alloc=0", *EDU], COUNTED, {**BESIDE, "COHERENCE_DEVICE": "edu"}),
     Boot("many-bounce", "thousands of mappings that bounce, instructions counted",
          ["--icount", "--append", "init_on_alloc=0 swiotlb=force"], COUNTED, BESIDE),
+    Boot("staging", "what staging costs, next to the C driver, instructions counted",
+         ["--icount", "--append", "init_on_alloc=0 swiotlb=131072,force"],
+         ["!" + LOAD_IMPORTER, "!sleep 15", "staging_cost"], BESIDE),
 ]
 
 OURS = [
