@@ -73,7 +73,7 @@ size_t rs_unpin_runs(const struct rs_run *run, const struct rs_run *last, size_t
 }
 
 /* Runs, and segments of a run, handled between two calls of cond_resched(). */
-#define BATCH	(1 << 14)
+#define BATCH	BIT(14)
 
 /* Does a segment of @length pages, more than one, from @pfn on keep within the limits? */
 static __always_inline bool is_segment(size_t pfn, size_t length, size_t max_pages,
@@ -114,7 +114,7 @@ size_t rs_count_segments(const struct rs_run *run, const struct rs_run *last, si
 	size_t count = 0;
 
 	for (;;) {
-		const struct rs_run *stop = run + min(last - run, BATCH);
+		const struct rs_run *stop = run + min((size_t)(last - run), BATCH);
 
 		for (; run < stop; run++) {
 			size_t length = run[1].page - run->page;
@@ -170,7 +170,7 @@ void rs_fill_segments(struct scatterlist *sg, const struct rs_run *run, const st
 		      size_t pages, size_t max_pages, size_t boundary_pages)
 {
 	for (;;) {
-		const struct rs_run *stop = run + min(last - run, BATCH);
+		const struct rs_run *stop = run + min((size_t)(last - run), BATCH);
 
 		for (; run < stop; run++) {
 			size_t length = run[1].page - run->page;

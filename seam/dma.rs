@@ -176,6 +176,15 @@ pub unsafe fn reaches(device: &Device, pfn: usize, offset: DmaAddress) -> bool {
     }
 }
 
+/// Returns `address` as a number that does not depend on how wide DMA addresses are.
+pub fn number(address: DmaAddress) -> u64 {
+    // CAST: At most as wide.
+    #[allow(clippy::unnecessary_cast)]
+    {
+        address as u64
+    }
+}
+
 /// Returns the highest DMA address that `device` can access.
 pub fn max_address(device: &Device) -> u64 {
     let device = as_raw(device);

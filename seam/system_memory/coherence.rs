@@ -153,9 +153,17 @@ impl Coherence {
         let number = self.begun.load(Relaxed) + 1;
         self.begun.store(number, Release);
 
+        // What the CPU writes between cleaning and invalidating is lost, so that nothing is
+        // invalidated where nobody is going to look.
+        let is_read = point != Point::End || !devices.staged.is_empty();
         devices.for_each_synced(|direct| {
             // SAFETY: The reference to `Devices` proves that the mutex is held.
-            unsafe { direct.clean_and_invalidate() };
+            unsafe {
+                match is_read {
+                    true => direct.clean_and_invalidate(),
+                    false => direct.clean(),
+                }
+            }
         });
         let pass = Pass::new(memory, until);
         let has_direct_writers = self.direct_writers.load(Relaxed) > 0;

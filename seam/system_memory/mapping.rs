@@ -23,9 +23,10 @@ use crate::seam::{
 use kernel::{
     bindings,
     device::Device,
-    dma::{
-        DataDirection,
-        DmaAddress, //
+    dma::DataDirection,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
     },
     prelude::*,
     sync::Arc, //
@@ -177,8 +178,8 @@ unsafe fn try_map_memory<M: StableMemory>(
     let runs = StableMemory::runs(memory);
     let highest = dma::max_address(device);
     let in_reach = |pfn: usize| {
-        let address = ((pfn as u64) << kernel::page::PAGE_SHIFT).wrapping_add(offset as u64);
-        address <= highest && highest - address >= (kernel::page::PAGE_SIZE - 1) as u64
+        let address = ((pfn as u64) << PAGE_SHIFT).wrapping_add(dma::number(offset));
+        address <= highest && highest - address >= (PAGE_SIZE - 1) as u64
     };
     if !runs
         .iter()
@@ -199,7 +200,7 @@ unsafe fn try_map_memory<M: StableMemory>(
     };
     // SAFETY: By the safety requirements.
     match unsafe { DmaMapping::quiet(table, device, direction) } {
-        Ok(mapping) if mapping.is_at_offset(offset as DmaAddress) => Ok(Some(mapping)),
+        Ok(mapping) if mapping.is_at_offset(offset) => Ok(Some(mapping)),
         Ok(mapping) => {
             drop(mapping.unmap_without_sync());
             Ok(None)

@@ -53,8 +53,8 @@ pub(super) fn merge<const N: usize>(
 
         if differing != 0 {
             // A copy, so that the words need no memory where all are equal.
-            let words = words;
-            take(&words, base, to, at);
+            let differing = words;
+            take(&differing, base, to, at);
             changed = true;
         }
     }

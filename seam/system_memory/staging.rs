@@ -384,7 +384,8 @@ impl DeviceMemory {
         };
 
         // The functions look at the coherent mask, which may be larger than that for streaming.
-        if address as u64 > highest || highest - (address as u64) < bytes as u64 - 1 {
+        let address = dma::number(address);
+        if address > highest || highest - address < bytes as u64 - 1 {
             self.free(chunk);
             return Err(EIO);
         }

@@ -45,7 +45,7 @@ static void scatter(int memfd, size_t size)
 
 FIXTURE_SETUP(staging_cost)
 {
-	const char *nodes[] = { node_path(), C_NODE };
+	const char *ours = node_path();
 
 	self->importer = importer_open();
 	if (self->importer < 0)
@@ -55,9 +55,11 @@ FIXTURE_SETUP(staging_cost)
 	self->bytes = malloc(self->size);
 	ASSERT_NE(NULL, self->bytes);
 	for (int i = 0; i < 2; i++) {
-		self->dev[i] = open(nodes[i], O_RDWR | O_CLOEXEC);
+		const char *node = i ? C_NODE : ours;
+
+		self->dev[i] = open(node, O_RDWR | O_CLOEXEC);
 		if (self->dev[i] < 0)
-			SKIP(return, "%s: %s", nodes[i], strerror(errno));
+			SKIP(return, "%s: %s", node, strerror(errno));
 		self->memfd[i] = memfd_new(self->size);
 		scatter(self->memfd[i], self->size);
 		self->buf[i] = create(self->dev[i], self->memfd[i], 0, self->size);
@@ -120,8 +122,8 @@ static void least(long long *so_far, long long start, size_t pages)
 }
 
 /* What the device of slot 0 of buffer @which costs, mapped in @direction. */
-static void measure(struct __test_metadata *_metadata, FIXTURE_DATA(staging_cost) *self, int which,
-		    int direction, struct costs *costs)
+static void measure(struct __test_metadata *_metadata, struct _test_data_staging_cost *self,
+		    int which, int direction, struct costs *costs)
 {
 	char *b = map_rw(self->buf[which], self->size);
 	bool writes = direction != IMPORTER_TO_DEVICE;
