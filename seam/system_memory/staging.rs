@@ -153,10 +153,14 @@ impl Bytes for Words {
 #[inline(always)]
 fn delay() {
     #[cfg(CONFIG_UDMABUF_RS_SETTLE_DELAY)]
-    // SAFETY: No requirements.
+    // SAFETY: Settling may sleep.
     unsafe {
-        ffi::delay_at_random()
-    };
+        if bindings::get_random_u32() % 64 == 0 {
+            let most = bindings::get_random_u32() % 1000 + 1;
+
+            bindings::usleep_range_state(1, most.into(), bindings::TASK_UNINTERRUPTIBLE);
+        }
+    }
 }
 
 /// A page of the buffer, in the address space of the kernel.
@@ -644,6 +648,17 @@ impl StagedDevice {
     /// Stops passing anything on: the device is losing its driver.
     pub(super) fn leave(&mut self) {
         self.is_leaving = true;
+    }
+
+    /// Returns what the next pass depends on, but for the bytes.
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub(super) fn state(&self) -> [usize; 4] {
+        [
+            self.attachments,
+            self.mappings,
+            self.writers,
+            usize::from(self.is_unsettled) + 2 * usize::from(self.is_leaving) + 4 * self.kept_users,
+        ]
     }
 
     /// Calls `f` for each page, until a signal arrives. Returns whether `f` did once.

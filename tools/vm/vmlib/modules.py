@@ -11,22 +11,22 @@ from . import process
 from .errors import Failure
 
 
-def build(cache, root, kernel, folder, out=None, clippy=False, without=()):
+def build(cache, root, kernel, folder, out=None, clippy=False, without=(), having=()):
     """Build the module(s) in `folder`, and return the paths of the .ko files.
 
     What the compilers say goes to stderr. Unless told otherwise, everything
     made is put into the cache, where the next build finds it again. Rust code
-    sees the configuration options `without` as off.
+    sees the configuration options `without` as off, and those `having` as on.
     """
     folder = Path(os.path.realpath(folder))
     if not any((folder / name).is_file() for name in ("Makefile", "Kbuild")):
         raise Failure(f"{folder} has no Makefile or Kbuild")
-    out = Path(os.path.realpath(out)) if out else _out(cache, kernel, folder, clippy, without)
+    out = Path(os.path.realpath(out)) if out else _out(cache, kernel, folder, clippy, without, having)
     out.mkdir(parents=True, exist_ok=True)
     argv = ["make", "-s", f"-j{os.cpu_count()}", "-C", kernel.build, f"M={folder}", f"MO={out}", *kernel.make,
             *(["CLIPPY=1"] if clippy else []), "modules"]
-    if without:
-        compiler = _compiler_without(kernel, out, "clippy-driver" if clippy else "rustc", without)
+    if without or having:
+        compiler = _compiler_with(kernel, out, "clippy-driver" if clippy else "rustc", without, having)
         argv.insert(-1, f"RUSTC_OR_CLIPPY={compiler}")
     with cache.lock("module-" + caching.key_of([str(out)])) as lock:
         child = process.start(root.command(argv, cwd=folder, paths=[out]), locks=[lock],
@@ -41,10 +41,11 @@ def build(cache, root, kernel, folder, out=None, clippy=False, without=()):
     return _built(folder, out)
 
 
-def _compiler_without(kernel, out, compiler, options):
-    """A script in `out` that calls the compiler with a configuration that lacks these options."""
-    script, kept = out / f"{compiler}-without", out / "rustc_cfg"
-    kept.write_text(configuration_without((kernel.build / "include/generated/rustc_cfg").read_text(), options))
+def _compiler_with(kernel, out, compiler, without, having):
+    """A script in `out` that calls the compiler with another configuration."""
+    script, kept = out / f"{compiler}-with", out / "rustc_cfg"
+    text = configuration_without((kernel.build / "include/generated/rustc_cfg").read_text(), without)
+    kept.write_text(text + "".join(f"--cfg={option}\n" for option in having))
     script.write_text("#!/bin/sh\n"
                       "for argument; do\n"
                       "\tshift\n"
@@ -63,9 +64,9 @@ def configuration_without(text, options):
                    if line.strip() not in off and line.rpartition("=")[0] not in off)
 
 
-def _out(cache, kernel, folder, clippy, without):
+def _out(cache, kernel, folder, clippy, without, having):
     """A place in the cache that belongs to this folder and kernel alone."""
-    key = caching.key_of([str(folder), str(kernel.build), clippy, *without])
+    key = caching.key_of([str(folder), str(kernel.build), clippy, *without, *(f"+{option}" for option in having)])
     return cache.top / "modules" / f"{folder.name}-{key}"
 
 

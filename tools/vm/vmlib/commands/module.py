@@ -17,11 +17,13 @@ def main():
     parser.add_argument("--clippy", action="store_true", help="have clippy look at Rust code")
     parser.add_argument("--without", metavar="CONFIG", action="append", default=[],
                         help="compile Rust code as if this option of the kernel were off; may be repeated")
+    parser.add_argument("--with", metavar="CONFIG", action="append", default=[], dest="having",
+                        help="compile Rust code as if this option were on; may be repeated")
     parser.add_argument("--out", metavar="DIR", help="where to put what is made (default: the cache)")
     parser.add_argument("folder", metavar="DIR", help="where the module's Makefile or Kbuild is")
     arguments = parser.parse_args()
     cache, root, kernel = prepare(arguments.kernel)
     for path in modules.build(cache, root, kernel, arguments.folder, arguments.out, arguments.clippy,
-                              arguments.without):
+                              arguments.without, arguments.having):
         print(path)
     return 0

@@ -42,6 +42,8 @@ def parser():
     parse.add_argument("--qemu", default="", metavar="ARGS", help="more QEMU arguments")
     parse.add_argument("--replace-c", action="store_true",
                        help="keep the C driver from starting, so that the node is /dev/udmabuf")
+    parse.add_argument("--with", action="append", default=[], metavar="CONFIG", dest="having",
+                       help="build udmabuf_rs.ko as if this option were on")
     parse.add_argument("--no-module", action="store_true", help="neither build nor load udmabuf_rs.ko")
     parse.add_argument("--add", action="append", default=[], metavar="FILE",
                        help="put a file, or a directory with all in it, into /; SRC=DEST puts it elsewhere")
@@ -90,7 +92,7 @@ def main():
     cache, root, kernel = prepare(options.kernel)
     module = None
     if not options.no_module:
-        module = modules.build(cache, root, kernel, buildroot.CHECKOUT)[0]
+        module = modules.build(cache, root, kernel, buildroot.CHECKOUT, having=options.having)[0]
     with qemu.run_folder() as folder:
         archive = folder / "initramfs"
         handlers = _handlers(options)
