@@ -156,9 +156,10 @@ fn delay() {
     // SAFETY: Settling may sleep.
     unsafe {
         if bindings::get_random_u32() % 64 == 0 {
-            let most = bindings::get_random_u32() % 1000 + 1;
+            // CAST: A small number.
+            let most = (bindings::get_random_u32() % 1000 + 1) as c_ulong;
 
-            bindings::usleep_range_state(1, most.into(), bindings::TASK_UNINTERRUPTIBLE);
+            bindings::usleep_range_state(1, most, bindings::TASK_UNINTERRUPTIBLE);
         }
     }
 }
