@@ -10,7 +10,6 @@
 #include <linux/iommu.h>
 #include <linux/iosys-map.h>
 #include <linux/mm.h>
-#include <linux/swiotlb.h>
 
 #include "importer.h"
 
@@ -89,17 +88,10 @@ void rsi_reinit_completion(struct completion *completion)
 	reinit_completion(completion);
 }
 
-/*
- * is_swiotlb_buffer() calls a function that is not exported where pools are
- * allocated on demand. A bounce buffer in one of those pools is missed.
- */
-bool rsi_in_default_swiotlb_pool(struct device *dev, phys_addr_t address)
+/* Where the byte at @address, of the direct mapping or of vmalloc memory, lies. */
+phys_addr_t rsi_kernel_to_phys(const void *address)
 {
-#ifdef CONFIG_SWIOTLB
-	struct io_tlb_mem *mem = dev->dma_io_tlb_mem;
-
-	return mem && address >= mem->defpool.start && address < mem->defpool.end;
-#else
-	return false;
-#endif
+	if (is_vmalloc_addr(address))
+		return page_to_phys(vmalloc_to_page(address)) + offset_in_page(address);
+	return virt_to_phys((void *)address);
 }

@@ -44,6 +44,6 @@ void rsi_dma_fence_put(struct dma_fence *fence);
 void rsi_reinit_completion(struct completion *completion);
 
 /* No function of the kernel's that modules can call: see importer.c. */
-bool rsi_in_default_swiotlb_pool(struct device *dev, phys_addr_t address);
+phys_addr_t rsi_kernel_to_phys(const void *address);
 
 #endif /* UDMABUF_RS_FFI_IMPORTER_H */

@@ -62,5 +62,5 @@ shims! {
 
 // Stand for no single function of the kernel.
 shims! {
-    fn in_default_swiotlb_pool(dev: *mut device, address: phys_addr_t) -> bool;
+    fn kernel_to_phys(address: *const c_void) -> phys_addr_t;
 }

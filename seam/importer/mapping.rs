@@ -7,7 +7,8 @@
 use super::{
     attachment::RawAttachment,
     bound::access,
-    Attachment, //
+    Attachment,
+    DmaBuf, //
 };
 use core::ptr::NonNull;
 use kernel::{
@@ -171,6 +172,12 @@ impl MappedTable {
     /// Returns the size in bytes: that of the dma-buf.
     pub fn size(&self) -> usize {
         self.size
+    }
+
+    /// Returns the dma-buf.
+    pub(super) fn buffer(&self) -> &DmaBuf {
+        // SAFETY: By the type invariants, the attachment is valid, and so is its dma-buf.
+        unsafe { &*(*self.attachment.as_ptr()).dmabuf.cast() }
     }
 
     /// Returns the direction that it was mapped for.

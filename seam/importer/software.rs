@@ -3,13 +3,12 @@
 //! Access to a mapping by a device that is made of software.
 //!
 //! C headers: [`include/linux/dma-direct.h`](srctree/include/linux/dma-direct.h),
-//! [`include/linux/iommu.h`](srctree/include/linux/iommu.h),
-//! [`include/linux/swiotlb.h`](srctree/include/linux/swiotlb.h)
+//! [`include/linux/iommu.h`](srctree/include/linux/iommu.h)
 
 use super::{
     bound::as_raw,
-    MappedTable,
-    Segment, //
+    ImportedVmap,
+    MappedTable, //
 };
 use crate::ffi;
 use core::ptr::NonNull;
@@ -70,23 +69,23 @@ impl MappedTable {
         self.translation().is_some()
     }
 
-    /// Counts the pages that the device reaches through a bounce buffer.
-    pub fn bounced_pages(&self) -> usize {
-        let bounced = |address: DmaAddress| {
-            // SAFETY: By the type invariants, the device can be mapped for, and the address is one
-            // of its own.
-            unsafe { ffi::in_default_swiotlb_pool(self.raw_device(), self.physical(address)) }
-        };
-        let pages = |segment: Segment| {
-            (0..segment.length)
-                .step_by(PAGE_SIZE)
-                .map(move |at| segment.address + at as DmaAddress)
-        };
+    /// Counts the pages that the device does not reach themselves: it has a copy, in a bounce buffer
+    /// or in memory of its own.
+    ///
+    /// Fails as [`ImportedVmap::new`] does.
+    pub fn pages_elsewhere(&self) -> Result<usize> {
+        let memory = ImportedVmap::new(self.buffer())?;
+        let (mut offset, mut elsewhere) = (0, 0);
 
-        self.segments()
-            .flat_map(pages)
-            .filter(|&page| bounced(page))
-            .count()
+        for segment in self.segments() {
+            for at in (0..segment.length).step_by(PAGE_SIZE) {
+                let reached = self.physical(segment.address + at as DmaAddress);
+
+                elsewhere += usize::from(memory.physical(offset)? != reached);
+                offset += PAGE_SIZE;
+            }
+        }
+        Ok(elsewhere)
     }
 
     /// Calls `work` for each piece of a range, with its address for the CPU and its length. The

@@ -79,6 +79,14 @@ impl ImportedVmap {
         Ok(())
     }
 
+    /// Returns the physical address of the byte at `offset`. Fails as [`read`](Self::read) does.
+    pub(super) fn physical(&self, offset: usize) -> Result<bindings::phys_addr_t> {
+        self.check(offset, 1)?;
+
+        // SAFETY: By the type invariants, all of the buffer is mapped, and the byte is in it.
+        Ok(unsafe { ffi::kernel_to_phys(self.map.__bindgen_anon_1.vaddr.byte_add(offset)) })
+    }
+
     fn check(&self, offset: usize, length: usize) -> Result {
         let end = offset.checked_add(length).ok_or(EINVAL)?;
 

@@ -22,7 +22,7 @@ ROWS = {
     5: "overlapping brackets: threads, processes, the dead",
     6: "memfd written between brackets",
     7: "two importers: one writes, one reads",
-    8: "second writer behind a bounce buffer: EBUSY",
+    8: "several devices write",
     9: "the kernel's own mapping reads and writes",
     10: "mapped by userspace through an importer",
     11: "fence pending at START",

@@ -167,12 +167,12 @@ KNOWN_TO_FAIL = ("bounce", [1, 2, 3])
 
 # The rows are in matrix.py.
 COLUMNS = [
-    _column("stock", "a device that reaches all memory", []),
-    _column("bounce", "swiotlb=force: every mapping bounces", ["--append", "swiotlb=force"], memory="bounced"),
+    _column("stock", "a device that reaches all memory", EDU),
+    _column("bounce", "swiotlb=force: every mapping bounces", ["--append", "swiotlb=force", *EDU], memory="elsewhere"),
     _column("iommu", "edu, a PCI device, behind a strict virtual IOMMU", ["--iommu", *EDU], device="edu",
             memory="translated"),
     _column("32-bit", "edu with 32 address bits where memory has 6 GiB", [*EDU, "--mem", "6G"],
-            device="edu", memory="bounced"),
+            device="edu", memory="elsewhere"),
     _column("debug", "the debug kernel", [], kernel="debug", compare=False),
     _column("arm64", "arm64, a device that is not coherent", [], ["maintenance"], kernel="arm64"),
     _column("16k", "the same with pages of 16 KiB", [], ["maintenance"], kernel="arm64-16k", compare=False),

@@ -10,7 +10,8 @@
  * Environment:
  *   COHERENCE_DEVICE  faux (default) or edu: whose mapping is tested
  *   COHERENCE_MEMORY  how that device must reach memory, or no test counts:
- *                     direct, bounced, translated; anything when it is not set
+ *                     direct, elsewhere (a bounce buffer, or a
+ *                     staging), translated; anything when it is not set
  */
 #ifndef COHERENCE_H
 #define COHERENCE_H
@@ -31,7 +32,7 @@ static inline const char *importer_reaches(int importer, int slot)
 		return "no mapping";
 	if (segments.translated)
 		return "translated";
-	return segments.elsewhere ? "bounced" : "direct";
+	return segments.elsewhere ? "elsewhere" : "direct";
 }
 
 /* The fixture --------------------------------------------------------------- */
@@ -42,7 +43,7 @@ static inline const char *importer_reaches(int importer, int slot)
 struct scene {
 	int kmsg, dev, importer;
 	int device;
-	bool bounced;
+	bool elsewhere;
 	size_t page, pages, size;
 	int memfd, buf;
 	char *a;		/* the memfd's mapping */
@@ -81,7 +82,7 @@ static inline int scene_buffer(struct scene *s)
 		held[n++] = s->buf;
 	}
 	s->missing = n == 2 * PLACES ? found : NULL;
-	s->bounced = !strcmp(found, "bounced");
+	s->elsewhere = !strcmp(found, "elsewhere");
 	while (n)
 		close(held[--n]);
 	return 0;

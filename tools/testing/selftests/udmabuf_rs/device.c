@@ -117,7 +117,7 @@ TEST_F(device, segments)
 			EXPECT_EQ(0, segments.elsewhere);
 	}
 	/* What it is good for: in which way was this tested? */
-	TH_LOG("%u segments, longest %llu, %u pages bounced, %stranslated", segments.count,
+	TH_LOG("%u segments, longest %llu, %u pages elsewhere, %stranslated", segments.count,
 	       (unsigned long long)segments.longest, segments.elsewhere,
 	       segments.translated ? "" : "not ");
 }
@@ -627,7 +627,7 @@ TEST_F(device, own_no_sync_once_the_device_is_leaving)
 					  IMPORTER_BIDIRECTIONAL));
 		ASSERT_EQ(0, importer_segments(self->importer, 0, &segments));
 		if (!segments.elsewhere)
-			SKIP(return, "needs a device behind a bounce buffer");
+			SKIP(return, "needs a device that does not reach the memory");
 		EXPECT_EQ(0, write_while_unbinding(self->importer, self->buf, self->b, self->page,
 						   name, w, WATCHERS));
 		for (int i = 0; i < WATCHERS; i++) {

@@ -454,7 +454,7 @@ TEST(A8_device_without_a_driver_is_synced_after_a_failed_probe)
 	close(buf);
 	EXPECT_EQ(0, seal_write_soon(memfd));
 	EXPECT_EQ(0, kmsg_reports(kmsg));
-	TH_LOG("%u pages bounced", segments.elsewhere);
+	TH_LOG("%u pages elsewhere", segments.elsewhere);
 }
 
 struct racer {

@@ -69,6 +69,61 @@ TEST_F(signals, r11_start_to_read_does_not_wait_for_a_device_that_reads)
 	EXPECT_EQ(0, st.result);
 }
 
+/* Adds a fence before the last one signals, without end, each pending for some milliseconds. */
+struct fencer {
+	struct scene *s;
+	pthread_t thread;
+	bool stop;
+	int err;
+	unsigned int count;
+};
+
+static void *add_fences_for_ever(void *arg)
+{
+	struct fencer *f = arg;
+	struct scene *s = f->s;
+
+	f->err = importer_fence(s->importer, 0, s->buf, true);
+	for (int slot = 1; !f->err && !__atomic_load_n(&f->stop, __ATOMIC_ACQUIRE); slot ^= 1) {
+		f->err = importer_fence(s->importer, slot, s->buf, true);
+		__atomic_add_fetch(&f->count, 1, __ATOMIC_ACQ_REL);
+		sleep_us(2000);
+		if (!f->err)
+			f->err = importer_slot(s->importer, IMPORTER_SIGNAL, slot ^ 1);
+		if (f->err || __atomic_load_n(&f->stop, __ATOMIC_ACQUIRE))
+			importer_slot(s->importer, IMPORTER_SIGNAL, slot);
+	}
+	return NULL;
+}
+
+/* Any sharer of a buffer can do this to all others: IMPORT_SYNC_FILE adds fences. */
+TEST_F(signals, r11_A3_start_while_fences_never_cease)
+{
+	struct scene *s = &self->s;
+	struct fencer f = { .s = s };
+	uint64_t longest = 0;
+
+	ASSERT_EQ(0, device_map(s, 0, IMPORTER_BIDIRECTIONAL));
+	ASSERT_EQ(0, pthread_create(&f.thread, NULL, add_fences_for_ever, &f));
+	while (__atomic_load_n(&f.count, __ATOMIC_ACQUIRE) < 2)
+		sleep_us(1000);
+	for (int i = 0; i < 20; i++) {
+		uint64_t start = now_us(), took;
+
+		ASSERT_EQ(0, buf_sync(s->buf, SYNC_START_R));
+		took = now_us() - start;
+		ASSERT_EQ(0, buf_sync(s->buf, SYNC_END_R));
+		if (took > longest)
+			longest = took;
+	}
+	__atomic_store_n(&f.stop, true, __ATOMIC_RELEASE);
+	ASSERT_EQ(0, pthread_join(f.thread, NULL));
+	EXPECT_EQ(0, f.err);
+	TH_LOG("the longest of 20 STARTs took %llu us beside %u fences",
+	       (unsigned long long)longest, f.count);
+	EXPECT_GT(1000000, longest);
+}
+
 /* 12: a signal at START ------------------------------------------------------ */
 
 static void nothing(int sig)

@@ -268,7 +268,7 @@ impl EduMapping {
     pub(crate) fn measure(&self) -> Result<abi::SegmentsArgs> {
         Room::enter(&DEVICE, |edu| {
             let mapping = self.0.lock();
-            Ok(measure(mapping.access(edu.device.as_ref())?, usize::MAX))
+            measure(mapping.access(edu.device.as_ref())?, usize::MAX)
         })?
     }
 

@@ -120,9 +120,9 @@ pub(crate) enum DeviceMapping {
 }
 
 /// Describes the segments of `table`, for a device with such a boundary.
-pub(crate) fn measure(table: &MappedTable, boundary_mask: usize) -> abi::SegmentsArgs {
+pub(crate) fn measure(table: &MappedTable, boundary_mask: usize) -> Result<abi::SegmentsArgs> {
     let mut segments = abi::SegmentsArgs {
-        elsewhere: u32::try_from(table.bounced_pages()).unwrap_or(u32::MAX),
+        elsewhere: u32::try_from(table.pages_elsewhere()?).unwrap_or(u32::MAX),
         translated: table.is_translated().into(),
         ..Default::default()
     };
@@ -139,7 +139,7 @@ pub(crate) fn measure(table: &MappedTable, boundary_mask: usize) -> abi::Segment
             segments.crossed += 1;
         }
     }
-    segments
+    Ok(segments)
 }
 
 /// Mappings of one attachment.
@@ -301,7 +301,7 @@ impl OpenFile {
             slot,
             |faux| {
                 let boundary_mask = faux.boundary_mask();
-                Ok(measure(faux.table(), boundary_mask))
+                measure(faux.table(), boundary_mask)
             },
             EduMapping::measure,
         )?;
