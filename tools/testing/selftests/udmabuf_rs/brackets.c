@@ -10,8 +10,9 @@
 #include "coherence.h"
 #include <sys/time.h>
 
-/* Brackets that are left open: more than a list would hold. */
+/* Brackets that are left open: more than a list would hold, longer than one would be minded. */
 #define LEFT_OPEN	300
+#define LONG_US		5700000
 
 COHERENCE_FIXTURE(brackets);
 
@@ -340,7 +341,7 @@ static void others_come_between(struct __test_metadata *_metadata, struct scene 
 	}
 }
 
-TEST_F(brackets, r05_A1_brackets_left_open_by_a_process_that_lives)
+TEST_F_TIMEOUT(brackets, r05_A1_brackets_left_open_by_a_process_that_lives, 60)
 {
 	struct scene *s = &self->s;
 	struct other o;
@@ -348,6 +349,7 @@ TEST_F(brackets, r05_A1_brackets_left_open_by_a_process_that_lives)
 	ASSERT_EQ(0, device_map(s, 0, IMPORTER_BIDIRECTIONAL));
 	o = other_start(s, leaves_many_open);
 	ASSERT_EQ(0, step_wait(o.sock));
+	sleep_us(LONG_US);
 	others_come_between(_metadata, s);
 	EXPECT_EQ(0, other_end(&o));
 }
@@ -361,7 +363,7 @@ static void *thread_start_and_wait(void *arg)
 	return (void *)failed;
 }
 
-TEST_F(brackets, r05_A1_brackets_left_open_by_threads)
+TEST_F_TIMEOUT(brackets, r05_A1_brackets_left_open_by_threads, 60)
 {
 	struct scene *s = &self->s;
 	pthread_t threads[LEFT_OPEN];
@@ -369,7 +371,7 @@ TEST_F(brackets, r05_A1_brackets_left_open_by_threads)
 	ASSERT_EQ(0, device_map(s, 0, IMPORTER_BIDIRECTIONAL));
 	for (int i = 0; i < LEFT_OPEN; i++)
 		ASSERT_EQ(0, pthread_create(&threads[i], NULL, thread_start_and_wait, s));
-	sleep_us(100000);
+	sleep_us(LONG_US);
 	others_come_between(_metadata, s);
 	for (int i = 0; i < LEFT_OPEN; i++) {
 		pthread_cancel(threads[i]);
@@ -421,20 +423,49 @@ TEST_F(brackets, r05_A2_end_without_a_start)
 	EXPECT_EQ(0, device_has(s, 0, 1, 2));
 }
 
+struct slow_writer {
+	struct scene *s;
+	pthread_t thread;
+	int go[2], err;
+	bool written;
+};
+
+/* Page 0 in a bracket of this thread, until it is told to go on. */
+static void *thread_writes_slowly(void *arg)
+{
+	struct slow_writer *w = arg;
+	char byte;
+
+	w->err = buf_sync(w->s->buf, SYNC_START_W);
+	cpu_puts(w->s, 0, 1);
+	__atomic_store_n(&w->written, true, __ATOMIC_RELEASE);
+	if (read(w->go[0], &byte, 1) != 1)
+		w->err = -EIO;
+	w->err = w->err ?: buf_sync(w->s->buf, SYNC_END_W);
+	return NULL;
+}
+
 TEST_F(brackets, r05_A2_start_before_any_device_was_mapped)
 {
 	struct scene *s = &self->s;
-	struct other o;
+	struct slow_writer w = { .s = s };
 
-	/* Our START is older than the device, and our END must close nobody else's. */
+	/* Our START is older than the device, and our END must not end what a thread does. */
+	ASSERT_EQ(0, pipe2(w.go, O_CLOEXEC));
 	ASSERT_EQ(0, buf_sync(s->buf, SYNC_START_W));
 	ASSERT_EQ(0, device_map(s, 0, IMPORTER_BIDIRECTIONAL));
-	o = other_start(s, writes_slowly);
-	ASSERT_EQ(0, step_wait(o.sock));
+	ASSERT_EQ(0, pthread_create(&w.thread, NULL, thread_writes_slowly, &w));
+	while (!__atomic_load_n(&w.written, __ATOMIC_ACQUIRE))
+		sleep_us(1000);
 	ASSERT_EQ(0, buf_sync(s->buf, SYNC_END_W));
+	cpu_puts(s, 1, 2);
 	EXPECT_EQ(0, other_bracket_has(s, 0, 1));
-	EXPECT_EQ(0, other_end(&o));
+	EXPECT_EQ(0, cpu_has(s, 1, 2));
+	ASSERT_EQ(1, write(w.go[1], "", 1));
+	ASSERT_EQ(0, pthread_join(w.thread, NULL));
+	EXPECT_EQ(0, w.err);
 	EXPECT_EQ(0, device_has(s, 0, 0, 1));
+	EXPECT_EQ(0, device_has(s, 0, 1, 2));
 }
 
 /* 20: unmap while somebody writes --------------------------------------------- */
