@@ -5,6 +5,7 @@ cli       the command line, and the order of things
 plan      which boots there are, what runs in each, what every row asks
 cost      what buffers cost, in guest instructions: a guard
 build     the selftests and upstream's own, built in the build root
+settle    the model checker of how memory and stagings are merged
 host      tests that need no VM: Rust arithmetic, Python tools
 guest     one boot: the script that runs in it, its output as it comes
 ktap      from lines of KTAP to results

@@ -6,9 +6,10 @@ import os
 import sys
 from concurrent import futures
 
-from . import compile_fail, cost, guest, host, plan, report
+from . import compile_fail, cost, guest, host, plan, report, settle
 
-HOST = {"rust": host.rust, "python": host.python, "compile_fail": compile_fail.run, "cost": cost.run}
+HOST = {"rust": host.rust, "python": host.python, "settle": settle.run, "compile_fail": compile_fail.run,
+        "cost": cost.run}
 
 EPILOG = """
 The last line is "N passed, N failed, N skipped". The exit status is 0 when none
