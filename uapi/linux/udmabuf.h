@@ -95,21 +95,19 @@
  *   WRITE for those that still read as well. The wait ends with EINTR or EAGAIN
  *   when a signal comes; nothing has happened then and the call is to be made
  *   again.
- * - What a device wrote before START is visible inside the bracket. What the CPU
- *   wrote inside a WRITE bracket is visible to every device after its END.
- * - An END without a START succeeds, and is the end of a bracket all the same:
- *   with WRITE, what the memory holds is passed to the devices.
- * - Brackets nest, and those of several threads and processes may overlap. No
- *   START overwrites what is being written in an open WRITE bracket, until its
- *   END (by the same process), until its process is gone, or for five seconds.
- * - A bracket is no lock: while it is open, a device or another process that
- *   writes the same buffer may leave any mix of old and new bytes of the buffer.
- *   Nothing outside the buffer is ever read or written.
- * - Where every device is cache coherent and none bounces (a plain PC), access
- *   outside a bracket happens to work. Nothing is promised to programs that
- *   rely on it: with a device behind a bounce buffer (a software IOMMU, a
- *   confidential guest) or one that is not coherent (many Arm machines) their
- *   bytes can be lost.
+ * - What a device wrote before START is visible after it. What the CPU wrote
+ *   before an END with WRITE is visible to every device after that.
+ * - SYNC has no state: STARTs and ENDs may come in any number and order, from any
+ *   thread or process, and be left out. An END without a START succeeds.
+ * - No START, END or device that comes or goes overwrites what somebody is
+ *   writing. But a bracket is no lock: of two that write the same byte at the same
+ *   time, or bytes of one cache line on a machine that is not cache coherent, one
+ *   loses. Nothing outside the buffer is ever read or written.
+ * - Where a device has a copy of its own (a software IOMMU, a confidential guest,
+ *   a 32-bit device), bytes pass at START, END with WRITE, map and unmap only.
+ *   START answers EIO if a page of the buffer is broken.
+ * - Where every device shares the memory (a plain PC), access outside a bracket
+ *   happens to work. Nothing is promised to programs that rely on it.
  */
 
 /* The new descriptor gets O_CLOEXEC. Unknown bits are ignored. */
