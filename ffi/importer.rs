@@ -30,7 +30,7 @@ use kernel::{
 macro_rules! shims {
     ($(fn $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
         // Empty C structs, which some of these hold, are no C. Only pointers to them are passed.
-        #[expect(improper_ctypes)]
+        #[allow(improper_ctypes)]
         extern "C" {
             $(
                 #[link_name = concat!("rsi_", stringify!($name))]

@@ -308,36 +308,32 @@ impl Coherence {
         map: impl FnOnce(&StagedDevice) -> Result<R>,
     ) -> Result<(StagingId, R)> {
         let nr_pages = StableMemory::runs(memory).pages();
-        let known = self.devices.lock_interruptible()?.find(device).is_some();
-        // Allocated without the mutex, which accesses of the CPU wait for.
-        let mut new = match known {
-            true => None,
-            false => Some(StagedDevice::new(device, nr_pages, writes, limit)?),
-        };
         let mut result = Err(EIO);
 
         settle::map(&self.users, || {
-            let mut devices = self.devices.lock_interruptible()?;
+            let (mut devices, at) = loop {
+                let known = self.devices.lock_interruptible()?.find(device).is_some();
+                // Allocated without the mutex, which accesses of the CPU wait for.
+                let new = match known {
+                    true => None,
+                    false => Some(StagedDevice::new(device, nr_pages, writes, limit)?),
+                };
+                let mut devices = self.devices.lock_interruptible()?;
 
-            if let Some(staging) = &mut new {
-                devices.staged.reserve(1, GFP_CHARGED)?;
-                self.settle(&mut devices, memory, Point::Map, Until::Signal)?;
-                let pass = Pass::new(memory, Until::Signal);
-                staging.fill(&pass)?;
-                devices.was_poisoned |= pass.is_poisoned();
-                devices.check_poison()?;
-                let staging = new.take().ok_or(EIO)?;
-                devices.staged.push(staging, GFP_CHARGED)?;
-            }
-            // It may have left meanwhile.
-            let at = devices.find(device).ok_or(EIO)?;
-            if known {
-                let staging = &mut devices.staged[at];
-                if writes && !staging.has_base() {
-                    staging.add_base(limit)?;
+                if let Some(staging) = new {
+                    self.add_staging(&mut devices, memory, staging)?;
                 }
+                // Another attachment of the device, the last one, may have been detached meanwhile.
+                if let Some(at) = devices.find(device) {
+                    break (devices, at);
+                }
+            };
+            if writes && !devices.staged[at].has_base() {
+                devices.staged[at].add_base(limit)?;
+            }
+            if devices.staged[at].is_attached() {
                 // It may be out of date: nothing is pushed while it is not mapped.
-                staging.map(false);
+                devices.staged[at].map(false);
                 let settled = self
                     .settle(&mut devices, memory, Point::Map, Until::Signal)
                     .and_then(|()| devices.check_poison());
@@ -358,6 +354,24 @@ impl Coherence {
         })
         .inspect_err(|_| self.forget_unattached(device))?;
         result
+    }
+
+    /// Settles, fills `staging` and adds it.
+    fn add_staging<M: StableMemory>(
+        &self,
+        devices: &mut Devices,
+        memory: &M,
+        mut staging: StagedDevice,
+    ) -> Result {
+        devices.staged.reserve(1, GFP_CHARGED)?;
+        self.settle(devices, memory, Point::Map, Until::Signal)?;
+
+        let pass = Pass::new(memory, Until::Signal);
+        staging.fill(&pass)?;
+        devices.was_poisoned |= pass.is_poisoned();
+        devices.check_poison()?;
+        devices.staged.push(staging, GFP_CHARGED)?;
+        Ok(())
     }
 
     /// Frees a staging that was made for a mapping which failed.

@@ -511,6 +511,7 @@ impl StagedDevice {
         limit: usize,
     ) -> Result<Self> {
         let memory = DeviceMemory::new(device, nr_pages, limit)?;
+        log_once(device);
         let base = match writes {
             true => Some(Base::new(&memory, limit)?),
             false => None,
@@ -753,6 +754,19 @@ impl Staging<Pass<'_>> for StagedDevice {
             false
         })
         .map(drop)
+    }
+}
+
+/// Says that `device` is staged, unless it was the last one of which that was said.
+fn log_once(device: &Device) {
+    static LAST: Atomic<usize> = Atomic::new(0);
+    let address = core::ptr::from_ref(device).addr();
+
+    if LAST.xchg(address, Relaxed) != address {
+        dev_info!(
+            device,
+            "does not reach a dma-buf, and gets a copy that is brought up to date by SYNC\n"
+        );
     }
 }
 
