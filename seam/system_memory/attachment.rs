@@ -41,6 +41,9 @@ use kernel::{
 pub struct AttachedDevice<P: Policy> {
     // Dropped first: no event is delivered afterwards.
     _watch: Option<Watch>,
+    /// The highest address that the device could access when it was attached, if its mappings were
+    /// the memory itself then. They are as long as that is the same.
+    pub(super) direct_up_to: Option<u64>,
     /// The staging that was mapped through this attachment; 0 if none was.
     pub(super) staging: Atomic<usize>,
     buffer: ARef<Exported<SystemMemory<P>>>,
@@ -49,9 +52,10 @@ pub struct AttachedDevice<P: Policy> {
 impl<P: Policy> Attach<SystemMemory<P>> for AttachedDevice<P> {
     /// Fails as [`Watch::new`] does.
     fn attach(buffer: &Exported<SystemMemory<P>>, device: &Device) -> Result<Self> {
-        let watch = match dma::maps_directly(device) {
-            true => None,
-            false => Some(Watch::new(device, buffer.as_raw().addr(), || {
+        let direct_up_to = dma::maps_directly(device).then(|| dma::max_address(device));
+        let watch = match direct_up_to {
+            Some(_) => None,
+            None => Some(Watch::new(device, buffer.as_raw().addr(), || {
                 let receiver: Arc<dyn UnbindEvents> =
                     Arc::new(Receiver(buffer.into()), GFP_CHARGED)?;
                 Ok(receiver)
@@ -60,6 +64,7 @@ impl<P: Policy> Attach<SystemMemory<P>> for AttachedDevice<P> {
 
         Ok(Self {
             _watch: watch,
+            direct_up_to,
             staging: Atomic::new(0),
             buffer: buffer.into(),
         })

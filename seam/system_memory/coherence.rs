@@ -64,7 +64,7 @@ pub(super) struct Devices {
     /// Mappings of the memory itself that only have to be unmapped.
     unsynced: List<Direct>,
     /// The exporter's own.
-    own: Option<DmaMapping>,
+    own: Option<KBox<DmaMapping>>,
     /// The number of the last settle that was completed, and whether it met a poisoned page.
     completed: usize,
     was_poisoned: bool,
@@ -209,6 +209,7 @@ impl Coherence {
             // SAFETY: A virtual device has no driver that could be unbound. The memory outlives the
             // mapping by the safety requirements.
             let mapping = unsafe { DmaMapping::new(table, device, DataDirection::ToDevice)? };
+            let mapping = KBox::new(mapping, GFP_CHARGED)?;
             let mut devices = self.devices.lock();
 
             match &devices.own {

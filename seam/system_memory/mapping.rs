@@ -78,8 +78,10 @@ impl<'a, P: Policy> SystemMapping<'a, P> {
         }
 
         let pending = system.coherence.prepare(&system.memory, writes)?;
-        let is_translated = dma::is_translated(device);
-        let mapping = if is_translated || !dma::may_bounce(device) {
+        let known = attachment.data().direct_up_to;
+        let is_direct = known.is_some() && known == Some(dma::max_address(device));
+        let is_translated = !is_direct && dma::is_translated(device);
+        let mapping = if is_direct || is_translated || !dma::may_bounce(device) {
             // SAFETY: An attached device is ready for DMA until it is detached or loses its driver,
             // and the seam drops the mapping before that. `coherence` is dropped before `memory`.
             Some(unsafe { map_memory(&system.memory, device, direction)? })

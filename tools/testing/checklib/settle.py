@@ -17,6 +17,7 @@ from .build import CHECKOUT, TESTING, VM, cache_folder
 SUBJECT = "settle"
 MODEL = TESTING / SUBJECT
 SOURCE = CHECKOUT / "seam/system_memory/settle.rs"
+INCLUDED = "../../../seam/system_memory/settle.rs"
 STATES = re.compile(r"^states (\d+) (\d+)$", re.MULTILINE)
 LOST = re.compile(r"^lost (.*)$", re.MULTILINE)
 MODELS = ["coherent machines", "machines that are not coherent"]
@@ -108,7 +109,7 @@ def _explore(folder, source, environment):
     folder.mkdir()
     (folder / "settle.rs").write_text(source)
     (folder / "scenarios.rs").write_text((MODEL / "scenarios.rs").read_text())
-    model = (MODEL / "model.rs").read_text().replace("@SETTLE@", str(folder / "settle.rs"))
+    model = (MODEL / "model.rs").read_text().replace(INCLUDED, str(folder / "settle.rs"))
     (folder / "model.rs").write_text(model)
     output, status = host.run([VM / "root", "--", "rustc", "--edition=2021", "-Copt-level=2", "-Awarnings",
                                "-o", folder / "model", folder / "model.rs"])

@@ -11,9 +11,9 @@ use std::{
     process::ExitCode,
 };
 
-// check.py puts the path of the file in, or that of a copy with a mistake.
+// checklib/settle.py puts in the path of a copy with a mistake.
 #[allow(dead_code)]
-#[path = "@SETTLE@"]
+#[path = "../../../seam/system_memory/settle.rs"]
 mod settle;
 
 use settle::{Bytes, Point, Users as _};
@@ -177,7 +177,9 @@ impl Run {
         let mut word = self.world.load(at);
         for (place, mask, value) in &self.world.threads[self.thread].buffer {
             if *place == at {
-                (0..BYTES).filter(|&i| mask[i] != 0).for_each(|i| word[i] = value[i]);
+                (0..BYTES)
+                    .filter(|&i| mask[i] != 0)
+                    .for_each(|i| word[i] = value[i]);
             }
         }
         word
@@ -185,7 +187,9 @@ impl Run {
 
     fn store_memory(&mut self, at: usize, mask: Word, value: Word) {
         match self.has_store_buffers {
-            true => self.world.threads[self.thread].buffer.push((at, mask, value)),
+            true => self.world.threads[self.thread]
+                .buffer
+                .push((at, mask, value)),
             false => self.world.store(at, mask, value),
         }
     }
@@ -218,7 +222,9 @@ impl World {
             }
             None => &mut self.memory[at],
         };
-        (0..BYTES).filter(|&i| mask[i] != 0).for_each(|i| word[i] = value[i]);
+        (0..BYTES)
+            .filter(|&i| mask[i] != 0)
+            .for_each(|i| word[i] = value[i]);
     }
 
     fn clean(&mut self, at: usize) {
@@ -678,7 +684,9 @@ fn is_lost(scenario: &Scenario, world: &World) -> Option<String> {
     for &(at, byte, value) in &scenario.last {
         let found = world.load(at)[byte];
         if found != value {
-            return Some(format!("byte {byte} of word {at} is {found} in memory, not {value}"));
+            return Some(format!(
+                "byte {byte} of word {at} is {found} in memory, not {value}"
+            ));
         }
         for (i, device) in world.devices.iter().enumerate() {
             if device.is_mapped && device.staging[at][byte] != value {
@@ -725,8 +733,16 @@ fn explore(scenario: &Scenario) -> Result<usize, String> {
                 }
             })
             .collect(),
-        users: scenario.devices.iter().filter(|&&is_mapped| is_mapped).count()
-            + if scenario.is_coherent { 0 } else { scenario.direct_writers },
+        users: scenario
+            .devices
+            .iter()
+            .filter(|&&is_mapped| is_mapped)
+            .count()
+            + if scenario.is_coherent {
+                0
+            } else {
+                scenario.direct_writers
+            },
         direct_writers: scenario.direct_writers,
         begun: 0,
         completed: 0,

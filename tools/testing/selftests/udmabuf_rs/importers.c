@@ -105,11 +105,7 @@ static void second_writes_what_was(struct __test_metadata *_metadata, struct sce
 	ASSERT_EQ(0, device_map(s, 0, IMPORTER_BIDIRECTIONAL));
 	ASSERT_EQ(0, map_other(s, 1, IMPORTER_BIDIRECTIONAL));
 	ASSERT_EQ(0, device_puts(s, 1, 0, 2));
-	if (unmap) {
-		ASSERT_EQ(0, device_unmap(s, 1));
-	} else {
-		ASSERT_EQ(0, bracket_has(s, 0, 2));
-	}
+	ASSERT_EQ(0, unmap ? device_unmap(s, 1) : bracket_has(s, 0, 2));
 	EXPECT_EQ(0, device_has(s, 0, 0, 2));
 	ASSERT_EQ(0, device_puts(s, 0, 0, 1));
 	EXPECT_EQ(0, bracket_has(s, 0, 1));

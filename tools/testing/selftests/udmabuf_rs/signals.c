@@ -103,7 +103,7 @@ TEST_F(signals, r11_A3_start_while_fences_never_cease)
 	struct fencer f = { .s = s };
 	uint64_t longest = 0;
 
-	/* dma_buf_begin_cpu_access() waits by itself afterwards, and starts over where it is slow. */
+	/* dma_buf_begin_cpu_access() waits by itself afterwards, and may start over. */
 	if (!access("/sys/kernel/debug/kmemleak", F_OK))
 		SKIP(return, "the core's own wait does not end on a kernel as slow as this");
 	ASSERT_EQ(0, device_map(s, 0, IMPORTER_BIDIRECTIONAL));
