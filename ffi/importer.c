@@ -13,11 +13,6 @@
 
 #include "importer.h"
 
-int rsi_dma_coerce_mask_and_coherent(struct device *dev, u64 mask)
-{
-	return dma_coerce_mask_and_coherent(dev, mask);
-}
-
 const void *rsi_get_dma_ops(struct device *dev)
 {
 	return get_dma_ops(dev);

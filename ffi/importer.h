@@ -23,7 +23,6 @@ struct ww_acquire_ctx;
 /* Each calls the function or macro of the name behind "rsi_", and nothing else. */
 
 /* DMA: linux/dma-mapping.h, dma-map-ops.h, dma-direct.h, iommu-dma.h, iommu.h */
-int rsi_dma_coerce_mask_and_coherent(struct device *dev, u64 mask);
 const void *rsi_get_dma_ops(struct device *dev);
 bool rsi_use_dma_iommu(struct device *dev);
 bool rsi_iommu_is_dma_domain(struct iommu_domain *domain);

@@ -41,7 +41,6 @@ macro_rules! shims {
 }
 
 shims! {
-    fn dma_coerce_mask_and_coherent(dev: *mut device, mask: u64) -> c_int;
     fn get_dma_ops(dev: *mut device) -> *const c_void;
     fn use_dma_iommu(dev: *mut device) -> bool;
     fn iommu_is_dma_domain(domain: *mut iommu_domain) -> bool;
@@ -58,9 +57,7 @@ shims! {
     fn dma_resv_lock_interruptible(resv: *mut dma_resv, ctx: *mut ww_acquire_ctx) -> c_int;
     fn dma_fence_put(fence: *mut dma_fence);
     fn reinit_completion(completion: *mut completion);
-}
 
-// Stand for no single function of the kernel.
-shims! {
+    // Stands for no single function of the kernel.
     fn kernel_to_phys(address: *const c_void) -> phys_addr_t;
 }

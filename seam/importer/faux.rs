@@ -6,7 +6,6 @@
 //! [`include/linux/dma-mapping.h`](srctree/include/linux/dma-mapping.h)
 
 use super::bound::as_raw;
-use crate::ffi;
 use kernel::{
     bindings,
     device::{
@@ -26,8 +25,10 @@ use kernel::{
 /// The memory that a device can reach, and how much of it at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DmaLimits {
-    /// The addresses it can reach: all bits that may be set in one.
-    pub mask: u64,
+    /// The addresses it can reach: all bits that may be set in one. None if no mask is set.
+    pub mask: Option<u64>,
+    /// The same for memory that is allocated for it.
+    pub coherent_mask: Option<u64>,
     /// Longest segment, in bytes.
     pub max_segment: u32,
     /// No segment crosses a multiple of this plus one.
@@ -37,7 +38,8 @@ pub struct DmaLimits {
 impl DmaLimits {
     /// A device without limits.
     pub const NONE: Self = Self {
-        mask: u64::MAX,
+        mask: Some(u64::MAX),
+        coherent_mask: Some(u64::MAX),
         max_segment: u32::MAX,
         boundary_mask: usize::MAX,
     };
@@ -50,18 +52,19 @@ pub struct DmaDevice {
     // Unregistered before `memory` may go.
     registration: faux::Registration,
     memory: Arc<DeviceMemory>,
-    /// The DMA mask that was set.
-    mask: Option<u64>,
+    /// The DMA mask and the coherent one that were set last.
+    masks: Option<(Option<u64>, Option<u64>)>,
 }
 
 /// The limits of a [`DmaDevice`], which the DMA API reads. Does not keep the device registered.
 ///
 /// # Invariants
 ///
-/// `dma_parms` of `device` points to `parameters`.
+/// `dma_parms` of `device` points to `parameters`, and `dma_mask` to `mask` or nowhere.
 pub struct DeviceMemory {
     device: ARef<Device>,
     parameters: Opaque<bindings::device_dma_parameters>,
+    mask: Opaque<u64>,
 }
 
 // SAFETY: The parameters are plain numbers, which only `DmaDevice::set_limits` changes.
@@ -80,6 +83,7 @@ impl DmaDevice {
             DeviceMemory {
                 device: bound.into(),
                 parameters: Opaque::zeroed(),
+                mask: Opaque::zeroed(),
             },
             GFP_KERNEL,
         )?;
@@ -91,7 +95,7 @@ impl DmaDevice {
         let mut this = Self {
             registration,
             memory,
-            mask: None,
+            masks: None,
         };
         this.set_limits(DmaLimits::NONE)?;
         Ok(this)
@@ -110,12 +114,31 @@ impl DmaDevice {
         }
 
         // Setting a mask has the DMA API forget that something bounces for the device, and it would
-        // skip the syncs of live mappings. So the same mask is not set again.
-        if self.mask != Some(limits.mask) {
-            let device = as_raw(&self.memory.device);
-            // SAFETY: The exclusive reference excludes mapping, as for the parameters.
-            to_result(unsafe { ffi::dma_coerce_mask_and_coherent(device, limits.mask) })?;
-            self.mask = Some(limits.mask);
+        // skip the syncs of live mappings. So the same masks are not set again.
+        let masks = Some((limits.mask, limits.coherent_mask));
+        if self.masks != masks {
+            self.masks = None;
+            self.set_masks(limits)?;
+            self.masks = masks;
+        }
+        Ok(())
+    }
+
+    fn set_masks(&mut self, limits: DmaLimits) -> Result {
+        let device = as_raw(&self.memory.device);
+
+        // SAFETY: The exclusive reference excludes mapping, as for the parameters. `mask` does not
+        // move, as it is in an `Arc`.
+        unsafe {
+            (*device).dma_mask = core::ptr::null_mut();
+            if let Some(mask) = limits.mask {
+                (*device).dma_mask = self.memory.mask.get();
+                to_result(bindings::dma_set_mask(device, mask))?;
+            }
+            (*device).coherent_dma_mask = 0;
+            if let Some(mask) = limits.coherent_mask {
+                to_result(bindings::dma_set_coherent_mask(device, mask))?;
+            }
         }
         Ok(())
     }
@@ -134,7 +157,12 @@ impl AsRef<Device<Bound>> for DmaDevice {
 
 impl Drop for DeviceMemory {
     fn drop(&mut self) {
+        let device = as_raw(&self.device);
+
         // SAFETY: The `DmaDevice` is gone, and so are all users of the device that may map for it.
-        unsafe { (*as_raw(&self.device)).dma_parms = core::ptr::null_mut() };
+        unsafe {
+            (*device).dma_parms = core::ptr::null_mut();
+            (*device).dma_mask = core::ptr::null_mut();
+        }
     }
 }

@@ -64,6 +64,32 @@ impl MappedTable {
         })
     }
 
+    /// Stores `value` in the bytes from `offset` on at whose place `owners` has `owner`, as the
+    /// device would: one by one, and no other byte.
+    ///
+    /// Fails as [`read_as_device`](Self::read_as_device) does.
+    pub fn store_as_device(
+        &self,
+        offset: usize,
+        owners: &[u8],
+        owner: u8,
+        value: u8,
+    ) -> Result {
+        let mut rest = owners;
+
+        self.for_each_piece(offset, rest.len(), |memory, length| {
+            let (now, later) = rest.split_at(length);
+            let memory = memory.cast::<u8>();
+
+            for (at, _) in now.iter().enumerate().filter(|(_, of)| **of == owner) {
+                // SAFETY: `memory` is valid for `length` bytes, and no Rust reference to them
+                // exists. Volatile: one store, whatever others write.
+                unsafe { memory.add(at).write_volatile(value) };
+            }
+            rest = later;
+        })
+    }
+
     /// Returns whether an IOMMU translates the addresses of the device.
     pub fn is_translated(&self) -> bool {
         self.translation().is_some()

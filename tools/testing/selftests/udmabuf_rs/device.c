@@ -126,15 +126,17 @@ TEST_F(device, what_makes_no_sense)
 {
 	int importer = self->importer, faux = self->device;
 	struct importer_limits limits[] = {
-		{ .boundary = 3 * 4096 }, { .dma_mask = 0xfff0 }, { .pad = 1 },
+		{ .boundary = 3 * 4096 }, { .dma_mask = 0xfff0 }, { .flags = 4 },
+		{ .coherent_mask = 0xfff0 },
 	};
 	struct importer_bytes padded = { .pad = 1 };
 	struct importer_map_many many[] = {
-		{ .fd = self->buf, .device = faux }, { .fd = self->buf, .device = 3, .count = 1 },
+		{ .fd = self->buf, .device = faux }, { .fd = self->buf, .device = 9, .count = 1 },
 		{ .fd = self->buf, .device = faux, .count = 1, .flags = 2 },
 		{ .fd = self->buf, .device = faux, .count = 1, .direction = 3 },
 		{ .fd = self->memfd, .device = faux, .count = 1 },
 	};
+	struct importer_store stores[] = { { .owner = 256 }, { .value = 256 }, { .pad = 1 } };
 	struct importer_fence fences[] = { { .fd = self->buf, .writes = 2 },
 					   { .fd = self->buf, .pad = 1 } };
 	char byte;
@@ -147,10 +149,12 @@ TEST_F(device, what_makes_no_sense)
 		EXPECT_EQ(-EINVAL, importer_call(importer, IMPORTER_MAP_MANY, &many[i]));
 	EXPECT_EQ(-EINVAL, importer_map(importer, 32, self->buf, faux, 0));
 	EXPECT_EQ(-EINVAL, importer_map(importer, 0, self->buf, faux, 3));
-	EXPECT_EQ(-EINVAL, importer_map(importer, 0, self->buf, 3, 0));
+	EXPECT_EQ(-EINVAL, importer_map(importer, 0, self->buf, 9, 0));
 	EXPECT_EQ(-EBADF, importer_map(importer, 0, -1, faux, 0));
 	EXPECT_EQ(-EINVAL, importer_map(importer, 0, self->memfd, faux, 0));
 	ASSERT_EQ(0, importer_map(importer, 0, self->buf, faux, 0));
+	for (size_t i = 0; i < ARRAY_SIZE(stores); i++)
+		EXPECT_EQ(-EINVAL, importer_call(importer, IMPORTER_STORE, &stores[i]));
 	EXPECT_EQ(-EINVAL, importer_call(importer, IMPORTER_READ, &padded));
 	EXPECT_EQ(-EINVAL, importer_copy(importer, IMPORTER_READ, 0, self->size, &byte, 1));
 	EXPECT_EQ(-EINVAL, importer_copy(importer, IMPORTER_WRITE, 0, -1, &byte, 1));
@@ -209,7 +213,7 @@ TEST_F(device, addresses_that_are_none)
 	static const unsigned long cmds[] = {
 		IMPORTER_LIMITS, IMPORTER_MAP, IMPORTER_READ, IMPORTER_WRITE, IMPORTER_SEGMENTS,
 		IMPORTER_VMAP, IMPORTER_VMAP_READ, IMPORTER_VMAP_WRITE, IMPORTER_BEGIN,
-		IMPORTER_END, IMPORTER_FENCE, IMPORTER_MAP_MANY,
+		IMPORTER_END, IMPORTER_FENCE, IMPORTER_MAP_MANY, IMPORTER_STORE,
 	};
 	int importer = self->importer;
 	struct importer_segments *segments;
@@ -372,6 +376,45 @@ TEST_F(device, waits_are_interrupted)
 	setitimer(ITIMER_REAL, &timer, NULL);
 	EXPECT_EQ(-EINTR, importer_finds(importer, IMPORTER_READ, 0, self->size, 1));
 	EXPECT_EQ(0, importer_finds(importer, IMPORTER_READ, 0, self->page, 1));
+}
+
+TEST_F(device, stores_bytes_one_by_one)
+{
+	int importer = self->importer;
+	char *owners = malloc(self->size), *back = malloc(self->size);
+
+	for (size_t i = 0; i < self->size; i++)
+		owners[i] = i % 7 + 2 * (i / 1000 % 3);
+	EXPECT_EQ(-ENOENT, importer_store(importer, 0, owners, 1, 1, 2));
+	ASSERT_EQ(0, importer_map(importer, 0, self->buf, self->device, IMPORTER_BIDIRECTIONAL));
+	if (self->device != IMPORTER_FAUX) {
+		EXPECT_EQ(-EOPNOTSUPP, importer_store(importer, 0, owners, self->size, 3, 2));
+		return;
+	}
+	EXPECT_EQ(-EINVAL, importer_store(importer, 0, owners, self->size + 1, 3, 2));
+	ASSERT_EQ(0, importer_store(importer, 0, owners, self->size, 3, 200));
+	ASSERT_EQ(0, importer_copy(importer, IMPORTER_READ, 0, 0, back, self->size));
+	for (size_t i = 0; i < self->size; i++)
+		ASSERT_EQ(owners[i] == 3 ? 200 : 1, (unsigned char)back[i]);
+}
+
+TEST_F(device, three_of_a_kind)
+{
+	static const int devices[] = { IMPORTER_FAUX, IMPORTER_FAUX_2, IMPORTER_FAUX_3 };
+	int importer = self->importer;
+
+	if (self->device != IMPORTER_FAUX)
+		SKIP(return, "of the faux device");
+	for (int i = 0; i < 3; i++)
+		ASSERT_EQ(0, importer_map_masked(importer, i, self->buf, devices[i],
+						 IMPORTER_TO_DEVICE, 64 - i));
+	for (int i = 0; i < 3; i++)
+		EXPECT_EQ(0, importer_finds(importer, IMPORTER_READ, i, self->size, 1));
+	/* The others are still there. */
+	ASSERT_EQ(0, importer_slot(importer, IMPORTER_UNPLUG, 0));
+	EXPECT_EQ(-ENODEV, importer_finds(importer, IMPORTER_READ, 0, self->size, 1));
+	EXPECT_EQ(0, importer_finds(importer, IMPORTER_READ, 1, self->size, 1));
+	ASSERT_EQ(0, importer_slot(importer, IMPORTER_PLUG, 0));
 }
 
 TEST_F(device, limits)

@@ -49,6 +49,28 @@ static inline int importer_copy(int importer, unsigned long cmd, int slot, uint6
 	return importer_call(importer, cmd, &args);
 }
 
+/* The device stores @value where @owners, of @length bytes, is @owner. */
+static inline int importer_store(int importer, int slot, const void *owners, size_t length,
+				 int owner, int value)
+{
+	struct importer_store store = {
+		.slot = slot, .owner = owner, .value = value, .length = length,
+		.address = (uintptr_t)owners,
+	};
+
+	return importer_call(importer, IMPORTER_STORE, &store);
+}
+
+/* Maps for a faux device that has such masks from now on: bits of addresses, 0 for all. */
+static inline int importer_map_masked(int importer, int slot, int buf, int device, int direction,
+				      int bits)
+{
+	struct importer_limits limits = { .dma_mask = bits && bits < 64 ? (1ULL << bits) - 1 : 0 };
+	int err = importer_call(importer, IMPORTER_LIMITS, &limits);
+
+	return err ?: importer_map(importer, slot, buf, device, direction);
+}
+
 static inline int importer_segments(int importer, int slot, struct importer_segments *segments)
 {
 	*segments = (struct importer_segments){ .slot = slot };

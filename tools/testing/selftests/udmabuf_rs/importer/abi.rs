@@ -30,6 +30,15 @@ pub(crate) const FAUX: u32 = 0;
 pub(crate) const EDU: u32 = 1;
 /// `IMPORTER_NO_DRIVER`
 pub(crate) const NO_DRIVER: u32 = 2;
+/// `IMPORTER_FAUX_2`
+pub(crate) const FAUX_2: u32 = 3;
+/// `IMPORTER_FAUX_3`
+pub(crate) const FAUX_3: u32 = 4;
+
+/// `IMPORTER_NO_MASK`
+pub(crate) const NO_MASK: u32 = 1;
+/// `IMPORTER_NO_COHERENT_MASK`
+pub(crate) const NO_COHERENT_MASK: u32 = 2;
 
 /// `IMPORTER_ATTACH_EACH`
 pub(crate) const ATTACH_EACH: u32 = 1;
@@ -39,9 +48,10 @@ pub(crate) const ATTACH_EACH: u32 = 1;
 #[derive(FromBytes, IntoBytes)]
 pub(crate) struct LimitsArgs {
     pub(crate) max_segment: u32,
-    pub(crate) pad: u32,
+    pub(crate) flags: u32,
     pub(crate) boundary: u64,
     pub(crate) dma_mask: u64,
+    pub(crate) coherent_mask: u64,
 }
 
 /// `struct importer_map`
@@ -70,6 +80,19 @@ pub(crate) struct MapManyArgs {
 #[derive(FromBytes, IntoBytes)]
 pub(crate) struct BytesArgs {
     pub(crate) slot: u32,
+    pub(crate) pad: u32,
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
+    pub(crate) address: u64,
+}
+
+/// `struct importer_store`
+#[repr(C)]
+#[derive(FromBytes, IntoBytes)]
+pub(crate) struct StoreArgs {
+    pub(crate) slot: u32,
+    pub(crate) owner: u32,
+    pub(crate) value: u32,
     pub(crate) pad: u32,
     pub(crate) offset: u64,
     pub(crate) length: u64,
@@ -127,6 +150,7 @@ pub(crate) const IMPORTER_CHANGE_TABLE: u32 = _IO(I, 7);
 pub(crate) const IMPORTER_LEAK: u32 = _IO(I, 8);
 pub(crate) const IMPORTER_MAP_MANY: u32 = _IOW::<MapManyArgs>(I, 9);
 pub(crate) const IMPORTER_UNMAP_MANY: u32 = _IO(I, 10);
+pub(crate) const IMPORTER_STORE: u32 = _IOW::<StoreArgs>(I, 11);
 
 pub(crate) const IMPORTER_VMAP: u32 = _IOW::<VmapArgs>(I, 16);
 pub(crate) const IMPORTER_VUNMAP: u32 = _IO(I, 17);
@@ -155,10 +179,11 @@ macro_rules! layout {
     };
 }
 
-layout!(LimitsArgs: 24, max_segment: 0, pad: 4, boundary: 8, dma_mask: 16);
+layout!(LimitsArgs: 32, max_segment: 0, flags: 4, boundary: 8, dma_mask: 16, coherent_mask: 24);
 layout!(MapArgs: 16, slot: 0, fd: 4, direction: 8, device: 12);
 layout!(MapManyArgs: 20, fd: 0, direction: 4, device: 8, flags: 12, count: 16);
 layout!(BytesArgs: 32, slot: 0, pad: 4, offset: 8, length: 16, address: 24);
+layout!(StoreArgs: 40, slot: 0, owner: 4, value: 8, pad: 12, offset: 16, length: 24, address: 32);
 layout!(SegmentsArgs: 40, slot: 0, count: 4, longest: 8, total: 16, crossed: 24, elsewhere: 32, translated: 36);
 layout!(VmapArgs: 8, slot: 0, fd: 4);
 layout!(AccessArgs: 8, fd: 0, direction: 4);

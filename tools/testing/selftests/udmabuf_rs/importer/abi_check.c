@@ -13,11 +13,12 @@
 	static_assert(offsetof(struct importer_##name, field) == (offset) &&		\
 		      sizeof_field(struct importer_##name, field) == (size))
 
-SIZE(limits, 24);
+SIZE(limits, 32);
 FIELD(limits, max_segment, 0, 4);
-FIELD(limits, pad, 4, 4);
+FIELD(limits, flags, 4, 4);
 FIELD(limits, boundary, 8, 8);
 FIELD(limits, dma_mask, 16, 8);
+FIELD(limits, coherent_mask, 24, 8);
 
 SIZE(map, 16);
 FIELD(map, slot, 0, 4);
@@ -38,6 +39,15 @@ FIELD(bytes, pad, 4, 4);
 FIELD(bytes, offset, 8, 8);
 FIELD(bytes, length, 16, 8);
 FIELD(bytes, address, 24, 8);
+
+SIZE(store, 40);
+FIELD(store, slot, 0, 4);
+FIELD(store, owner, 4, 4);
+FIELD(store, value, 8, 4);
+FIELD(store, pad, 12, 4);
+FIELD(store, offset, 16, 8);
+FIELD(store, length, 24, 8);
+FIELD(store, address, 32, 8);
 
 SIZE(segments, 40);
 FIELD(segments, slot, 0, 4);
@@ -67,9 +77,11 @@ static_assert(IMPORTER_SLOTS == 32);
 static_assert(IMPORTER_BIDIRECTIONAL == 0 && IMPORTER_TO_DEVICE == 1);
 static_assert(IMPORTER_FROM_DEVICE == 2);
 static_assert(IMPORTER_FAUX == 0 && IMPORTER_EDU == 1 && IMPORTER_NO_DRIVER == 2);
+static_assert(IMPORTER_FAUX_2 == 3 && IMPORTER_FAUX_3 == 4);
+static_assert(IMPORTER_NO_MASK == 1 && IMPORTER_NO_COHERENT_MASK == 2);
 static_assert(IMPORTER_ATTACH_EACH == 1);
 
-static_assert(_IOC(_IOC_WRITE, 'I', 1, 24) == IMPORTER_LIMITS);
+static_assert(_IOC(_IOC_WRITE, 'I', 1, 32) == IMPORTER_LIMITS);
 static_assert(_IOC(_IOC_WRITE, 'I', 2, 16) == IMPORTER_MAP);
 static_assert(_IOC(_IOC_NONE, 'I', 3, 0) == IMPORTER_UNMAP);
 static_assert(_IOC(_IOC_WRITE, 'I', 4, 32) == IMPORTER_READ);
@@ -79,6 +91,7 @@ static_assert(_IOC(_IOC_NONE, 'I', 7, 0) == IMPORTER_CHANGE_TABLE);
 static_assert(_IOC(_IOC_NONE, 'I', 8, 0) == IMPORTER_LEAK);
 static_assert(_IOC(_IOC_WRITE, 'I', 9, 20) == IMPORTER_MAP_MANY);
 static_assert(_IOC(_IOC_NONE, 'I', 10, 0) == IMPORTER_UNMAP_MANY);
+static_assert(_IOC(_IOC_WRITE, 'I', 11, 40) == IMPORTER_STORE);
 static_assert(_IOC(_IOC_WRITE, 'I', 16, 8) == IMPORTER_VMAP);
 static_assert(_IOC(_IOC_NONE, 'I', 17, 0) == IMPORTER_VUNMAP);
 static_assert(_IOC(_IOC_WRITE, 'I', 18, 32) == IMPORTER_VMAP_READ);

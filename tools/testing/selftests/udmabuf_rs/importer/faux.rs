@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The device without hardware. The CPU does its work.
+//! The devices without hardware. The CPU does their work.
 
 use crate::{
+    abi,
     edu,
+    file::measure,
     seam::{
         faux::{
             DeviceMemory,
@@ -12,7 +14,6 @@ use crate::{
         },
         pci as seam_pci,
         DmaBuf,
-        MappedTable,
         UnmanagedMapping, //
     },
 };
@@ -25,50 +26,97 @@ use kernel::{
         DataDirection,
         DmaAddress, //
     },
+    new_mutex,
     prelude::*,
     sync::{
         global_lock,
-        Arc, //
+        Arc,
+        Mutex, //
     },
 };
 
+/// The names of the devices.
+const NAMES: [&CStr; 3] = [
+    c"udmabuf_importer",
+    c"udmabuf_importer_2",
+    c"udmabuf_importer_3",
+];
+
 global_lock! {
-    /// The device, while it is there. Initialised when the module is loaded.
-    pub(crate) unsafe(uninit) static DEVICE: Mutex<Option<DmaDevice>> = None;
+    /// The devices that are there. Initialised when the module is loaded.
+    pub(crate) unsafe(uninit) static DEVICES: Mutex<[Option<Plugged>; NAMES.len()]> =
+        [const { None }; NAMES.len()];
 }
 
-/// Brings a device. Fails with [`EBUSY`] where there is one.
-pub(crate) fn plug() -> Result {
-    let mut device = DEVICE.lock();
+/// A device that is there.
+pub(crate) struct Plugged {
+    device: DmaDevice,
+    presence: Arc<Presence>,
+}
+
+/// A device that may be gone. It stays while `is_there` is locked.
+#[pin_data]
+struct Presence {
+    // Keeps the limits of the device in memory.
+    _memory: Arc<DeviceMemory>,
+    #[pin]
+    is_there: Mutex<bool>,
+}
+
+impl Plugged {
+    fn new(name: &CStr) -> Result<Self> {
+        let device = DmaDevice::new(name)?;
+        let memory = device.memory();
+        let presence = Arc::pin_init(
+            pin_init!(Presence {
+                _memory: memory,
+                is_there <- new_mutex!(true),
+            }),
+            GFP_KERNEL,
+        )?;
+
+        Ok(Self { device, presence })
+    }
+}
+
+/// Brings device `nr`. Fails with [`EBUSY`] where there is one.
+pub(crate) fn plug(nr: usize) -> Result {
+    let device = &mut DEVICES.lock()[nr];
 
     if device.is_some() {
         return Err(EBUSY);
     }
-    *device = Some(DmaDevice::new(c"udmabuf_importer")?);
+    *device = Some(Plugged::new(NAMES[nr])?);
     Ok(())
 }
 
-/// Takes the device away, whatever is mapped for it. Fails with [`ENODEV`] where there is none.
-pub(crate) fn unplug() -> Result {
-    let device = DEVICE.lock().take().ok_or(ENODEV)?;
+/// Takes device `nr` away, whatever is mapped for it. Fails with [`ENODEV`] where there is none.
+pub(crate) fn unplug(nr: usize) -> Result {
+    let plugged = DEVICES.lock()[nr].take().ok_or(ENODEV)?;
 
-    drop(device);
+    *plugged.presence.is_there.lock() = false;
+    drop(plugged);
     Ok(())
 }
 
-/// The device from when the module is loaded until it is unloaded, whatever comes in between.
-pub(crate) struct Plugged(());
+/// The devices from when the module is loaded until it is unloaded, whatever comes in between.
+pub(crate) struct AllPlugged(());
 
-impl Plugged {
+impl AllPlugged {
     pub(crate) fn new() -> Result<Self> {
-        plug()?;
-        Ok(Self(()))
+        // Dropped on failure.
+        let this = Self(());
+
+        (0..NAMES.len()).try_for_each(plug)?;
+        Ok(this)
     }
 }
 
-impl Drop for Plugged {
+impl Drop for AllPlugged {
     fn drop(&mut self) {
-        let _ = unplug();
+        for nr in 0..NAMES.len() {
+            let _ = unplug(nr);
+        }
     }
 }
 
@@ -77,73 +125,91 @@ pub(crate) fn add_and_remove() -> Result {
     DmaDevice::new(c"udmabuf_importer_other").map(drop)
 }
 
-/// A mapping for the device, which may be gone.
+/// A mapping for a device, which may be gone.
 ///
 /// # Invariants
 ///
 /// `mapping` was made for the device that `device` is of, if that is there.
+#[pin_data]
 pub(crate) struct FauxMapping {
-    mapping: UnmanagedMapping,
+    #[pin]
+    mapping: Mutex<UnmanagedMapping>,
     // None for a device without a driver, which does not go.
-    device: Option<Arc<DeviceMemory>>,
+    device: Option<Arc<Presence>>,
     boundary_mask: usize,
 }
 
 impl FauxMapping {
-    /// Maps `buffer` for the device as one with such `limits`, `count` times.
+    /// Maps `buffer` for device `nr` as one with such `limits`, `count` times.
     ///
     /// Fails with [`ENODEV`] if there is none, with [`EIO`] if the machine cannot serve the mask,
     /// and as [`UnmanagedMapping::with_count`] does.
     pub(crate) fn new(
         buffer: &DmaBuf,
+        nr: usize,
         direction: DataDirection,
         limits: DmaLimits,
         count: usize,
-    ) -> Result<Self> {
-        let mut guard = DEVICE.lock();
-        let device = guard.as_mut().ok_or(ENODEV)?;
+    ) -> Result<Arc<Self>> {
+        let mut guard = DEVICES.lock();
+        let Plugged { device, presence } = guard[nr].as_mut().ok_or(ENODEV)?;
         device.set_limits(limits)?;
 
         let bound: &Device<Bound> = (*device).as_ref();
         // SAFETY: `unplug` takes the device away under its mappings, to test what exporters make of
-        // that. The mapping holds a reference to the device, and `device` keeps its limits in
+        // that. The mapping holds a reference to the device, and `presence` keeps its limits in
         // memory. `with_device` uses the mapping only while the device is there.
         let mapping = unsafe { UnmanagedMapping::with_count(buffer, bound, direction, count)? };
-        // INVARIANT: `device` is the one that the mapping was just made for.
-        Ok(Self {
-            mapping,
-            device: Some(device.memory()),
-            boundary_mask: limits.boundary_mask,
-        })
+        Self::pinned(mapping, Some(presence.clone()), limits.boundary_mask)
     }
 
     /// Maps `buffer` for the edu device, which has no driver.
     ///
     /// Fails with [`ENODEV`] if there is none, and as [`UnmanagedMapping::new`] does.
-    pub(crate) fn without_driver(buffer: &DmaBuf, direction: DataDirection) -> Result<Self> {
+    pub(crate) fn without_driver(buffer: &DmaBuf, direction: DataDirection) -> Result<Arc<Self>> {
         let device = seam_pci::find(edu::VENDOR, edu::DEVICE_ID).ok_or(ENODEV)?;
 
         // SAFETY: A PCI device can be mapped for from its discovery on. The mapping holds a
         // reference to it; no test removes it from its bus while it is mapped.
         let mapping = unsafe { UnmanagedMapping::new(buffer, &device, direction)? };
-        // INVARIANT: There is no `device`.
-        Ok(Self {
-            mapping,
-            device: None,
-            boundary_mask: usize::MAX,
-        })
+        Self::pinned(mapping, None, usize::MAX)
+    }
+
+    /// `mapping` must have been made for the device that `device` is of, if that is there.
+    fn pinned(
+        mapping: UnmanagedMapping,
+        device: Option<Arc<Presence>>,
+        boundary_mask: usize,
+    ) -> Result<Arc<Self>> {
+        // INVARIANT: By the requirement.
+        Arc::pin_init(
+            pin_init!(Self {
+                mapping <- new_mutex!(mapping),
+                device,
+                boundary_mask,
+            }),
+            GFP_KERNEL,
+        )
     }
 
     /// Runs `work`, during which the device stays. Fails with [`ENODEV`] if it is gone.
-    fn with_device(&self, work: impl FnOnce(&MappedTable) -> Result) -> Result {
-        let Some(memory) = &self.device else {
-            return work(&self.mapping);
+    ///
+    /// One device does one thing at a time.
+    fn with_device(&self, work: impl FnOnce(&UnmanagedMapping) -> Result) -> Result {
+        let Some(presence) = &self.device else {
+            return work(&self.mapping.lock());
         };
+        let is_there = presence.is_there.lock();
 
-        match &*DEVICE.lock() {
-            Some(device) if Arc::ptr_eq(&device.memory(), memory) => work(&self.mapping),
-            _ => Err(ENODEV),
+        if !*is_there {
+            return Err(ENODEV);
         }
+        work(&self.mapping.lock())
+    }
+
+    /// Returns the size in bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.mapping.lock().size()
     }
 
     /// Has the device read bytes from `offset` on. Returns how many: all.
@@ -160,17 +226,25 @@ impl FauxMapping {
         Ok(from.len())
     }
 
-    /// Returns the mapped memory. Its segments can be looked at without the device.
-    pub(crate) fn table(&self) -> &MappedTable {
-        &self.mapping
+    /// Has the device store `value` in the bytes from `offset` on at whose place `owners` has
+    /// `owner`. Returns how many it has looked at: all. Fails as [`read`](Self::read) does.
+    pub(crate) fn store(
+        &self,
+        offset: usize,
+        owners: &[u8],
+        owner: u8,
+        value: u8,
+    ) -> Result<usize> {
+        self.with_device(|mapping| mapping.store_as_device(offset, owners, owner, value))?;
+        Ok(owners.len())
     }
 
-    pub(crate) fn shift_addresses(&mut self, by: DmaAddress) {
-        self.mapping.shift_addresses(by);
+    /// Describes the segments, which can be looked at without the device.
+    pub(crate) fn measure(&self) -> Result<abi::SegmentsArgs> {
+        measure(&self.mapping.lock(), self.boundary_mask)
     }
 
-    /// Returns the boundary that the device had when the buffer was mapped.
-    pub(crate) fn boundary_mask(&self) -> usize {
-        self.boundary_mask
+    pub(crate) fn shift_addresses(&self, by: DmaAddress) {
+        self.mapping.lock().shift_addresses(by);
     }
 }

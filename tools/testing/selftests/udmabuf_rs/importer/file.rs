@@ -45,6 +45,7 @@ use kernel::{
     page::PAGE_SHIFT,
     prelude::*,
     sync::{
+        Arc,
         Mutex,
         MutexGuard, //
     },
@@ -115,7 +116,7 @@ impl<T> Slots<T> {
 
 /// A mapping for one of the devices.
 pub(crate) enum DeviceMapping {
-    Faux(FauxMapping),
+    Faux(Arc<FauxMapping>),
     Edu(EduMapping),
 }
 
@@ -144,7 +145,7 @@ pub(crate) fn measure(table: &MappedTable, boundary_mask: usize) -> Result<abi::
 
 /// Mappings of one attachment.
 enum Batch {
-    Faux(#[expect(dead_code, reason = "held until it is dropped")] FauxMapping),
+    Faux(#[expect(dead_code, reason = "held until it is dropped")] Arc<FauxMapping>),
     Edu(KVVec<Mapping>),
 }
 
@@ -205,13 +206,21 @@ impl OpenFile {
     fn set_limits(&self, arg: &abi::LimitsArgs) -> Result {
         let is_mask = arg.dma_mask & arg.dma_mask.wrapping_add(1) == 0;
         let is_power = arg.boundary & arg.boundary.wrapping_sub(1) == 0;
-        if arg.pad != 0 || !is_mask || !is_power {
+        let is_coherent_mask = arg.coherent_mask & arg.coherent_mask.wrapping_add(1) == 0;
+        let flags = abi::NO_MASK | abi::NO_COHERENT_MASK;
+        if arg.flags & !flags != 0 || !is_mask || !is_coherent_mask || !is_power {
             return Err(EINVAL);
         }
 
         let boundary = usize::try_from(arg.boundary).map_err(|_| EINVAL)?;
+        let mask = or_all(arg.dma_mask);
+        let coherent_mask = match arg.coherent_mask {
+            0 => mask,
+            coherent_mask => coherent_mask,
+        };
         self.lock().limits = DmaLimits {
-            mask: or_all(arg.dma_mask),
+            mask: (arg.flags & abi::NO_MASK == 0).then_some(mask),
+            coherent_mask: (arg.flags & abi::NO_COHERENT_MASK == 0).then_some(coherent_mask),
             max_segment: if arg.max_segment != 0 {
                 arg.max_segment
             } else {
@@ -230,8 +239,9 @@ impl OpenFile {
         self.add(MAPPINGS, arg.slot, || {
             let buffer = DmaBuf::get(arg.fd)?;
             match arg.device {
-                abi::FAUX => {
-                    FauxMapping::new(&buffer, direction, limits, 1).map(DeviceMapping::Faux)
+                abi::FAUX | abi::FAUX_2 | abi::FAUX_3 => {
+                    FauxMapping::new(&buffer, faux_index(arg.device), direction, limits, 1)
+                        .map(DeviceMapping::Faux)
                 }
                 abi::EDU => EduMapping::new(&buffer, direction).map(DeviceMapping::Edu),
                 abi::NO_DRIVER => {
@@ -259,7 +269,7 @@ impl OpenFile {
 
         for _ in 0..batches {
             let batch = match arg.device {
-                abi::FAUX => Batch::Faux(FauxMapping::new(&buffer, direction, limits, each)?),
+                abi::FAUX => Batch::Faux(FauxMapping::new(&buffer, 0, direction, limits, each)?),
                 abi::EDU => Batch::Edu(EduMapping::attach(&buffer, direction, each)?),
                 _ => return Err(EINVAL),
             };
@@ -277,34 +287,30 @@ impl OpenFile {
 
     /// Does work with the mapping in a slot: one for each kind of device.
     ///
-    /// The lock is held for the first; the other has to do with a device that is locked by itself,
-    /// and may take long.
+    /// The lock is not held meanwhile: devices are locked by themselves, and may take long.
     fn with_mapping<R>(
         &self,
         slot: u32,
-        faux: impl FnOnce(&mut FauxMapping) -> Result<R>,
+        faux: impl FnOnce(&FauxMapping) -> Result<R>,
         edu: impl FnOnce(&EduMapping) -> Result<R>,
     ) -> Result<R> {
         let mapping = match MAPPINGS(&mut self.lock()).get(slot)? {
-            DeviceMapping::Faux(mapping) => return faux(mapping),
-            DeviceMapping::Edu(mapping) => mapping.clone(),
+            DeviceMapping::Faux(mapping) => DeviceMapping::Faux(mapping.clone()),
+            DeviceMapping::Edu(mapping) => DeviceMapping::Edu(mapping.clone()),
         };
-        edu(&mapping)
+
+        match mapping {
+            DeviceMapping::Faux(mapping) => faux(&mapping),
+            DeviceMapping::Edu(mapping) => edu(&mapping),
+        }
     }
 
     fn mapping_size(&self, slot: u32) -> Result<usize> {
-        self.with_mapping(slot, |faux| Ok(faux.table().size()), |edu| edu.size())
+        self.with_mapping(slot, |faux| Ok(faux.size()), |edu| edu.size())
     }
 
     fn segments(&self, slot: u32) -> Result<abi::SegmentsArgs> {
-        let segments = self.with_mapping(
-            slot,
-            |faux| {
-                let boundary_mask = faux.boundary_mask();
-                measure(faux.table(), boundary_mask)
-            },
-            EduMapping::measure,
-        )?;
+        let segments = self.with_mapping(slot, FauxMapping::measure, EduMapping::measure)?;
 
         Ok(abi::SegmentsArgs { slot, ..segments })
     }
@@ -326,6 +332,26 @@ impl OpenFile {
             |faux| faux.write(offset, from),
             |edu| edu.write(offset, from),
         )
+    }
+
+    fn device_stores(&self, arg: &abi::StoreArgs) -> Result {
+        let owner = u8::try_from(arg.owner).map_err(|_| EINVAL)?;
+        let value = u8::try_from(arg.value).map_err(|_| EINVAL)?;
+        let owners = abi::BytesArgs {
+            slot: arg.slot,
+            pad: arg.pad,
+            offset: arg.offset,
+            length: arg.length,
+            address: arg.address,
+        };
+
+        Transfer::new(&owners, self.mapping_size(arg.slot)?)?.copy_in(|slot, offset, owners| {
+            self.with_mapping(
+                slot,
+                |faux| faux.store(offset, owners, owner, value),
+                |_| Err(EOPNOTSUPP),
+            )
+        })
     }
 
     fn change_table(&self, slot: u32) -> Result {
@@ -401,6 +427,15 @@ fn or_all(mask: u64) -> u64 {
         mask
     } else {
         u64::MAX
+    }
+}
+
+/// Returns the number of the faux device that `device` stands for.
+fn faux_index(device: u32) -> usize {
+    match device {
+        abi::FAUX_2 => 1,
+        abi::FAUX_3 => 2,
+        _ => 0,
     }
 }
 
@@ -573,6 +608,7 @@ impl MiscDevice for OpenFile {
             abi::IMPORTER_LEAK => this.leak(slot(arg)?)?,
             abi::IMPORTER_MAP_MANY => this.map_many(&argument(arg)?)?,
             abi::IMPORTER_UNMAP_MANY => this.unmap_many(),
+            abi::IMPORTER_STORE => this.device_stores(&argument(arg)?)?,
 
             abi::IMPORTER_VMAP => {
                 let arg: abi::VmapArgs = argument(arg)?;
@@ -597,8 +633,8 @@ impl MiscDevice for OpenFile {
             abi::IMPORTER_FENCE => this.fence(&argument(arg)?)?,
             abi::IMPORTER_SIGNAL => this.remove(FENCES, slot(arg)?)?.signal(),
 
-            abi::IMPORTER_UNPLUG => faux::unplug()?,
-            abi::IMPORTER_PLUG => faux::plug()?,
+            abi::IMPORTER_UNPLUG => faux::unplug(0)?,
+            abi::IMPORTER_PLUG => faux::plug(0)?,
             abi::IMPORTER_ADD_AND_REMOVE => faux::add_and_remove()?,
             abi::IMPORTER_REFUSE => edu::refuse(arg != 0),
             _ => return Err(ENOTTY),

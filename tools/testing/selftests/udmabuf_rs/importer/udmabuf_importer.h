@@ -27,18 +27,28 @@
  * The devices. FAUX has no hardware behind it: what it would do, the CPU does
  * through the physical address that a DMA address stands for. EDU is QEMU's PCI
  * device: its DMA engine does it. NO_DRIVER is the edu device while that is unbound;
- * the CPU does its work.
+ * the CPU does its work. FAUX_2 and FAUX_3 are more devices like FAUX.
  */
 #define IMPORTER_FAUX		0
 #define IMPORTER_EDU		1
 #define IMPORTER_NO_DRIVER	2
+#define IMPORTER_FAUX_2		3
+#define IMPORTER_FAUX_3		4
 
-/* What the faux device can take; 0 means: no limit. Of later mappings only. */
+/* Flags of importer_limits: the device has no such mask at all. */
+#define IMPORTER_NO_MASK		1
+#define IMPORTER_NO_COHERENT_MASK	2
+
+/*
+ * Limits of a faux device; 0 means: no limit. They are set by later calls that map
+ * for it through this file, and last until they are set again.
+ */
 struct importer_limits {
 	__u32 max_segment;	/* bytes */
-	__u32 pad;
+	__u32 flags;
 	__u64 boundary;		/* bytes, a power of two */
 	__u64 dma_mask;
+	__u64 coherent_mask;	/* of memory allocated for the device; 0: as dma_mask */
 };
 
 struct importer_map {
@@ -62,6 +72,20 @@ struct importer_map_many {
 /* Bytes of the buffer, and where they are in userspace. */
 struct importer_bytes {
 	__u32 slot;
+	__u32 pad;
+	__u64 offset;
+	__u64 length;
+	__u64 address;
+};
+
+/*
+ * Bytes that the device stores, one by one: each from offset on for which the byte
+ * at the same place from address on is owner.
+ */
+struct importer_store {
+	__u32 slot;
+	__u32 owner;
+	__u32 value;
 	__u32 pad;
 	__u64 offset;
 	__u64 length;
@@ -118,6 +142,11 @@ struct importer_fence {
  */
 #define IMPORTER_MAP_MANY	_IOW('I', 9, struct importer_map_many)
 #define IMPORTER_UNMAP_MANY	_IO('I', 10)
+/*
+ * Of a faux device. The calling thread is the device meanwhile: several devices
+ * store at the same time, and beside all other calls.
+ */
+#define IMPORTER_STORE		_IOW('I', 11, struct importer_store)
 
 /* A kernel mapping; bytes are read and written through it by the CPU. */
 #define IMPORTER_VMAP		_IOW('I', 16, struct importer_vmap)
@@ -141,7 +170,7 @@ struct importer_fence {
 #define IMPORTER_SIGNAL		_IO('I', 33)
 
 /*
- * Takes the faux device away, whatever is mapped for it, and brings a new one.
+ * Takes the first faux device away, whatever is mapped for it, and brings a new one.
  * The edu device goes by sysfs.
  */
 #define IMPORTER_UNPLUG		_IO('I', 40)

@@ -52,7 +52,7 @@ struct Module {
     _node: MiscDeviceRegistration<file::OpenFile>,
     #[pin]
     _edu: driver::Registration<pci::Adapter<edu::Driver>>,
-    _faux: faux::Plugged,
+    _faux: faux::AllPlugged,
 }
 
 impl kernel::InPlaceModule for Module {
@@ -60,11 +60,11 @@ impl kernel::InPlaceModule for Module {
         // SAFETY: A module is initialised once, and the devices that use the locks come after this.
         unsafe {
             edu::DEVICE.init();
-            faux::DEVICE.init();
+            faux::DEVICES.init();
         }
 
         try_pin_init!(Self {
-            _faux: faux::Plugged::new()?,
+            _faux: faux::AllPlugged::new()?,
             _edu <- driver::Registration::new(c"udmabuf_importer", module),
             _node <- MiscDeviceRegistration::register(MiscDeviceOptions {
                 name: c"udmabuf_importer",
