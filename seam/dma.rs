@@ -111,6 +111,17 @@ pub fn may_bounce(device: &Device) -> bool {
     }
 }
 
+/// Returns whether it can be tried to map memory for `device` that [may bounce](may_bounce).
+///
+/// Bounce buffers lie within reach of 32 bits. The kernel warns where one that it wants to use is
+/// beyond that of a device.
+pub fn may_be_tried(device: &Device) -> bool {
+    // SAFETY: The reference guarantees a valid device; this only reads its properties.
+    let has_pool = unsafe { bindings::dma_max_mapping_size(as_raw(device)) != usize::MAX };
+
+    !has_pool || max_address(device) >= DmaMask::new::<32>().value()
+}
+
 /// Returns whether a mapping for `device` is the memory itself: it neither needs to be synced nor to
 /// be unmapped, whatever memory it is of.
 ///

@@ -68,13 +68,7 @@ impl MappedTable {
     /// device would: one by one, and no other byte.
     ///
     /// Fails as [`read_as_device`](Self::read_as_device) does.
-    pub fn store_as_device(
-        &self,
-        offset: usize,
-        owners: &[u8],
-        owner: u8,
-        value: u8,
-    ) -> Result {
+    pub fn store_as_device(&self, offset: usize, owners: &[u8], owner: u8, value: u8) -> Result {
         let mut rest = owners;
 
         self.for_each_piece(offset, rest.len(), |memory, length| {

@@ -174,6 +174,9 @@ unsafe fn try_map_memory<M: StableMemory>(
     device: &Device,
     direction: DataDirection,
 ) -> Result<Option<DmaMapping>> {
+    if !dma::may_be_tried(device) {
+        return Ok(None);
+    }
     let Ok(offset) = dma::offset(device) else {
         return Ok(None);
     };

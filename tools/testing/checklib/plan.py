@@ -88,6 +88,21 @@ MANY = [
          ["!" + LOAD_IMPORTER, "!sleep 15", "staging_cost"], BESIDE),
 ]
 
+# Memory above what a device with 32 address bits reaches, and much of it.
+LARGE = ["--replace-c", "--mem", "6G"]
+LATENCY = "own_512_MiB_do_not_keep_others_waiting"
+
+STAGED = [
+    Boot("staged", "devices that reach a part of memory", LARGE,
+         ["!" + LOAD_IMPORTER, f"staging -T {LATENCY}", "settle"]),
+    Boot("staged-bounce", "the same where every DMA mapping bounces", [*LARGE, "--append", "swiotlb=force"],
+         ["!" + LOAD_IMPORTER, f"staging -T {LATENCY}", "settle"]),
+    Boot("staged-time", "who waits while a large buffer is settled, instructions counted", [*LARGE, "--icount"],
+         ["!" + LOAD_IMPORTER, "!sleep 2", f"staging -t {LATENCY}"]),
+    Boot("staged-slow", "merges that take long", [*LARGE, "--with", "CONFIG_UDMABUF_RS_SETTLE_DELAY"],
+         ["!" + LOAD_IMPORTER, "settle"]),
+]
+
 OURS = [
     Boot("main", "in place of the C driver", ["--replace-c"] + MAIN,
          EVERYTHING + ["naming", "!" + LOAD_SAMPLES, "exporter", "device"]),
@@ -100,6 +115,7 @@ OURS = [
     Boot("beside", "next to the C driver", [], ["naming", "create", f"limits -t {LONG_LIST}"],
          {"UDMABUF_NODE": "/dev/udmabuf_rs"}),
     *MANY,
+    *STAGED,
 ]
 
 C_DRIVER = {"UDMABUF_NODE": "/dev/udmabuf", "UDMABUF_MODULE": "udmabuf"}
@@ -122,7 +138,8 @@ DEBUG = [
          EVERYTHING + ["naming", "!" + LOAD_SAMPLES, "exporter", "device", KUNIT],
          kernel="debug", limit=400),
     Boot("debug-bounce", "every DMA mapping bounces, debug kernel", ["--replace-c", "--mem", "4G", "--append", "swiotlb=force"] + EDU,
-         ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "memcg", "sync", "share", "device", "coherence"],
+         ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "memcg", "sync", "share", "device", "coherence",
+          f"staging -T {LATENCY}", "settle"],
          kernel="debug", limit=400),
     Boot("debug-beside", "next to the C driver, debug kernel", VMAP_WARNS,
          ["naming", "create", "!" + LOAD_IMPORTER, "vmapfail"], {"UDMABUF_NODE": "/dev/udmabuf_rs"}, kernel="debug"),

@@ -7,8 +7,8 @@
 fn scenarios() -> Vec<Scenario> {
     use Op::*;
 
-    let coherent = |name, devices: &[bool], threads: Vec<Vec<Op>>, last: &[(usize, usize, u8)]| {
-        Scenario {
+    let coherent =
+        |name, devices: &[bool], threads: Vec<Vec<Op>>, last: &[(usize, usize, u8)]| Scenario {
             name,
             threads,
             devices: devices.to_vec(),
@@ -18,8 +18,7 @@ fn scenarios() -> Vec<Scenario> {
             has_store_buffers: false,
             settles_last: true,
             last: last.to_vec(),
-        }
-    };
+        };
     let word = |at, value| (0..BYTES).map(|byte| (at, byte, value)).collect::<Vec<_>>();
 
     let mut all = vec![
@@ -288,20 +287,24 @@ fn scenarios() -> Vec<Scenario> {
     ];
 
     // Lines are words here: word 0 is the CPU's, word 1 the direct device's.
-    let incoherent = |name, devices: &[bool], threads: Vec<Vec<Op>>, last: &[(usize, usize, u8)]| {
-        Scenario {
+    let incoherent =
+        |name, devices: &[bool], threads: Vec<Vec<Op>>, last: &[(usize, usize, u8)]| Scenario {
             direct_writers: 1,
             is_coherent: false,
             ..coherent(name, devices, threads, last)
-        }
-    };
+        };
     all.extend([
         incoherent(
             "caches: the CPU and a direct device, each its own line",
             &[],
             vec![
                 vec![Start, Cpu(0, 0, 1), Cpu(0, 1, 2), End, Signal(0)],
-                vec![Direct(1, 0, 3), Direct(1, 1, 4), Wait(0), DirectSees(0, 0, 1)],
+                vec![
+                    Direct(1, 0, 3),
+                    Direct(1, 1, 4),
+                    Wait(0),
+                    DirectSees(0, 0, 1),
+                ],
                 vec![Start, End],
             ],
             &[(0, 0, 1), (0, 1, 2), (1, 0, 3), (1, 1, 4)],
@@ -321,7 +324,13 @@ fn scenarios() -> Vec<Scenario> {
             &[true],
             vec![
                 vec![Direct(1, 0, 1), Signal(0)],
-                vec![StartAfter(0), CpuSees(1, 0, 1), Cpu(0, 0, 3), End, Signal(1)],
+                vec![
+                    StartAfter(0),
+                    CpuSees(1, 0, 1),
+                    Cpu(0, 0, 3),
+                    End,
+                    Signal(1),
+                ],
                 vec![Dev(0, 0, 1, 2), Wait(1), DevSees(0, 1, 0, 1)],
             ],
             &[(0, 0, 3), (0, 1, 2), (1, 0, 1)],

@@ -69,61 +69,68 @@ TEST_F(signals, r11_start_to_read_does_not_wait_for_a_device_that_reads)
 	EXPECT_EQ(0, st.result);
 }
 
-/* Adds a fence before the last one signals, without end, each pending for some milliseconds. */
-struct fencer {
-	struct scene *s;
-	pthread_t thread;
-	bool stop;
-	int err;
-	unsigned int count;
-};
-
-static void *add_fences_for_ever(void *arg)
+/*
+ * A process that shares the buffer, and no more: it adds a fence of work on another
+ * buffer before the last one signals, for ever. Each is pending for some 4 ms.
+ */
+static void adds_fences_for_ever(struct scene *s, unsigned int *count)
 {
-	struct fencer *f = arg;
-	struct scene *s = f->s;
+	int importer = importer_open(), other[2];
 
-	f->err = importer_fence(s->importer, 0, s->buf, true);
-	for (int slot = 1; !f->err && !__atomic_load_n(&f->stop, __ATOMIC_ACQUIRE); slot ^= 1) {
-		f->err = importer_fence(s->importer, slot, s->buf, true);
-		__atomic_add_fetch(&f->count, 1, __ATOMIC_ACQ_REL);
-		sleep_us(2000);
-		if (!f->err)
-			f->err = importer_slot(s->importer, IMPORTER_SIGNAL, slot ^ 1);
-		if (f->err || __atomic_load_n(&f->stop, __ATOMIC_ACQUIRE))
-			importer_slot(s->importer, IMPORTER_SIGNAL, slot);
+	for (int i = 0; i < 2; i++) {
+		other[i] = create(s->dev, memfd_new(s->page), 0, s->page);
+		CHILD_CHECK(other[i] >= 0);
 	}
-	return NULL;
+	for (int i = 0; ; i ^= 1) {
+		struct dma_buf_export_sync_file out = { .flags = DMA_BUF_SYNC_RW };
+		struct dma_buf_import_sync_file in = { .flags = DMA_BUF_SYNC_RW };
+
+		CHILD_CHECK(!importer_fence(importer, i, other[i], true));
+		CHILD_CHECK(!ioctl(other[i], DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &out));
+		in.fd = out.fd;
+		CHILD_CHECK(!ioctl(s->buf, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, &in));
+		close(out.fd);
+		if (__atomic_fetch_add(count, 1, __ATOMIC_ACQ_REL))
+			CHILD_CHECK(!importer_slot(importer, IMPORTER_SIGNAL, i ^ 1));
+		sleep_us(2000);
+	}
 }
 
-/* Any sharer of a buffer can do this to all others: IMPORT_SYNC_FILE adds fences. */
-TEST_F(signals, r11_A3_start_while_fences_never_cease)
+TEST_F_TIMEOUT(signals, r11_A3_start_while_fences_never_cease, 60)
 {
+	unsigned int *count = mmap(NULL, sizeof(*count), PROT_READ | PROT_WRITE,
+				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	static const uint64_t starts[] = { SYNC_START_R, SYNC_START_RW };
 	struct scene *s = &self->s;
-	struct fencer f = { .s = s };
 	uint64_t longest = 0;
+	pid_t pid;
 
+	ASSERT_NE(MAP_FAILED, count);
 	/* dma_buf_begin_cpu_access() waits by itself afterwards, and may start over. */
 	if (!access("/sys/kernel/debug/kmemleak", F_OK))
 		SKIP(return, "the core's own wait does not end on a kernel as slow as this");
 	ASSERT_EQ(0, device_map(s, 0, IMPORTER_BIDIRECTIONAL));
-	ASSERT_EQ(0, pthread_create(&f.thread, NULL, add_fences_for_ever, &f));
-	while (__atomic_load_n(&f.count, __ATOMIC_ACQUIRE) < 2)
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		adds_fences_for_ever(s, count);
+		_exit(0);
+	}
+	while (__atomic_load_n(count, __ATOMIC_ACQUIRE) < 3)
 		sleep_us(1000);
 	for (int i = 0; i < 20; i++) {
-		uint64_t start = now_us(), took;
+		uint64_t started = now_us(), took;
 
-		ASSERT_EQ(0, buf_sync(s->buf, SYNC_START_R));
-		took = now_us() - start;
-		ASSERT_EQ(0, buf_sync(s->buf, SYNC_END_R));
-		if (took > longest)
-			longest = took;
+		ASSERT_EQ(0, buf_sync(s->buf, starts[i & 1]));
+		took = now_us() - started;
+		ASSERT_EQ(0, buf_sync(s->buf, starts[i & 1] | DMA_BUF_SYNC_END));
+		longest = took > longest ? took : longest;
 	}
-	__atomic_store_n(&f.stop, true, __ATOMIC_RELEASE);
-	ASSERT_EQ(0, pthread_join(f.thread, NULL));
-	EXPECT_EQ(0, f.err);
+	/* They have not ceased. */
+	EXPECT_EQ(0, kill(pid, SIGKILL));
+	EXPECT_EQ(-SIGKILL, wait_status(pid));
 	TH_LOG("the longest of 20 STARTs took %llu us beside %u fences",
-	       (unsigned long long)longest, f.count);
+	       (unsigned long long)longest, *count);
 	EXPECT_GT(1000000, longest);
 }
 

@@ -49,14 +49,15 @@ FIELD(store, offset, 16, 8);
 FIELD(store, length, 24, 8);
 FIELD(store, address, 32, 8);
 
-SIZE(segments, 40);
+SIZE(segments, 48);
 FIELD(segments, slot, 0, 4);
 FIELD(segments, count, 4, 4);
 FIELD(segments, longest, 8, 8);
 FIELD(segments, total, 16, 8);
 FIELD(segments, crossed, 24, 8);
-FIELD(segments, elsewhere, 32, 4);
-FIELD(segments, translated, 36, 4);
+FIELD(segments, highest, 32, 8);
+FIELD(segments, elsewhere, 40, 4);
+FIELD(segments, translated, 44, 4);
 
 SIZE(vmap, 8);
 FIELD(vmap, slot, 0, 4);
@@ -86,7 +87,7 @@ static_assert(_IOC(_IOC_WRITE, 'I', 2, 16) == IMPORTER_MAP);
 static_assert(_IOC(_IOC_NONE, 'I', 3, 0) == IMPORTER_UNMAP);
 static_assert(_IOC(_IOC_WRITE, 'I', 4, 32) == IMPORTER_READ);
 static_assert(_IOC(_IOC_WRITE, 'I', 5, 32) == IMPORTER_WRITE);
-static_assert(_IOC(_IOC_READ | _IOC_WRITE, 'I', 6, 40) == IMPORTER_SEGMENTS);
+static_assert(_IOC(_IOC_READ | _IOC_WRITE, 'I', 6, 48) == IMPORTER_SEGMENTS);
 static_assert(_IOC(_IOC_NONE, 'I', 7, 0) == IMPORTER_CHANGE_TABLE);
 static_assert(_IOC(_IOC_NONE, 'I', 8, 0) == IMPORTER_LEAK);
 static_assert(_IOC(_IOC_WRITE, 'I', 9, 20) == IMPORTER_MAP_MANY);

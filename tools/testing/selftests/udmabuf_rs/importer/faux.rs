@@ -3,8 +3,7 @@
 //! The devices without hardware. The CPU does their work.
 
 use crate::{
-    abi,
-    edu,
+    abi, edu,
     file::measure,
     seam::{
         faux::{

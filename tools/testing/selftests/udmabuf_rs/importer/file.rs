@@ -136,6 +136,7 @@ pub(crate) fn measure(table: &MappedTable, boundary_mask: usize) -> Result<abi::
         segments.count += 1;
         segments.total += length;
         segments.longest = segments.longest.max(length);
+        segments.highest = segments.highest.max(last);
         if segment.address & !boundary_mask != last & !boundary_mask {
             segments.crossed += 1;
         }
