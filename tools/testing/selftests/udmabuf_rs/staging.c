@@ -26,7 +26,7 @@ FIXTURE(staging)
 	char *a, *b, *bytes;
 };
 
-typedef FIXTURE_DATA(staging) scene;
+#define scene	struct _test_data_staging
 
 static int new_buffer(scene *s, size_t size);
 
@@ -409,7 +409,7 @@ TEST_F(staging, own_limit_is_exact)
 	EXPECT_NOTHING_CHARGED();
 }
 
-struct failer {
+struct faller {
 	pthread_t thread;
 	scene s;
 	int slot;
@@ -419,7 +419,7 @@ struct failer {
 /* Maps what fits alone, but not beside another of its kind. */
 static void *map_and_fail(void *arg)
 {
-	struct failer *f = arg;
+	struct faller *f = arg;
 
 	for (int i = 0; i < 250; i++) {
 		int err = importer_map(f->s.importer, f->slot, f->s.buf, devices[0],
@@ -437,7 +437,7 @@ static void *map_and_fail(void *arg)
 TEST_F(staging, own_limit_after_a_thousand_maps_that_fail)
 {
 	size_t most = MIB / self->page;
-	struct failer failers[4];
+	struct faller fallers[4];
 	long failed = 0;
 
 	NEED_OURS();
@@ -449,14 +449,14 @@ TEST_F(staging, own_limit_after_a_thousand_maps_that_fail)
 	/* Four of them race for less than they need. */
 	ASSERT_EQ(0, param_set("staging_limit_mb", "1"));
 	for (int i = 0; i < 4; i++) {
-		failers[i] = (struct failer){ .s = *self, .slot = i };
-		ASSERT_EQ(0, new_buffer(&failers[i].s, most / 3 * self->page));
-		ASSERT_EQ(0, pthread_create(&failers[i].thread, NULL, map_and_fail, &failers[i]));
+		fallers[i] = (struct faller){ .s = *self, .slot = i };
+		ASSERT_EQ(0, new_buffer(&fallers[i].s, most / 3 * self->page));
+		ASSERT_EQ(0, pthread_create(&fallers[i].thread, NULL, map_and_fail, &fallers[i]));
 	}
 	for (int i = 0; i < 4; i++) {
-		ASSERT_EQ(0, pthread_join(failers[i].thread, NULL));
-		EXPECT_EQ(0, failers[i].other);
-		failed += failers[i].failed;
+		ASSERT_EQ(0, pthread_join(fallers[i].thread, NULL));
+		EXPECT_EQ(0, fallers[i].other);
+		failed += fallers[i].failed;
 	}
 	TH_LOG("%ld of 1000 did not fit", failed);
 	EXPECT_NOTHING_CHARGED();
