@@ -8,7 +8,7 @@ from concurrent import futures
 
 from . import compile_fail, cost, guest, host, plan, report, settle
 
-HOST = {"rust": host.rust, "python": host.python, "settle": settle.run, "compile_fail": compile_fail.run,
+HOST = {"rust": host.rust, "python": host.python, "settle_model": settle.run, "compile_fail": compile_fail.run,
         "cost": cost.run}
 
 EPILOG = """

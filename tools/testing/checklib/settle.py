@@ -14,8 +14,8 @@ from pathlib import Path
 from . import host, ktap
 from .build import CHECKOUT, TESTING, VM, cache_folder
 
-SUBJECT = "settle"
-MODEL = TESTING / SUBJECT
+SUBJECT = "settle_model"
+MODEL = TESTING / "settle"
 SOURCE = CHECKOUT / "seam/system_memory/settle.rs"
 INCLUDED = "../../../seam/system_memory/settle.rs"
 STATES = re.compile(r"^states (\d+) (\d+)$", re.MULTILINE)
