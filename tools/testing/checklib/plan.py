@@ -152,7 +152,9 @@ DEBUG = [
 # For what is in no other list.
 ALSO = [
     Boot("arm64-bounce", "not coherent, and every mapping bounces: the driver's own must not",
-         ["--replace-c", "--append", "swiotlb=force"], ["bounce"], kernel="arm64"),
+         ["--replace-c", "--append", "swiotlb=force"],
+         ["bounce", "!" + LOAD_IMPORTER, *COHERENCE, f"staging -T {LATENCY}", "settle"],
+         {"COHERENCE_MEMORY": "elsewhere"}, kernel="arm64"),
     Boot("1-GiB", "huge pages of 1 GiB", ["--replace-c", "--mem", "4G", "--append", "hugepagesz=1G hugepages=1"],
          ["!" + LOAD_IMPORTER, "hugemap -v hugetlb_1_GiB", "hugetasks -v hugetlb_1_GiB"]),
     Boot("16k-pages", "pages of 16 KiB, of which a page table maps 32 MiB", ["--replace-c"],

@@ -61,6 +61,13 @@ static inline int importer_store(int importer, int slot, const void *owners, siz
 	return importer_call(importer, IMPORTER_STORE, &store);
 }
 
+/* The fewest address bits with which a device reaches some memory. arm64 has none so low. */
+#ifdef __x86_64__
+#define FEW_BITS	28
+#else
+#define FEW_BITS	32
+#endif
+
 /* Maps for a faux device that has such masks from now on: bits of addresses, 0 for all. */
 static inline int importer_map_masked(int importer, int slot, int buf, int device, int direction,
 				      int bits)

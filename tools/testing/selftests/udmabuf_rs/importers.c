@@ -87,12 +87,15 @@ TEST_F(importers, r08_two_writers_and_the_cpu)
 	}
 }
 
-/* Another device than the one that the column is about. */
+/* Another device than the one that the column is about: of another kind, if there is one. */
 static int map_other(struct scene *s, int slot, int direction)
 {
 	int device = s->device == IMPORTER_EDU ? IMPORTER_FAUX : IMPORTER_EDU;
+	int err = importer_map(s->importer, slot, s->buf, device, direction);
 
-	return importer_map(s->importer, slot, s->buf, device, direction);
+	if (err == -ENODEV)
+		err = importer_map(s->importer, slot, s->buf, IMPORTER_FAUX_2, direction);
+	return err;
 }
 
 /*
@@ -117,21 +120,13 @@ static void second_writes_what_was(struct __test_metadata *_metadata, struct sce
 	EXPECT_EQ(0, cpu_has(s, 0, 1));
 }
 
-#define NEED_OTHER() do {						\
-	if (map_other(&self->s, 5, IMPORTER_TO_DEVICE) == -ENODEV)	\
-		SKIP(return, "needs another device: edu");		\
-	ASSERT_EQ(0, device_unmap(&self->s, 5));			\
-} while (0)
-
 TEST_F(importers, r08_second_writes_what_was_after_a_start)
 {
-	NEED_OTHER();
 	second_writes_what_was(_metadata, &self->s, false);
 }
 
 TEST_F(importers, r08_second_writes_what_was_after_an_unmap)
 {
-	NEED_OTHER();
 	second_writes_what_was(_metadata, &self->s, true);
 }
 

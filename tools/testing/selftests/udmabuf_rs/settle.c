@@ -75,13 +75,13 @@ FIXTURE_VARIANT(settle)
 
 FIXTURE_VARIANT_ADD(settle, two_staged_one_direct)
 {
-	.bits = { 28, 32, 64 },
+	.bits = { FEW_BITS, 32, 64 },
 	.elsewhere = { true, true, false },
 };
 
 FIXTURE_VARIANT_ADD(settle, three_staged)
 {
-	.bits = { 28, 32, 64 },
+	.bits = { FEW_BITS, 32, 64 },
 	.elsewhere = { true, true, true },
 };
 

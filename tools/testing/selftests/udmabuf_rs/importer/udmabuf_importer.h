@@ -100,7 +100,7 @@ struct importer_segments {
 	__u64 total;
 	__u64 crossed;		/* of segments that cross the boundary in importer_limits */
 	__u64 highest;		/* address for the device of any byte */
-	__u32 elsewhere;	/* pieces of memory that are reached at another place: bounced */
+	__u32 elsewhere;	/* pages of which the device has a copy: bounced or staged */
 	__u32 translated;	/* 1 when an IOMMU lies between */
 };
 
