@@ -100,7 +100,7 @@ STAGED = [
     Boot("staged-time", "who waits while a large buffer is settled, instructions counted", [*LARGE, "--icount"],
          ["!" + LOAD_IMPORTER, "!sleep 2", f"staging -t {LATENCY}"]),
     Boot("staged-slow", "merges that take long", [*LARGE, "--with", "CONFIG_UDMABUF_RS_SETTLE_DELAY"],
-         ["!" + LOAD_IMPORTER, "settle"]),
+         ["!" + LOAD_IMPORTER, "settle"], {"SETTLE_SECONDS": "60"}),
 ]
 
 OURS = [
@@ -154,7 +154,7 @@ ALSO = [
     Boot("arm64-bounce", "not coherent, and every mapping bounces: the driver's own must not",
          ["--replace-c", "--append", "swiotlb=force"],
          ["bounce", "!" + LOAD_IMPORTER, *COHERENCE, f"staging -T {LATENCY}", "settle"],
-         {"COHERENCE_MEMORY": "elsewhere"}, kernel="arm64"),
+         {"COHERENCE_MEMORY": "elsewhere", "SETTLE_SECONDS": "60"}, kernel="arm64"),
     Boot("1-GiB", "huge pages of 1 GiB", ["--replace-c", "--mem", "4G", "--append", "hugepagesz=1G hugepages=1"],
          ["!" + LOAD_IMPORTER, "hugemap -v hugetlb_1_GiB", "hugetasks -v hugetlb_1_GiB"]),
     Boot("16k-pages", "pages of 16 KiB, of which a page table maps 32 MiB", ["--replace-c"],
