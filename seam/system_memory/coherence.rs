@@ -68,6 +68,8 @@ pub(super) struct Devices {
     /// The number of the last settle that was completed, and whether it met a poisoned page.
     completed: usize,
     was_poisoned: bool,
+    /// A settle that was given up may have fetched what it has not pushed.
+    unpushed: bool,
 }
 
 // SAFETY: The lists, whose items are `Send` and `Sync`, belong to no task.
@@ -98,6 +100,7 @@ impl Coherence {
             own: None,
             completed: 0,
             was_poisoned: false,
+            unpushed: false,
         };
 
         pin_init!(Self {
@@ -167,7 +170,13 @@ impl Coherence {
         });
         let pass = Pass::new(memory, until);
         let has_direct_writers = self.direct_writers.load(Relaxed) > 0;
-        let fetched = settle::settle(&mut devices.staged, &pass, point, has_direct_writers)?;
+        let fetched = settle::settle(
+            &mut devices.staged,
+            &pass,
+            point,
+            has_direct_writers,
+            &mut devices.unpushed,
+        )?;
         if fetched {
             devices.for_each_synced(|direct| {
                 // SAFETY: As above.

@@ -181,7 +181,8 @@ pub(super) enum Point {
 /// Settles a buffer: memory and all stagings agree on what was written before.
 ///
 /// `direct_writers` tells whether a device is mapped that writes to memory itself. If not, and if
-/// nothing was fetched, the start of an access leaves pushing to its end.
+/// nothing was fetched, the start of an access leaves pushing to its end. `unpushed` belongs to the
+/// buffer: a settle that was given up may have fetched what it has not pushed.
 ///
 /// Returns whether anything was fetched.
 pub(super) fn settle<M, S: Staging<M>>(
@@ -189,18 +190,22 @@ pub(super) fn settle<M, S: Staging<M>>(
     memory: &M,
     point: Point,
     direct_writers: bool,
+    unpushed: &mut bool,
 ) -> Result<bool, S::Error> {
+    let was_unpushed = core::mem::replace(unpushed, true);
     let mut fetched = false;
 
     for staging in stagings.iter_mut().filter(|staging| staging.is_written()) {
         fetched |= staging.fetch(memory)?;
     }
-    if point == Point::Start && !fetched && !direct_writers {
+    if point == Point::Start && !fetched && !direct_writers && !was_unpushed {
+        *unpushed = false;
         return Ok(false);
     }
     for staging in stagings.iter_mut().filter(|staging| staging.is_read()) {
         staging.push(memory)?;
     }
+    *unpushed = false;
     Ok(fetched)
 }
 

@@ -55,6 +55,7 @@ struct World {
     direct_writers: usize,
     begun: usize,
     completed: usize,
+    unpushed: bool,
     owner: Option<usize>,
     signalled: u32,
     threads: Vec<Thread>,
@@ -86,6 +87,8 @@ enum Op {
     DirectSees(usize, usize, u8),
     DevSees(usize, usize, usize, u8),
     Start,
+    /// A START that a signal ends after it has fetched.
+    StartGivenUp,
     End,
     /// A device that writes is mapped, to a staging or to the memory itself.
     Map(usize),
@@ -296,6 +299,11 @@ impl Bytes for StagingBytes {
 /// A staging while its buffer is locked.
 struct Staged<'a>(usize, &'a mut Device);
 
+thread_local! {
+    /// Whether a signal comes before anything is pushed.
+    static GIVES_UP: Cell<bool> = const { Cell::new(false) };
+}
+
 impl settle::Staging<()> for Staged<'_> {
     type Error = ();
 
@@ -315,6 +323,9 @@ impl settle::Staging<()> for Staged<'_> {
     }
 
     fn push(&mut self, (): &()) -> Result<(), ()> {
+        if GIVES_UP.get() {
+            return Err(());
+        }
         match self.1.writes {
             true => {
                 settle::merge::<1>(&Memory, &mut self.1.base, &StagingBytes(self.0));
@@ -423,7 +434,16 @@ fn settle_all(devices: &mut [Device], point: Point) {
         .enumerate()
         .map(|(at, device)| Staged(at, device))
         .collect();
-    let fetched = settle::settle(&mut stagings, &(), point, direct_writers) == Ok(true);
+    let mut unpushed = access(|run| Some(run.world.unpushed.into())) != 0;
+    let settled = settle::settle(&mut stagings, &(), point, direct_writers, &mut unpushed);
+    let fetched = settled == Ok(true);
+    access(|run| {
+        run.world.unpushed = unpushed;
+        Some(0)
+    });
+    if settled.is_err() {
+        return;
+    }
     if is_incoherent && fetched {
         for at in 0..WORDS {
             access(|run| {
@@ -559,6 +579,11 @@ fn perform(op: Op) -> bool {
             return sees(value, |run| run.world.devices[device].staging[at][byte]);
         }
         Op::Start => start(None),
+        Op::StartGivenUp => {
+            GIVES_UP.set(true);
+            start(None);
+            GIVES_UP.set(false);
+        }
         Op::End => end(),
         Op::Map(device) => map(device),
         Op::Unmap(device) => unmap(device),
@@ -746,6 +771,7 @@ fn explore(scenario: &Scenario) -> Result<usize, String> {
         direct_writers: scenario.direct_writers,
         begun: 0,
         completed: 0,
+        unpushed: false,
         owner: None,
         signalled: 0,
         threads: vec![

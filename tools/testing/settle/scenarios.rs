@@ -137,6 +137,17 @@ fn scenarios() -> Vec<Scenario> {
             &[(0, 0, 0), (0, 1, 3)],
         ),
         coherent(
+            "the same, ordered by a START that was given up and done again",
+            &[true, true],
+            vec![
+                vec![Dev(0, 0, 0, 1), Signal(0)],
+                vec![Wait(0), StartGivenUp, Start, CpuSees(0, 0, 1), Signal(1)],
+                vec![Wait(1), Dev(1, 0, 0, 0)],
+                vec![Start, Cpu(0, 1, 3), End],
+            ],
+            &[(0, 0, 0), (0, 1, 3)],
+        ),
+        coherent(
             "the same after a START that writes",
             &[true, true],
             vec![
