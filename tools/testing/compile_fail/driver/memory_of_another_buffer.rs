@@ -19,6 +19,14 @@ impl Policy for Wrong {
 
     type Memory = PinnedPages;
 
+    fn may_stage() -> bool {
+        false
+    }
+
+    fn staging_limit() -> usize {
+        0
+    }
+
     fn fault(&self, fault: &Fault<'_, PinnedPages>) -> Result<(), FaultError> {
         fault.insert(fault.pages())
     }
