@@ -263,10 +263,10 @@ impl Coherence {
     /// has written becomes visible to others, unless the task is killed.
     pub(super) fn unmap_plain<M: StableMemory>(&self, memory: &M, writes: bool) {
         if writes {
+            // Not even a killed task leaves without the lock: if the settle is given up, the buffer
+            // remembers that there is something to push.
             let _ = settle::settle_if_used(&self.users, || {
-                let mut devices = self.devices.lock_killable()?;
-
-                self.settle(&mut devices, memory, Point::Unmap, Until::Fatal)
+                self.settle(&mut self.devices.lock(), memory, Point::Unmap, Until::Fatal)
             });
             self.direct_writers.fetch_sub(1, Relaxed);
         }
@@ -414,7 +414,11 @@ impl Coherence {
                 staging.keep_user();
                 return;
             }
-            staging.settled();
+            if writes {
+                // Fetched just now, and the device has stopped. A device that only reads says
+                // nothing of what an earlier unmap has left.
+                staging.settled();
+            }
         }
         self.users.put();
     }
@@ -452,7 +456,8 @@ impl Coherence {
         let mut devices = self.devices.lock();
 
         if self.users.any() {
-            let _ = self.settle(&mut devices, memory, Point::Unmap, Until::Fatal);
+            // It cannot be done again: the device is not looked at after this.
+            let _ = self.settle(&mut devices, memory, Point::Unmap, Until::Never);
         }
         for staging in devices.staged.iter_mut().filter(|s| s.is_of(device)) {
             staging.leave();
@@ -842,6 +847,51 @@ mod tests {
         second.unmap(&coherence, &memory);
         assert_eq!(memory.add(0)?, [2; PAGES]);
         assert_eq!(coherence.devices.lock().staged.len(), 0);
+        Ok(())
+    }
+
+    /// Does what an unmap does whose task is killed before anything is fetched.
+    fn give_an_unmap_up(coherence: &Coherence, staged: &Staged) -> Result {
+        let mut devices = coherence.devices.lock();
+        let staging = devices.staging(staged.id).ok_or(EINVAL)?;
+
+        staging.unmap(true);
+        staging.keep_user();
+        Ok(())
+    }
+
+    #[test]
+    fn what_a_given_up_unmap_has_left_is_fetched_whoever_unmaps_next() -> Result {
+        let (memory, coherence) = (Memory::new()?, coherence()?);
+        let device = device(c"udmabuf_rs_kunit_given_up")?;
+        let bound: &Device<Bound> = device.as_ref().as_ref();
+        let writer = Staged::map(&coherence, &memory, &device, 0)?;
+        let attached = Atomic::new(0);
+        let (reader, ()) = coherence.map_staged(&memory, bound, false, &attached, 0, |_| Ok(()))?;
+
+        writer.add(1)?;
+        give_an_unmap_up(&coherence, &writer)?;
+        coherence.unmap_staged(&memory, reader, false);
+        assert!(coherence.is_used());
+        coherence.start(&memory, coherence.begun())?;
+        assert_eq!(memory.add(0)?, [1; PAGES]);
+        assert!(!coherence.is_used());
+        coherence.detach(&memory, reader);
+        coherence.detach(&memory, writer.id);
+        Ok(())
+    }
+
+    #[test]
+    fn what_a_given_up_unmap_has_left_is_fetched_at_the_last_detach() -> Result {
+        let (memory, coherence) = (Memory::new()?, coherence()?);
+        let device = device(c"udmabuf_rs_kunit_left")?;
+        let writer = Staged::map(&coherence, &memory, &device, 0)?;
+
+        writer.add(1)?;
+        give_an_unmap_up(&coherence, &writer)?;
+        coherence.detach(&memory, writer.id);
+        assert_eq!(memory.add(0)?, [1; PAGES]);
+        assert!(!coherence.is_used());
         Ok(())
     }
 
