@@ -34,6 +34,9 @@ const ATTRS: c_ulong = bindings::DMA_ATTR_DEBUGGING_IGNORE_CACHELINES as c_ulong
 /// [`DmaMapping::clean_and_invalidate`].
 const PIECE: usize = 64 << 10;
 
+/// Pieces between two calls of `cond_resched()`. A power of two.
+const PIECES: usize = 32;
+
 /// Memory of the addresses that a table was mapped at, which its user may change.
 enum Saved {
     /// None: the table does not change, or its addresses are not needed again.
@@ -206,20 +209,16 @@ impl DmaMapping {
             // CAST: A `usize` holds any `unsigned int`.
             let length = length as usize;
 
-            for at in (0..length).step_by(max) {
+            for (n, at) in (0..length).step_by(max).enumerate() {
                 // CAST: An offset into a segment, which is an address type at least as wide.
                 f(address + at as DmaAddress, max.min(length - at));
+                task::resched_every(n, PIECES);
             }
         };
 
         match &self.saved {
             Saved::Segment(address, length) => pieces_of((*address, *length)),
-            Saved::Segments(segments) => {
-                for (at, segment) in segments.iter().enumerate() {
-                    pieces_of(*segment);
-                    task::resched_every(at, 1 << 9);
-                }
-            }
+            Saved::Segments(segments) => segments.iter().copied().for_each(pieces_of),
             Saved::Nothing => self.table.for_each_segment(pieces_of),
         }
     }

@@ -124,9 +124,12 @@ impl SgTable {
 
     /// Returns whether all DMA addresses are physical addresses plus `offset`.
     pub fn is_at_offset(&self, offset: DmaAddress) -> bool {
-        // SAFETY: The entries belong to a live table.
-        self.entries().all(|entry| unsafe {
-            (*entry).dma_address == (ffi::sg_phys(entry) as DmaAddress).wrapping_add(offset)
+        self.entries().enumerate().all(|(at, entry)| {
+            task::resched_every(at, BATCH);
+            // SAFETY: The entry belongs to a live table.
+            unsafe {
+                (*entry).dma_address == (ffi::sg_phys(entry) as DmaAddress).wrapping_add(offset)
+            }
         })
     }
 

@@ -18,7 +18,8 @@ use crate::seam::{
     },
     dma_mapping::DmaMapping,
     mm::StableMemory,
-    scatterlist::SgTable, //
+    scatterlist::SgTable,
+    task, //
 };
 use kernel::{
     bindings,
@@ -186,11 +187,11 @@ unsafe fn try_map_memory<M: StableMemory>(
         let address = ((pfn as u64) << PAGE_SHIFT).wrapping_add(dma::number(offset));
         address <= highest && highest - address >= (PAGE_SIZE - 1) as u64
     };
-    if !runs
-        .iter()
-        .all(|run| in_reach(run.frame) && in_reach(run.frame + (run.pages - 1)))
-    {
-        return Ok(None);
+    for (at, run) in runs.iter().enumerate() {
+        if !in_reach(run.frame) || !in_reach(run.frame + (run.pages - 1)) {
+            return Ok(None);
+        }
+        task::resched_every(at, 1 << 14);
     }
     let first = runs.iter().next().ok_or(EINVAL)?.frame;
     // SAFETY: A page of the memory, which is for devices.
