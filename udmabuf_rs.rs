@@ -50,7 +50,7 @@ module_params! {
         "Most megabytes of a buffer, 0 to 2147483647 (default: 2147483647)";
     /// Whether devices that do not reach the memory of a buffer get a staging.
     staging: BoundedParam = BoundedParam::new(1, 0..=1), "uint",
-        "1: devices that do not reach a buffer get memory of their own (default); 0: they are refused";
+        "1: devices that do not reach a buffer get a copy of it (default); 0: they are refused";
     /// Most megabytes of all stagings.
     staging_limit_mb: BoundedParam = BoundedParam::new(0, 0..=i32::MAX as u32), "uint",
         "Most megabytes of such memory for all buffers, 0 to 2147483647; 0: no limit (default)";

@@ -94,13 +94,14 @@ pub fn has_mask(device: &Device) -> bool {
     unsafe { ffi::dma_mask_is_set(as_raw(device)) }
 }
 
-/// Returns whether an IOMMU translates the DMA addresses of `device`, so that it reaches all memory.
+/// Returns whether an IOMMU translates the DMA addresses of `device`: it reaches all memory then.
 pub fn is_translated(device: &Device) -> bool {
     // SAFETY: The reference guarantees a valid device.
     unsafe { bindings::dma_get_merge_boundary(as_raw(device)) != 0 }
 }
 
-/// Returns whether mapping memory for `device`, which is not [translated](is_translated), may bounce.
+/// Returns whether mapping memory for `device` may bounce. The device must not be
+/// [translated](is_translated).
 pub fn may_bounce(device: &Device) -> bool {
     let device = as_raw(device);
 
@@ -122,8 +123,8 @@ pub fn may_be_tried(device: &Device) -> bool {
     !has_pool || max_address(device) >= DmaMask::new::<32>().value()
 }
 
-/// Returns whether a mapping for `device` is the memory itself: it neither needs to be synced nor to
-/// be unmapped, whatever memory it is of.
+/// Returns whether any mapping for `device` is the memory itself, and needs neither syncing nor
+/// unmapping.
 ///
 /// That holds as long as the DMA mask is not changed.
 pub fn maps_directly(device: &Device) -> bool {

@@ -79,7 +79,7 @@ impl DmaMapping {
     /// The memory of `table` must outlive the value. `device` must be ready for DMA until the value
     /// is dropped or [abandoned](Self::abandon).
     pub unsafe fn new(table: SgTable, device: &Device, direction: DataDirection) -> Result<Self> {
-        // SAFETY: By the safety requirements.
+        // SAFETY: The caller keeps the memory for as long as the value lives, and the device ready.
         unsafe { Self::with_attrs(table, device, direction, 0) }.map_err(|(error, _table)| error)
     }
 
@@ -98,7 +98,7 @@ impl DmaMapping {
         direction: DataDirection,
     ) -> Result<Self, (Error, SgTable)> {
         let attrs = bindings::DMA_ATTR_REQUIRE_COHERENT as c_ulong;
-        // SAFETY: By the safety requirements.
+        // SAFETY: The caller keeps the memory for as long as the value lives, and the device ready.
         let mut mapping = unsafe { Self::with_attrs(table, device, direction, attrs)? };
 
         mapping.needs_sync = false;
@@ -118,7 +118,7 @@ impl DmaMapping {
     ) -> Result<Self, (Error, SgTable)> {
         let attrs = bindings::DMA_ATTR_NO_WARN as c_ulong;
 
-        // SAFETY: By the safety requirements.
+        // SAFETY: The caller keeps the memory for as long as the value lives, and the device ready.
         unsafe { Self::with_attrs(table, device, direction, attrs) }
     }
 
@@ -271,7 +271,8 @@ impl DmaMapping {
     }
 
     fn sync_piece_for_device(&self, address: DmaAddress, length: usize) {
-        // SAFETY: As for `sync_piece_for_cpu()`.
+        // SAFETY: By the type invariants, the piece is mapped for the device in this direction, and
+        // the device is ready for DMA.
         unsafe {
             ffi::dma_sync_single_for_device(
                 as_raw(&self.device),

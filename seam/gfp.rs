@@ -25,7 +25,7 @@ pub const GFP_CHARGED: Flags = {
     unsafe { transmute::<u32, Flags>(GFP_CHARGED_RAW) }
 };
 
-/// Flags for memory that may as well come in smaller pieces: [`GFP_CHARGED_RAW`], without an effort.
+/// [`GFP_CHARGED_RAW`] without an effort: for memory that may as well come in smaller pieces.
 pub const GFP_CHARGED_TRY_RAW: bindings::gfp_t =
     bindings::GFP_KERNEL_ACCOUNT | bindings::__GFP_NOWARN | 1 << bindings::___GFP_NORETRY_BIT;
 

@@ -274,7 +274,7 @@ pub struct MappedSegment {
 ///
 /// It must be part of a table and not in use.
 unsafe fn set_segment(entry: *mut bindings::scatterlist, address: DmaAddress, length: c_uint) {
-    // SAFETY: By the safety requirements.
+    // SAFETY: The caller passes an entry of a table that is not in use, so it may be written.
     unsafe {
         (*entry).dma_address = address;
         #[cfg(CONFIG_NEED_SG_DMA_LENGTH)]
@@ -470,7 +470,7 @@ mod tests {
         assert!(!table.is_at_offset(0));
 
         let last = table.entries().last().ok_or(EINVAL)?;
-        // SAFETY: As above.
+        // SAFETY: The entry belongs to `table`, which is live and not shared.
         unsafe { (*last).dma_address += 1 };
         assert!(!table.is_at_offset(0x1000));
         Ok(())

@@ -133,7 +133,7 @@ impl<T: Exporter> VTable<T> {
     /// `attachment` must be a valid attachment to a dma-buf of `T`, whose resv lock the current
     /// task must hold.
     unsafe extern "C" fn pin(attachment: *mut bindings::dma_buf_attachment) -> c_int {
-        // SAFETY: The core passes a valid attachment, whose importer keeps the device ready for DMA.
+        // SAFETY: The core passes a valid attachment; its importer keeps the device ready for DMA.
         let attachment = unsafe { Attached::<T>::from_raw(attachment) };
         // SAFETY: The caller holds the resv lock until this function returns.
         let buffer = unsafe { Locked::new(attachment.buffer()) };
@@ -145,7 +145,7 @@ impl<T: Exporter> VTable<T> {
     ///
     /// As for [`Self::pin`].
     unsafe extern "C" fn unpin(attachment: *mut bindings::dma_buf_attachment) {
-        // SAFETY: The core passes a valid attachment, whose importer keeps the device ready for DMA.
+        // SAFETY: The core passes a valid attachment; its importer keeps the device ready for DMA.
         let attachment = unsafe { Attached::<T>::from_raw(attachment) };
         // SAFETY: The caller holds the resv lock until this function returns.
         let buffer = unsafe { Locked::new(attachment.buffer()) };
@@ -204,7 +204,7 @@ impl<T: Exporter> VTable<T> {
         table: *mut bindings::sg_table,
         _direction: bindings::dma_data_direction,
     ) {
-        // SAFETY: The core passes a valid attachment, whose importer keeps the device ready for DMA.
+        // SAFETY: The core passes a valid attachment; its importer keeps the device ready for DMA.
         let attachment = unsafe { Attached::<T>::from_raw(attachment) };
 
         // SAFETY: The caller holds the resv lock, no iteration is under way, and the table comes

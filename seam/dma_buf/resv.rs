@@ -107,7 +107,7 @@ impl Resv {
 
         // SAFETY: The call above has returned a reference to a valid fence.
         let left = unsafe { bindings::dma_fence_wait_timeout(fence, true, MAX_SCHEDULE_TIMEOUT) };
-        // SAFETY: As above; the fence is not used any more.
+        // SAFETY: `dma_resv_get_singleton()` has returned a reference, which is given back once.
         unsafe { ffi::dma_fence_put(fence) };
         if left < 0 {
             // CAST: A negative result is an errno.

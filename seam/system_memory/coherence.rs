@@ -179,7 +179,7 @@ impl Coherence {
         )?;
         if fetched {
             devices.for_each_synced(|direct| {
-                // SAFETY: As above.
+                // SAFETY: The reference to `Devices` proves that the mutex is held.
                 unsafe { direct.clean() };
             });
         }
@@ -305,9 +305,9 @@ impl Coherence {
 
     /// Maps the staging of `device`, which is allocated if there is none, and calls `map` with it.
     ///
-    /// `attached` says which staging the attachment has used before, and is told. One task at a time
-    /// may map a buffer: the caller holds the resv lock. Fails as [`StagedDevice::new`],
-    /// [`start`](Self::start) and `map` do.
+    /// `attached` is the staging that the attachment has used before, and is set to this one. Only
+    /// one task at a time may map a buffer: the caller holds the resv lock. Fails as
+    /// [`StagedDevice::new`], [`start`](Self::start) and `map` do.
     pub(super) fn map_staged<M: StableMemory, R>(
         &self,
         memory: &M,
@@ -318,7 +318,6 @@ impl Coherence {
         map: impl FnOnce(&StagedDevice) -> Result<R>,
     ) -> Result<(StagingId, R)> {
         let nr_pages = StableMemory::runs(memory).pages();
-        let mut result = Err(EIO);
 
         settle::map(&self.users, || {
             let (mut devices, at) = loop {
@@ -359,11 +358,9 @@ impl Coherence {
                 attached.store(id.get(), Relaxed);
                 staging.attach();
             }
-            result = Ok((id, mapped));
-            Ok::<_, Error>(())
+            Ok((id, mapped))
         })
-        .inspect_err(|_| self.forget_unattached(device))?;
-        result
+        .inspect_err(|_| self.forget_unattached(device))
     }
 
     /// Settles, fills `staging` and adds it.

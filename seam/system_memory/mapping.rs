@@ -87,7 +87,8 @@ impl<'a, P: Policy> SystemMapping<'a, P> {
             // and the seam drops the mapping before that. `coherence` is dropped before `memory`.
             Some(unsafe { map_memory(&system.memory, device, direction)? })
         } else {
-            // SAFETY: As above.
+            // SAFETY: The device is attached: it is ready for DMA until it is detached or loses its
+            // driver. The memory outlives `coherence`, and so the mapping.
             unsafe { try_map_memory(&system.memory, device, direction)? }
         };
         let Some(mapping) = mapping else {
@@ -154,11 +155,12 @@ unsafe fn map_memory<M: StableMemory>(
 ) -> Result<DmaMapping> {
     let table = SgTable::new(memory, dma::segment_limits(device)?)?;
 
-    // SAFETY: By the safety requirements.
+    // SAFETY: The caller keeps the memory for as long as the mapping lives, and the device ready.
     match unsafe { DmaMapping::coherent(table, device, direction) } {
         Ok(mapping) => Ok(mapping),
         Err((EOPNOTSUPP, table)) => {
-            // SAFETY: By the safety requirements.
+            // SAFETY: The caller keeps the memory for as long as the mapping lives, and the device
+            // ready.
             unsafe { DmaMapping::new(table, device, both_ways(direction)) }
         }
         Err((error, _table)) => Err(error),
@@ -204,7 +206,7 @@ unsafe fn try_map_memory<M: StableMemory>(
         true => both_ways(direction),
         false => direction,
     };
-    // SAFETY: By the safety requirements.
+    // SAFETY: The caller keeps the memory for as long as the mapping lives, and the device ready.
     match unsafe { DmaMapping::quiet(table, device, direction) } {
         Ok(mapping) if mapping.is_at_offset(offset) => Ok(Some(mapping)),
         Ok(mapping) => {
@@ -224,8 +226,8 @@ fn both_ways(direction: DataDirection) -> DataDirection {
 }
 
 // SAFETY: The table describes all of the memory, or of its staging, mapped for the device, and
-// `kind` keeps it. The importer may change the addresses: a `Direct` has saved them, and nobody uses
-// those of the others.
+// `kind` keeps it. The importer may change the addresses: a `Direct` has saved them, and those of
+// the others are not used again.
 unsafe impl<P: Policy> DeviceTable for SystemMapping<'_, P> {
     fn table(&self) -> bindings::sg_table {
         self.header

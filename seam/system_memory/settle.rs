@@ -2,10 +2,10 @@
 
 //! Which bytes pass between memory and the staging of devices, in which order.
 //!
-//! A device that does not reach the memory of a buffer accesses a staging of its own instead. Memory
-//! is the hub: a staging takes the bytes that have changed in memory, and memory those that the
-//! device has changed in its staging. What either side has changed is what differs from the *base*,
-//! the bytes that both last agreed on. CPU and devices may write at any time, so that
+//! A device that does not reach the memory of a buffer accesses a staging of its own instead.
+//! Memory is the hub: a staging takes the bytes that have changed in memory, and memory takes the
+//! bytes that the device has changed in its staging. A byte has changed if it differs from the
+//! *base*, the bytes that both sides last agreed on. CPU and devices may write at any time, so that
 //!
 //! - each word of a source is loaded once, and that value is what destination and base take,
 //! - a store covers bytes that differ from the base and no others,
@@ -222,8 +222,8 @@ pub(super) trait Users {
     fn any(&self) -> bool;
 }
 
-/// Maps: counts a reason to settle, and has `fill` copy memory. It is counted no more if that fails.
-pub(super) fn map<E>(users: &impl Users, fill: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
+/// Maps: counts a reason to settle before `fill` copies memory. A failure takes it back.
+pub(super) fn map<T, E>(users: &impl Users, fill: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     users.get();
     let result = fill();
 

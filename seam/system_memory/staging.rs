@@ -134,7 +134,7 @@ impl Bytes for Words {
     #[inline(always)]
     fn store(&self, at: usize, word: usize) {
         delay();
-        // SAFETY: As for `load()`.
+        // SAFETY: `at()` points to a word of the page. Volatile: one access, whatever others read.
         unsafe { self.at(at).write_volatile(word) };
     }
 
@@ -143,7 +143,8 @@ impl Bytes for Words {
         let byte = byte & (size_of::<usize>() - 1);
 
         delay();
-        // SAFETY: As for `load()`; a byte of the word.
+        // SAFETY: `at()` points to a word of the page, and `byte` is less than its size. Volatile:
+        // one access, whatever others read.
         unsafe { self.at(at).cast::<u8>().add(byte).write_volatile(value) };
     }
 }

@@ -23,7 +23,7 @@ fn scenarios() -> Vec<Scenario> {
 
     let mut all = vec![
         coherent(
-            "two CPUs and two devices store bytes of one word, each twice, in brackets that overlap",
+            "two CPUs and two devices store bytes of one word, twice, in brackets that overlap",
             &[true, true],
             vec![
                 vec![Start, Cpu(0, 0, 1), Cpu(0, 0, 2), End],
@@ -221,7 +221,13 @@ fn scenarios() -> Vec<Scenario> {
                 &[true],
                 vec![
                     vec![Direct(0, 0, 1), Signal(0), Wait(1), DirectSees(0, 0, 0)],
-                    vec![StartAfter(0), CpuSees(0, 0, 1), Dev(0, 0, 0, 0), Start, Signal(1)],
+                    vec![
+                        StartAfter(0),
+                        CpuSees(0, 0, 1),
+                        Dev(0, 0, 0, 0),
+                        Start,
+                        Signal(1),
+                    ],
                     vec![Start, Cpu(0, 1, 3), End],
                 ],
                 &[(0, 0, 0), (0, 1, 3)],
@@ -241,7 +247,12 @@ fn scenarios() -> Vec<Scenario> {
             "a direct device is mapped and sees what a staged one has written",
             &[true],
             vec![
-                vec![Dev(0, 0, 0, 1), MapDirect, DirectSees(0, 0, 1), Direct(0, 1, 2)],
+                vec![
+                    Dev(0, 0, 0, 1),
+                    MapDirect,
+                    DirectSees(0, 0, 1),
+                    Direct(0, 1, 2),
+                ],
                 vec![Start, Cpu(0, 2, 3), End],
             ],
             &[(0, 0, 1), (0, 2, 3)],
@@ -251,7 +262,11 @@ fn scenarios() -> Vec<Scenario> {
             ..coherent(
                 "an END that comes while a device is mapped passes nothing by",
                 &[false, true],
-                vec![vec![Cpu(0, 0, 1), End], vec![Map(0)], vec![Cpu(1, 0, 2), End]],
+                vec![
+                    vec![Cpu(0, 0, 1), End],
+                    vec![Map(0)],
+                    vec![Cpu(1, 0, 2), End],
+                ],
                 &[(0, 0, 1), (1, 0, 2)],
             )
         },

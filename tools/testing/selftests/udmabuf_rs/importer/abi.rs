@@ -185,7 +185,8 @@ layout!(MapArgs: 16, slot: 0, fd: 4, direction: 8, device: 12);
 layout!(MapManyArgs: 20, fd: 0, direction: 4, device: 8, flags: 12, count: 16);
 layout!(BytesArgs: 32, slot: 0, pad: 4, offset: 8, length: 16, address: 24);
 layout!(StoreArgs: 40, slot: 0, owner: 4, value: 8, pad: 12, offset: 16, length: 24, address: 32);
-layout!(SegmentsArgs: 48, slot: 0, count: 4, longest: 8, total: 16, crossed: 24, highest: 32, elsewhere: 40, translated: 44);
+layout!(SegmentsArgs: 48, slot: 0, count: 4, longest: 8, total: 16, crossed: 24, highest: 32,
+        elsewhere: 40, translated: 44);
 layout!(VmapArgs: 8, slot: 0, fd: 4);
 layout!(AccessArgs: 8, fd: 0, direction: 4);
 layout!(FenceArgs: 16, slot: 0, fd: 4, writes: 8, pad: 12);
