@@ -208,6 +208,26 @@ pub fn max_address(device: &Device) -> u64 {
     }
 }
 
+/// Which bus addresses `device` has for memory, for comparison only.
+///
+/// The driver core forgets it when a driver is unbound or fails to probe the device. Undoing what
+/// was set up before would go to other memory then. An IOMMU does not depend on it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Ranges(usize);
+
+impl Ranges {
+    /// Returns the current ones of `device`.
+    pub fn of(device: &Device) -> Self {
+        if is_translated(device) {
+            return Self(0);
+        }
+        let raw = as_raw(device);
+        // SAFETY: The reference guarantees a valid device. A device that is losing its driver may
+        // have the field changed meanwhile; either answer is right then.
+        Self(unsafe { core::ptr::read_volatile(&raw const (*raw).dma_range_map) }.addr())
+    }
+}
+
 /// Returns whether the machine encrypts its memory, so that all DMA bounces.
 pub fn memory_is_encrypted() -> bool {
     // SAFETY: No requirements.

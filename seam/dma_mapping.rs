@@ -6,7 +6,10 @@
 
 use super::{
     device::as_raw,
-    dma,
+    dma::{
+        self,
+        Ranges, //
+    },
     scatterlist::SgTable,
     task, //
 };
@@ -20,6 +23,7 @@ use kernel::{
         DmaAddress, //
     },
     error::to_result,
+    pr_warn_once,
     prelude::*,
     sync::aref::ARef, //
 };
@@ -65,6 +69,8 @@ pub struct DmaMapping {
     attrs: c_ulong,
     needs_sync: bool,
     needs_unmap: bool,
+    /// Where unmapping has an effect: what it depends on.
+    ranges: Option<Ranges>,
 }
 
 impl DmaMapping {
@@ -146,12 +152,14 @@ impl DmaMapping {
             return Err((EIO, table));
         }
 
+        let needs_unmap = dma::needs_unmap(device);
         // INVARIANT: The table was just mapped; the rest holds by the safety requirements.
         Ok(Self {
             table,
             saved: Saved::Nothing,
             needs_sync: dma::needs_sync(device),
-            needs_unmap: dma::needs_unmap(device),
+            needs_unmap,
+            ranges: needs_unmap.then(|| Ranges::of(device)),
             device: device.into(),
             direction,
             attrs,
@@ -309,6 +317,10 @@ impl DmaMapping {
 
     fn unmap_attrs(&self, attrs: c_ulong) {
         if !self.needs_unmap {
+            return;
+        }
+        if self.ranges != Some(Ranges::of(&self.device)) {
+            pr_warn_once!("a device has gone with a dma-buf mapped, and the mapping with it\n");
             return;
         }
         // SAFETY: The user of the table is done with it, or the device is gone.

@@ -17,7 +17,10 @@ use crate::{
     ffi,
     seam::{
         device::as_raw,
-        dma,
+        dma::{
+            self,
+            Ranges, //
+        },
         gfp::{
             GFP_CHARGED,
             GFP_CHARGED_RAW,
@@ -45,6 +48,7 @@ use kernel::{
         PAGE_SHIFT,
         PAGE_SIZE, //
     },
+    pr_warn_once,
     prelude::*,
     sync::{
         aref::ARef,
@@ -291,6 +295,7 @@ enum Kind {
 struct DeviceMemory {
     chunks: KVVec<Chunk>,
     kind: Kind,
+    ranges: Ranges,
     device: ARef<Device>,
     _charge: Charge,
 }
@@ -321,6 +326,7 @@ impl DeviceMemory {
                 true => Kind::Pages,
                 false => Kind::Coherent,
             },
+            ranges: Ranges::of(device),
             device: device.into(),
             _charge: charge,
         };
@@ -425,6 +431,11 @@ impl DeviceMemory {
 
 impl Drop for DeviceMemory {
     fn drop(&mut self) {
+        // `dma_free_coherent()` finds the pages by their address for the device.
+        if self.kind == Kind::Coherent && self.ranges != Ranges::of(&self.device) {
+            pr_warn_once!("a device has gone with a dma-buf mapped: its staging is leaked\n");
+            return;
+        }
         for (at, chunk) in self.chunks.iter().enumerate() {
             self.free(*chunk);
             task::resched_every(at, BATCH);
