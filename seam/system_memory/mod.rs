@@ -19,10 +19,12 @@
 mod area;
 mod attachment;
 mod coherence;
+mod device_memory;
 mod direct;
 mod exporter;
 mod mapping;
 mod memory;
+mod pass;
 mod settle;
 mod staging;
 mod sync_users;
