@@ -97,7 +97,9 @@ pub(super) struct Coherence {
 }
 
 impl Coherence {
-    pub(super) fn new() -> impl PinInit<Self> {
+    /// `has_own` tells whether the exporter has a device of its own, for which the memory is
+    /// [mapped](Self::map_own) at the first CPU access.
+    pub(super) fn new(has_own: bool) -> impl PinInit<Self> {
         let devices = Devices {
             staged: KVec::new(),
             synced: List::new(),
@@ -110,15 +112,16 @@ impl Coherence {
 
         pin_init!(Self {
             devices <- new_killable_mutex!(devices, c"system_memory_devices"),
-            users: SyncUsers::new(),
+            users: SyncUsers::new(usize::from(has_own)),
             direct_writers: Atomic::new(0),
             begun: Atomic::new(0),
         })
     }
 
-    /// Returns whether an access by the CPU has to be started. Lockless.
+    /// Returns whether an access by the CPU has to be [started](Self::start). Lockless.
+    #[inline(always)]
     pub(super) fn is_used(&self) -> bool {
-        self.users.any()
+        self.users.any_known()
     }
 
     /// Returns the number of settles that have begun. Lockless.
@@ -143,12 +146,16 @@ impl Coherence {
     /// Ends an access by the CPU that may have written.
     ///
     /// Fails with [`EINTR`] or `ERESTARTSYS` if the task is killed.
+    #[inline(always)]
     pub(super) fn end<M: StableMemory>(&self, memory: &M) -> Result {
-        settle::settle_if_used(&self.users, || {
-            let mut devices = self.devices.lock_killable()?;
+        settle::settle_if_used(&self.users, || self.settle_end(memory))
+    }
 
-            self.settle(&mut devices, memory, Point::End, Until::Fatal)
-        })
+    #[inline(never)]
+    fn settle_end<M: StableMemory>(&self, memory: &M) -> Result {
+        let mut devices = self.devices.lock_killable()?;
+
+        self.settle(&mut devices, memory, Point::End, Until::Fatal)
     }
 
     fn settle<M: StableMemory>(
@@ -219,24 +226,20 @@ impl Coherence {
         }
 
         let table = SgTable::new(memory, dma::segment_limits(device)?)?;
-        settle::map(&self.users, || {
-            // SAFETY: A virtual device has no driver that could be unbound. The memory outlives the
-            // mapping by the safety requirements.
-            let mapping = unsafe { DmaMapping::new(table, device, DataDirection::ToDevice)? };
-            let mapping = KBox::new(mapping, GFP_CHARGED)?;
-            let mut devices = self.devices.lock();
+        // SAFETY: A virtual device has no driver that could be unbound. The memory outlives the
+        // mapping by the safety requirements.
+        let mapping = unsafe { DmaMapping::new(table, device, DataDirection::ToDevice)? };
+        let mapping = KBox::new(mapping, GFP_CHARGED)?;
+        let mut devices = self.devices.lock();
 
-            match &devices.own {
-                // Another task was quicker, and is counted already.
-                Some(_) => {
-                    self.users.put();
-                    drop(devices);
-                    drop(mapping);
-                }
-                None => devices.own = Some(mapping),
-            }
-            Ok(())
-        })
+        if devices.own.is_none() {
+            devices.own = Some(mapping);
+        } else {
+            // Another task was quicker.
+            drop(devices);
+            drop(mapping);
+        }
+        Ok(())
     }
 
     /// Prepares a mapping of the memory itself: what devices and the CPU have written becomes

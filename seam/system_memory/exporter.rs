@@ -48,21 +48,11 @@ impl<P: Policy> Exporter for SystemMemory<P> {
     }
 
     fn begin_cpu_access(buffer: &Exported<Self>, access: CpuAccess) -> Result {
-        let this = buffer.data();
-
         // The core waits for fences afterwards.
-        if this.own_device.is_none() && !this.coherence.is_used() {
-            return Ok(());
+        match buffer.data().coherence.is_used() {
+            true => start(buffer, access),
+            false => Ok(()),
         }
-
-        // A device may write until its fences signal: wait before data is fetched.
-        buffer.resv().wait(access.fences())?;
-        let begun = this.coherence.begun();
-        if let Some(device) = &this.own_device {
-            // SAFETY: `coherence` is dropped before `memory`.
-            unsafe { this.coherence.map_own(&this.memory, device)? };
-        }
-        this.coherence.start(&this.memory, begun)
     }
 
     fn end_cpu_access(buffer: &Exported<Self>, access: CpuAccess) -> Result {
@@ -86,4 +76,19 @@ impl<P: Policy> Exporter for SystemMemory<P> {
         // it.
         Ok(unsafe { KernelMapping::from_raw_parts(address, this.size, unmap) })
     }
+}
+
+/// Starts an access by the CPU where a device has to be synced.
+#[inline(never)]
+fn start<P: Policy>(buffer: &Exported<SystemMemory<P>>, access: CpuAccess) -> Result {
+    let this = buffer.data();
+
+    // A device may write until its fences signal: wait before data is fetched.
+    buffer.resv().wait(access.fences())?;
+    let begun = this.coherence.begun();
+    if let Some(device) = &this.own_device {
+        // SAFETY: `coherence` is dropped before `memory`.
+        unsafe { this.coherence.map_own(&this.memory, device)? };
+    }
+    this.coherence.start(&this.memory, begun)
 }

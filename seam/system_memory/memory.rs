@@ -72,7 +72,7 @@ impl<P: Policy> SystemMemory<P> {
 
         try_pin_init!(Self {
             size: size.ok_or(EOVERFLOW)?,
-            coherence <- Coherence::new(),
+            coherence <- Coherence::new(own_device.is_some()),
             entry_sizes <- new_rwsem!(c"system_memory_entry_sizes"),
             own_device,
             policy,

@@ -156,7 +156,7 @@ mod tests {
     }
 
     fn coherence() -> Result<Pin<KBox<Coherence>>> {
-        Ok(KBox::pin_init(Coherence::new(), GFP_KERNEL)?)
+        Ok(KBox::pin_init(Coherence::new(false), GFP_KERNEL)?)
     }
 
     /// All that a settle may depend on, but for the bytes and the number of the settle.
