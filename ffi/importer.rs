@@ -26,6 +26,8 @@ use kernel::{
     },
 };
 
+pub(crate) mod version;
+
 /// Declares shims under the names of the C functions that they call.
 macro_rules! shims {
     ($(fn $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)?;)*) => {

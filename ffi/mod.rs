@@ -54,6 +54,7 @@ macro_rules! shims {
 }
 
 pub mod runs;
+pub mod version;
 
 shims! {
     fn shmem_file(file: *mut file) -> bool;

@@ -15,6 +15,7 @@ use kernel::{
     bindings,
     device::Device,
     dma::{
+        DataDirection,
         DmaAddress,
         DmaMask, //
     },
@@ -143,7 +144,7 @@ pub fn offset(device: &Device) -> Result<DmaAddress> {
         return Err(EIO);
     }
 
-    let (size, direction) = (PAGE_SIZE, bindings::dma_data_direction::DMA_TO_DEVICE);
+    let (size, direction) = (PAGE_SIZE, DataDirection::ToDevice.into());
     let mut address = 0;
     // SAFETY: The device is valid and has a coherent mask.
     let page = unsafe {
@@ -169,7 +170,7 @@ pub fn offset(device: &Device) -> Result<DmaAddress> {
 /// The page must have a `struct page` and be one that devices may access.
 pub unsafe fn reaches(device: &Device, pfn: usize, offset: DmaAddress) -> bool {
     let device = as_raw(device);
-    let (size, direction) = (PAGE_SIZE, bindings::dma_data_direction::DMA_TO_DEVICE);
+    let (size, direction) = (PAGE_SIZE, DataDirection::ToDevice.into());
     let attrs = (bindings::DMA_ATTR_DEBUGGING_IGNORE_CACHELINES
         | bindings::DMA_ATTR_SKIP_CPU_SYNC
         | bindings::DMA_ATTR_NO_WARN) as c_ulong;

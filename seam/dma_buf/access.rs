@@ -3,6 +3,7 @@
 //! Kinds of CPU access.
 
 use super::resv::Usage;
+use crate::ffi;
 use kernel::{
     bindings,
     dma::DataDirection,
@@ -12,12 +13,12 @@ use kernel::{
 /// Access by the CPU between `begin_cpu_access` and `end_cpu_access`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CpuAccess {
-    /// The CPU reads.
-    Read,
-    /// The CPU writes.
-    Write,
     /// The CPU reads and writes.
     ReadWrite,
+    /// The CPU writes.
+    Write,
+    /// The CPU reads.
+    Read,
 }
 
 impl CpuAccess {
@@ -40,21 +41,26 @@ impl CpuAccess {
     ///
     /// Fails with [`EINVAL`] for any other value.
     pub(super) fn from_raw(direction: bindings::dma_data_direction) -> Result<Self> {
-        match direction {
-            bindings::dma_data_direction::DMA_FROM_DEVICE => Ok(Self::Read),
-            bindings::dma_data_direction::DMA_TO_DEVICE => Ok(Self::Write),
-            bindings::dma_data_direction::DMA_BIDIRECTIONAL => Ok(Self::ReadWrite),
-            _ => Err(EINVAL),
+        match direction_from_raw(direction)? {
+            DataDirection::FromDevice => Ok(Self::Read),
+            DataDirection::ToDevice => Ok(Self::Write),
+            DataDirection::Bidirectional => Ok(Self::ReadWrite),
+            DataDirection::None => Err(EINVAL),
         }
     }
 }
 
 /// Translates the direction of a mapping. Fails with [`EINVAL`] for `DMA_NONE`.
+#[inline(always)]
 pub(super) fn direction_from_raw(direction: bindings::dma_data_direction) -> Result<DataDirection> {
-    match direction {
-        bindings::dma_data_direction::DMA_BIDIRECTIONAL => Ok(DataDirection::Bidirectional),
-        bindings::dma_data_direction::DMA_TO_DEVICE => Ok(DataDirection::ToDevice),
-        bindings::dma_data_direction::DMA_FROM_DEVICE => Ok(DataDirection::FromDevice),
+    const BIDIRECTIONAL: u32 = DataDirection::Bidirectional as u32;
+    const TO_DEVICE: u32 = DataDirection::ToDevice as u32;
+    const FROM_DEVICE: u32 = DataDirection::FromDevice as u32;
+
+    match ffi::version::direction_number(direction) {
+        BIDIRECTIONAL => Ok(DataDirection::Bidirectional),
+        TO_DEVICE => Ok(DataDirection::ToDevice),
+        FROM_DEVICE => Ok(DataDirection::FromDevice),
         _ => Err(EINVAL),
     }
 }

@@ -224,7 +224,7 @@ mod tests {
         }
     }
 
-    const BOTH: bindings::dma_data_direction = bindings::dma_data_direction::DMA_BIDIRECTIONAL;
+    const BOTH: DataDirection = DataDirection::Bidirectional;
 
     fn device(name: &'static CStr) -> Result<faux::Registration> {
         let device = faux::Registration::new(name, None)?;
@@ -265,7 +265,7 @@ mod tests {
 
     fn map(attachment: *mut bindings::dma_buf_attachment) -> Result<*mut bindings::sg_table> {
         // SAFETY: The tests pass valid attachments.
-        from_err_ptr(unsafe { bindings::dma_buf_map_attachment_unlocked(attachment, BOTH) })
+        from_err_ptr(unsafe { bindings::dma_buf_map_attachment_unlocked(attachment, BOTH.into()) })
     }
 
     fn detach(buffer: &DmaBuf, attachment: *mut bindings::dma_buf_attachment) {
@@ -286,7 +286,7 @@ mod tests {
         assert_eq!(log.pins.load(Relaxed), 2);
         for (left, table) in [1, 0].into_iter().zip(tables) {
             // SAFETY: The table was mapped for this attachment, in this direction.
-            unsafe { bindings::dma_buf_unmap_attachment_unlocked(attachment, table, BOTH) };
+            unsafe { bindings::dma_buf_unmap_attachment_unlocked(attachment, table, BOTH.into()) };
             assert_eq!(log.mappings.load(Relaxed), left);
         }
         assert_eq!(log.pins.load(Relaxed), 0);
@@ -307,7 +307,7 @@ mod tests {
             // SAFETY: The attachment is valid, and the resv lock is held.
             from_err_ptr(unsafe {
                 let map = (*(*buffer.as_raw()).ops).map_dma_buf.ok_or(EINVAL)?;
-                map(attachment, BOTH)
+                map(attachment, BOTH.into())
             })?;
         }
         drop(guard);
