@@ -159,8 +159,6 @@ pub(crate) unsafe trait Param {
     const OPS: &'static bindings::kernel_param_ops;
     /// Mode of the file in sysfs.
     const MODE: u16;
-    /// What modinfo calls the type.
-    const TYPE: &'static str;
 }
 
 // SAFETY: `arg` is a pointer to an `unsigned int` for `param_get_uint()`, and to a `BoundedParam`
@@ -173,7 +171,6 @@ unsafe impl Param for BoundedParam {
         free: None,
     };
     const MODE: u16 = 0o644;
-    const TYPE: &'static str = "uint";
 }
 
 // SAFETY: `arg` is a pointer to a `StringParam`, and so to the `struct kparam_string` that comes
@@ -186,7 +183,6 @@ unsafe impl Param for StringParam {
         free: None,
     };
     const MODE: u16 = 0o444;
-    const TYPE: &'static str = "string";
 }
 
 /// Copies a string that is known to the compiler into an array of its length.
