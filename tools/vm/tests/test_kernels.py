@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tests of vmlib.kernels: the choice of a version."""
+"""Tests of vmlib.debian and vmlib.kernels: the choice of a version, and names."""
 
 import unittest
 
-from vmlib import kernels
+from vmlib import debian, kernels
 from vmlib.errors import Failure
 
 
 def published(abi, version, arch="amd64", but=()):
     """What the archive has for one kernel, except the packages in `but`."""
-    names = [name for name in kernels.needed(f"{abi}-{arch}", abi) if name not in but]
+    names = [name for name in debian.needed(f"{abi}-{arch}", abi) if name not in but]
     return {name: {version} for name in names}
 
 
@@ -27,42 +27,48 @@ class Choose(unittest.TestCase):
 
     def test_newest_by_number(self):
         available = together(published("7.3.4+deb13", "7.3.4-1~bpo13+1"), published("7.3.10+deb13", "7.3.10-1~bpo13+1"))
-        self.assertEqual("7.3.10+deb13-amd64", kernels.choose(available, "amd64").release)
+        self.assertEqual("7.3.10+deb13-amd64", debian.choose(available, "amd64").release)
 
     def test_source_is_ahead(self):
         available = together(published("7.3.4+deb13", "7.3.4-1~bpo13+1"),
                              {"linux-source-7.3": {"7.3.5-1~bpo13+1"}})
-        self.assertEqual("7.3.4-1~bpo13+1", kernels.choose(available, "amd64").debian)
+        self.assertEqual("7.3.4-1~bpo13+1", debian.choose(available, "amd64").debian)
 
     def test_modules_are_late(self):
         new = published("7.3.5+deb13", "7.3.5-1~bpo13+1", but=["linux-modules-7.3.5+deb13-amd64"])
         available = together(published("7.3.4+deb13", "7.3.4-1~bpo13+1"), new)
-        self.assertEqual("7.3.4+deb13-amd64", kernels.choose(available, "amd64").release)
+        self.assertEqual("7.3.4+deb13-amd64", debian.choose(available, "amd64").release)
 
     def test_none(self):
         new = published("7.3.5+deb13", "7.3.5-1~bpo13+1", but=["linux-source-7.3"])
-        self.assertIsNone(kernels.choose(new, "amd64"))
-        self.assertIsNone(kernels.choose({}, "amd64"))
+        self.assertIsNone(debian.choose(new, "amd64"))
+        self.assertIsNone(debian.choose({}, "amd64"))
 
     def test_other_flavours_and_series(self):
         available = together(published("7.3.4+deb13", "7.3.4-1~bpo13+1", arch="rt-amd64"),
                              published("7.30.4+deb13", "7.30.4-1~bpo13+1"))
-        self.assertIsNone(kernels.choose(available, "amd64"))
+        self.assertIsNone(debian.choose(available, "amd64"))
 
     def test_page_sizes_of_arm64(self):
         available = together(published("7.3.4+deb13", "7.3.4-1~bpo13+1", arch="arm64"),
                              published("7.3.4+deb13", "7.3.4-1~bpo13+1", arch="arm64-16k"),
                              published("7.3.5+deb13", "7.3.5-1~bpo13+1", arch="arm64-16k"))
-        self.assertEqual("7.3.4+deb13-arm64", kernels.choose(available, "arm64").release)
-        self.assertEqual("7.3.5+deb13-arm64-16k", kernels.choose(available, "arm64-16k").release)
-        self.assertIsNone(kernels.choose(available, "amd64"))
+        self.assertEqual("7.3.4+deb13-arm64", debian.choose(available, "arm64").release)
+        self.assertEqual("7.3.5+deb13-arm64-16k", debian.choose(available, "arm64-16k").release)
+        self.assertIsNone(debian.choose(available, "amd64"))
+
+    def test_release_candidate(self):
+        available = published("7.3", "7.3~rc7-1~exp1")
+        self.assertEqual("7.3-amd64", debian.choose(available, "amd64").release)
+        newer = together(available, published("7.3.1", "7.3.1-1~exp1"))
+        self.assertEqual("7.3.1-amd64", debian.choose(newer, "amd64").release)
 
     def test_second_upload_of_one_version(self):
         available = together(published("7.3.4+deb13", "7.3.4-1~bpo13+1"), published("7.3.4+deb13", "7.3.4-2~bpo13+1"))
-        self.assertEqual("7.3.4-2~bpo13+1", kernels.choose(available, "amd64").debian)
+        self.assertEqual("7.3.4-2~bpo13+1", debian.choose(available, "amd64").debian)
 
     def test_packages_are_pinned(self):
-        choice = kernels.choose(published("7.3.4+deb13", "7.3.4-1~bpo13+1"), "amd64")
+        choice = debian.choose(published("7.3.4+deb13", "7.3.4-1~bpo13+1"), "amd64")
         self.assertIn("linux-headers-7.3.4+deb13-common=7.3.4-1~bpo13+1", choice.packages())
         self.assertEqual("linux-source-7.3=7.3.4-1~bpo13+1", choice.packages()[0])
         self.assertEqual(5, len(choice.packages()))
@@ -74,7 +80,7 @@ class Madison(unittest.TestCase):
     def test_binary_packages_only(self):
         text = (" linux-source-7.3 | 7.3.4-1~bpo13+1 | http://mirror/debian trixie-backports/main amd64 Packages\n"
                 " linux | 7.3.4-1~bpo13+1 | http://mirror/debian trixie-backports/main Sources\n")
-        self.assertEqual({"linux-source-7.3": {"7.3.4-1~bpo13+1"}}, kernels.parse_madison(text))
+        self.assertEqual({"linux-source-7.3": {"7.3.4-1~bpo13+1"}}, debian.parse_madison(text))
 
 
 class Check(unittest.TestCase):

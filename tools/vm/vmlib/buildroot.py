@@ -6,6 +6,7 @@ the checkout, the cache and /tmp of the host visible at their own paths.
 """
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -15,18 +16,25 @@ from .privilege import as_root
 from .progress import count_lines, run_step
 
 SUITE = "trixie"
-BACKPORTS = "/etc/apt/sources.list.d/backports.list"
-RECIPE = 2  # raise it when the steps below change
+MIRROR = "/etc/apt/mirror"
+RECIPE = 3  # raise it when the steps below change
 
 # Add here whatever should be at hand in the root; it is then made anew.
 PACKAGES = """
     make gcc clang lld llvm libclang-dev gcc-14-multilib libc6-dev
-    rustc rust-src bindgen rustfmt rust-clippy
+    rustc cargo rust-src bindgen rustfmt rust-clippy
     flex bison bc libelf-dev libssl-dev kmod cpio xz-utils zstd rsync dwarves patch
     python3 python3-matplotlib python3-pil git perl ca-certificates file
     libpng-dev libjpeg-dev zlib1g-dev libdrm-dev
     qemu-system-x86
     gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-arm
+""".split()
+
+# What kernel modules are built with. For a suite whose tools are newer, this must do.
+TOOLS = """
+    make gcc clang lld llvm libclang-dev libc6-dev rustc rust-src bindgen
+    flex bison bc libelf-dev libssl-dev kmod cpio xz-utils zstd rsync dwarves patch
+    python3 perl ca-certificates
 """.split()
 
 # All that gcc-multilib adds to gcc-14-multilib; it cannot stand beside a cross compiler.
@@ -55,6 +63,16 @@ class Buildroot:
         self.cache = cache
         self.path = entry.path / "root"
         self.toolchain = entry.info["toolchain"]
+
+    def version(self, tool):
+        """The version of a tool, without what Debian adds to it."""
+        return re.match(r"(?:\d+:)?([0-9.]*\d)", self.toolchain[tool])[1]
+
+    def sources(self, *suites):
+        """Lines for apt: suites of the mirror that this root is from."""
+        mirror = (self.path / MIRROR.lstrip("/")).read_text().strip()
+        keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+        return "".join(f"deb [signed-by={keyring}] {mirror} {suite} main\n" for suite in suites)
 
     def command(self, argv, cwd="/", paths=(), env=None):
         """The command line that runs `argv` in the root.
@@ -99,34 +117,40 @@ def _in_order(paths):
     return sorted({os.path.realpath(path) for path in paths})
 
 
-def obtain(cache):
-    """The build root, made first where there is none."""
+def obtain(cache, suite=SUITE):
+    """The build root of a suite, made first where there is none."""
     mirror = os.environ.get("UDMABUF_RS_MIRROR", "")
-    inputs = {"suite": SUITE, "packages": sorted(PACKAGES), "mirror": mirror, "recipe": RECIPE}
-    essential = ["root/usr/bin/rustc", "root/usr/bin/qemu-system-x86_64", "root/usr/bin/qemu-system-aarch64",
-                 "root" + BACKPORTS, "root" + ASM]
-    entry = cache.obtain("root", inputs, lambda path, lock: _make(cache, path, lock, mirror), essential)
+    packages = PACKAGES if suite == SUITE else TOOLS
+    inputs = {"suite": suite, "packages": sorted(packages), "mirror": mirror, "recipe": RECIPE}
+    essential = ["root/usr/bin/rustc", "root" + MIRROR]
+    if suite == SUITE:
+        essential += ["root/usr/bin/qemu-system-x86_64", "root/usr/bin/qemu-system-aarch64", "root" + ASM]
+    entry = cache.obtain("root" if suite == SUITE else f"root-{suite}", inputs,
+                         lambda path, lock: _make(cache, suite, packages, path, lock, mirror), essential)
     return Buildroot(cache, entry)
 
 
-def _make(cache, path, lock, mirror):
-    log = cache.log("root")
+def _make(cache, suite, packages, path, lock, mirror):
+    log = cache.log(path.name)
     host.require_tools(log)
-    # Backports come from the mirror that mmdebstrap chose.
-    hook = (f"chroot \"$1\" apt-get indextargets --format 'deb $(REPO_URI) {SUITE}-backports main' "
-            f"'Identifier: Packages' 'Release: {SUITE}' | head -n 1 > \"$1{BACKPORTS}\"; "
-            f"ln -s x86_64-linux-gnu/asm \"$1{ASM}\"; test -s \"$1{BACKPORTS}\"")
-    # The cache may lie where apt's own user cannot look, hence its sandbox is off.
+    # Kernels come from the mirror that mmdebstrap chose.
+    hook = (f"chroot \"$1\" apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' "
+            f"'Release: {suite}' | head -n 1 > \"$1{MIRROR}\"; test -s \"$1{MIRROR}\"")
+    if suite == SUITE:
+        hook += f"; ln -s x86_64-linux-gnu/asm \"$1{ASM}\""
+    # The cache may lie where apt's own user cannot look, hence its sandbox is off. The Release file
+    # of a suite that is not released may be past its date.
     argv = ["mmdebstrap", "--verbose", "--mode=root", "--variant=apt", "--architectures=amd64",
-            "--include=" + ",".join(PACKAGES), "--aptopt=APT::Sandbox::User \"root\"",
-            "--aptopt=Acquire::Retries \"5\"", "--customize-hook=" + hook, SUITE, str(path / "root")]
+            "--include=" + ",".join(packages), "--aptopt=APT::Sandbox::User \"root\"",
+            "--aptopt=Acquire::Retries \"5\"", "--aptopt=Acquire::Check-Valid-Until \"false\"",
+            "--customize-hook=" + hook, suite, str(path / "root")]
     # Whatever gets mounted on the way is gone with the command.
     environment = ["unshare", "--mount", "--propagation", "private",
                    "env", "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive"]
-    run_step(f"build root: {len(PACKAGES)} Debian packages and what they need",
+    run_step(f"build root: {len(packages)} Debian packages of {suite} and what they need",
              as_root(environment + argv + ([mirror] if mirror else [])),
              log, "1 to 3 min", count_lines(2230), locks=[lock])
-    return {"toolchain": _versions(path / "root", TOOLCHAIN), "suite": SUITE}
+    return {"toolchain": _versions(path / "root", TOOLCHAIN), "suite": suite}
 
 
 def _versions(root, packages):

@@ -3,6 +3,7 @@
 
 import lzma
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,12 +12,13 @@ from . import process
 from .errors import Failure
 
 
-def build(cache, root, kernel, folder, out=None, clippy=False, without=(), having=()):
+def build(cache, kernel, folder, out=None, clippy=False, without=(), having=(), anew=False):
     """Build the module(s) in `folder`, and return the paths of the .ko files.
 
     What the compilers say goes to stderr. Unless told otherwise, everything
     made is put into the cache, where the next build finds it again. Rust code
     sees the configuration options `without` as off, and those `having` as on.
+    `anew` removes what earlier builds have left in the cache.
     """
     folder = Path(os.path.realpath(folder))
     if not any((folder / name).is_file() for name in ("Makefile", "Kbuild")):
@@ -29,7 +31,10 @@ def build(cache, root, kernel, folder, out=None, clippy=False, without=(), havin
         compiler = _compiler_with(kernel, out, "clippy-driver" if clippy else "rustc", without, having)
         argv.insert(-1, f"RUSTC_OR_CLIPPY={compiler}")
     with cache.lock("module-" + caching.key_of([str(out)])) as lock:
-        child = process.start(root.command(argv, cwd=folder, paths=[out]), locks=[lock],
+        if anew:
+            shutil.rmtree(out)
+            out.mkdir()
+        child = process.start(kernel.root.command(argv, cwd=folder, paths=[out]), locks=[lock],
                               stdout=sys.stderr.fileno(), stderr=sys.stderr.fileno())
         try:
             status = child.wait()

@@ -44,7 +44,7 @@ def prepare(kernel_name):
     kernels.check(kernel_name)
     top = cache.Cache()
     root = buildroot.obtain(top)
-    return top, root, kernels.obtain(top, root, kernel_name)
+    return top, root, kernels.obtain(top, kernel_name)
 
 
 CACHE_NOTE = (f"Everything made is kept in {cache.default_top()}, and is safe to delete at any time"

@@ -15,6 +15,8 @@ FACTS = {
     "release": ("both together, as uname -r says", lambda kernel: kernel.release),
     "arch": ("the architecture, as Debian calls it", lambda kernel: kernel.arch.debian),
     "cross": ("what the names of its compiler begin with, if anything", lambda kernel: kernel.arch.cross),
+    "toolchain": ("versions of the tools it and its modules are built with",
+                  lambda kernel: ", ".join(f"{name} {kernel.root.version(name)}" for name in ("rustc", "bindgen", "gcc"))),
     "make": ("arguments for make to build against it, one a line", lambda kernel: "\n".join(kernel.make)),
 }
 

@@ -19,11 +19,14 @@ def main():
                         help="compile Rust code as if this option of the kernel were off; may be repeated")
     parser.add_argument("--with", metavar="CONFIG", action="append", default=[], dest="having",
                         help="compile Rust code as if this option were on; may be repeated")
+    parser.add_argument("--anew", action="store_true", help="remove what earlier builds have left in the cache first")
     parser.add_argument("--out", metavar="DIR", help="where to put what is made (default: the cache)")
     parser.add_argument("folder", metavar="DIR", help="where the module's Makefile or Kbuild is")
     arguments = parser.parse_args()
-    cache, root, kernel = prepare(arguments.kernel)
-    for path in modules.build(cache, root, kernel, arguments.folder, arguments.out, arguments.clippy,
-                              arguments.without, arguments.having):
+    if arguments.anew and arguments.out:
+        parser.error("--anew is for what lies in the cache, not for --out")
+    cache, _, kernel = prepare(arguments.kernel)
+    for path in modules.build(cache, kernel, arguments.folder, arguments.out, arguments.clippy,
+                              arguments.without, arguments.having, arguments.anew):
         print(path)
     return 0

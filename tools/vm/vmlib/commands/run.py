@@ -92,7 +92,7 @@ def main():
     cache, root, kernel = prepare(options.kernel)
     module = None
     if not options.no_module:
-        module = modules.build(cache, root, kernel, buildroot.CHECKOUT, having=options.having)[0]
+        module = modules.build(cache, kernel, buildroot.CHECKOUT, having=options.having)[0]
     with qemu.run_folder() as folder:
         archive = folder / "initramfs"
         handlers = _handlers(options)
