@@ -63,6 +63,14 @@ check-all:
 check-c:
 	@$(here)/tools/testing/check --c-driver
 
+## check-mutants    run the stress test of settling with drivers that lose bytes: it must find them
+check-mutants:
+	@$(here)/tools/testing/check --mutants
+
+## matrix           build it for every kernel that Debian has, boot and test each: a table
+matrix:
+	@$(here)/tools/testing/check --kernels
+
 ## bench            measure it beside the C driver, into bench/; ICOUNT=1 counts instructions
 bench:
 	@$(here)/tools/bench/bench $(if $(filter-out 0,$(ICOUNT)),--icount)
@@ -75,6 +83,6 @@ help:
 	@sed -n 's/^## /  make /p' $(here)/Makefile
 
 .PHONY: modules modules_install clean precheck demo bench lint help
-.PHONY: check check-debug check-coherence check-all check-c
+.PHONY: check check-debug check-coherence check-all check-c check-mutants matrix
 
 endif

@@ -6,7 +6,7 @@ import os
 import sys
 from concurrent import futures
 
-from . import compile_fail, cost, guest, host, plan, report, settle
+from . import compile_fail, cost, flavours, guest, host, mutants, plan, report, settle
 
 HOST = {"rust": host.rust, "python": host.python, "settle_model": settle.run, "compile_fail": compile_fail.run,
         "cost": cost.run}
@@ -29,7 +29,12 @@ def parser():
     which.add_argument("--debug", action="store_true", help="run them on the debug kernel instead, with unit tests")
     which.add_argument("--coherence", action="store_true",
                        help="run the coherence matrix instead, and print its table (Markdown)")
-    which.add_argument("--all", action="store_true", help="run all of it, but --c-driver")
+    which.add_argument("--mutants", action="store_true",
+                       help="run the stress test of settling with drivers that lose bytes, which it must find")
+    which.add_argument("--kernels", action="store_true",
+                       help="build for every kernel that Debian has instead, boot it, and print a table (Markdown); "
+                            "--boot names kernels")
+    which.add_argument("--all", action="store_true", help="run all of it, but --c-driver, --mutants and --kernels")
     parse.add_argument("--subject", action="append", default=[], metavar="NAME",
                        help="run no other subjects than these")
     parse.add_argument("--boot", action="append", default=[], metavar="NAME",
@@ -44,6 +49,10 @@ def parser():
 def main():
     """Run what was asked for; returns the exit status."""
     options = parser().parse_args()
+    if options.kernels:
+        return report.summary(flavours.run(report.Show(options.verbose), options.boot))
+    if options.mutants:
+        return report.summary(mutants.run(report.Show(options.verbose)))
     boots, columns = _boots(options), plan.COLUMNS if options.coherence or options.all else []
     hosted = list(HOST) if boots[:1] == plan.OURS[:1] else []
     named = boots + [boot for column in columns for boot in (column.ours, column.theirs) if boot]
