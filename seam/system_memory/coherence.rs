@@ -70,7 +70,8 @@ pub(super) struct Devices {
     unsynced: List<Direct>,
     /// The exporter's own.
     own: Option<KBox<DmaMapping>>,
-    /// The number of the last settle that was completed, and whether it met a poisoned page.
+    /// The number of the last settle that was completed and may serve a START, and whether it met a
+    /// poisoned page.
     completed: usize,
     was_poisoned: bool,
     /// A settle that was given up may have fetched what it has not pushed.
@@ -202,8 +203,11 @@ impl Coherence {
         }
 
         self.put(devices.released());
-        devices.completed = number;
-        devices.was_poisoned = pass.is_poisoned();
+        // A START is not served by an END that has invalidated nothing.
+        if is_read {
+            devices.completed = number;
+            devices.was_poisoned = pass.is_poisoned();
+        }
         Ok(())
     }
 

@@ -24,6 +24,7 @@ mod tests {
                 SegmentLimits,
                 SgTable, //
             },
+            system_memory::settle::Users, //
         },
     };
     use kernel::{
@@ -314,6 +315,21 @@ mod tests {
         coherence.start(&memory, after)?;
         assert_eq!(coherence.begun(), after + 1);
         staged.unmap(&coherence, &memory);
+        Ok(())
+    }
+
+    #[test]
+    fn an_end_that_invalidates_nothing_serves_no_start() -> Result {
+        let (memory, coherence) = (Memory::new()?, coherence()?);
+        let begun = coherence.begun();
+
+        // A device that is not coherent.
+        coherence.users.get();
+        coherence.end(&memory)?;
+        assert_eq!(coherence.begun(), begun + 1);
+        coherence.start(&memory, begun)?;
+        assert_eq!(coherence.begun(), begun + 2);
+        coherence.users.put();
         Ok(())
     }
 
