@@ -254,7 +254,7 @@ fn add_direct_writers(number: isize) {
     });
 }
 
-/// `Coherence::prepare()` and what follows on it.
+/// `Coherence::prepare()`, and `Pending::plain()` or `Pending::direct()`.
 pub fn map_direct() -> Result<(), GivenUp> {
     let is_used = Users.any();
 

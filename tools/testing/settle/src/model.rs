@@ -11,7 +11,7 @@ use stateright::{Model, Property};
 use std::fmt;
 
 /// Names of the properties.
-const READS: &str = "a read finds what was written before it";
+const READS: &str = "a load finds the value written before it";
 const BYTES: &str = "nothing is lost";
 const ENDS: &str = "the threads end";
 /// The name of the property that a scenario has an end: one without shows nothing.
@@ -32,7 +32,7 @@ pub enum Action {
     Prefetch(usize),
 }
 
-/// A scenario and what is to be found in it.
+/// A scenario to search.
 #[derive(Clone)]
 pub struct Search {
     /// The scenario.
@@ -74,7 +74,7 @@ impl Search {
         }
     }
 
-    /// Returns what runs operations of `scenario`.
+    /// Returns a replay of operations of `scenario`.
     pub fn replay<'a>(&self, scenario: &'a Scenario) -> Replay<'a> {
         Replay {
             scenario,
@@ -106,8 +106,8 @@ impl Search {
         })
     }
 
-    /// Returns what is lost in a state that [is the last](Self::is_over), after one more START and
-    /// END.
+    /// Returns the first loss in a state that [is the last](Self::is_over), after one more START
+    /// and END.
     fn loss(&self, world: &World) -> Option<String> {
         let mut world = world.clone();
 
@@ -128,10 +128,10 @@ impl Search {
         (0..WORDS).find_map(|at| loss_of_word(&mut world, at))
     }
 
-    /// Returns what is wrong with a state, as a sentence.
+    /// Describes why a state must not be.
     pub fn failure_in(&self, world: &World) -> String {
         if let Some(thread) = world.wrong {
-            return format!("thread {thread} does not see what it must");
+            return format!("thread {thread} loads a stale byte");
         }
         match self.is_over(world) {
             true => self.loss(world).unwrap_or_default(),
@@ -140,7 +140,7 @@ impl Search {
     }
 }
 
-/// Compares word `at` in memory, caches and stagings with what was written.
+/// Compares word `at` in memory, cache and stagings with the bytes written last.
 fn loss_of_word(world: &mut World, at: usize) -> Option<String> {
     let written = world.written[at];
     let differing = |found: Word| (0..found.len()).find(|&byte| found[byte] != written[byte]);

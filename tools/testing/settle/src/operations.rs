@@ -9,6 +9,7 @@ use settle_model::{
     world::{byte_mask, Word, BYTES, WHOLE},
 };
 
+/// Signals a fence, after all earlier stores of the CPU.
 fn signal(fence: u32) {
     access(format_args!("signal fence {fence}"), |run| {
         run.is_drained().then(|| run.world.signalled |= 1 << fence)

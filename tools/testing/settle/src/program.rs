@@ -123,7 +123,7 @@ pub struct Scenario {
     pub direct_writers: usize,
     /// Direct devices that are mapped and only read.
     pub direct_readers: usize,
-    /// Whether devices see what is in the caches of the CPU.
+    /// Whether devices see the caches of the CPU.
     pub is_coherent: bool,
     /// Whether stores of a CPU stay in a buffer, in order, until a barrier.
     pub has_store_buffers: bool,
@@ -144,7 +144,7 @@ pub enum Mistake {
     NoFences,
     /// Several tasks settle at a time.
     NoLock,
-    /// A START looks at what has begun before it waits for fences.
+    /// A START loads the number of settles before it waits for fences.
     JoinsEarly,
     /// A settle that was given up keeps the mutex.
     KeepsLock,

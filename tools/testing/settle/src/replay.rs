@@ -110,15 +110,15 @@ pub fn makes(mistake: Mistake) -> bool {
     with(|run| run.mistake == Some(mistake))
 }
 
-/// Returns whether devices see what is in the caches of the CPU.
+/// Returns whether devices see the caches of the CPU.
 pub fn is_coherent() -> bool {
     with(|run| run.world.cache.is_none())
 }
 
 /// Does an access, which returns a number.
 ///
-/// Returns what it has returned before if it was done before, and 0 if it is not its turn. `act`
-/// returns [`None`] if it has to wait.
+/// Returns the same number again if it was done before, and 0 if it is not its turn. `act` returns
+/// [`None`] if it has to wait.
 pub fn load(label: fmt::Arguments<'_>, act: impl FnOnce(&mut Run) -> Option<usize>) -> usize {
     once(act, |result| format!("{label}: {result:#x}"))
 }

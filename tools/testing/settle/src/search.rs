@@ -13,23 +13,23 @@ use stateright::{Checker, HasDiscoveries, Model, Path};
 use std::thread;
 
 impl Search {
-    /// Visits all states. Returns their number, or a path to one that must not be, which is [`None`]
-    /// if the scenario has no end.
+    /// Visits all states.
+    ///
+    /// Returns their number, or a path to one that must not be. The path is [`None`] if the scenario
+    /// has no end.
     fn explore(&self) -> Result<usize, Option<Path<World, Action>>> {
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let checker = self.clone().checker().threads(threads);
         let checker = checker.finish_when(HasDiscoveries::AnyFailures);
         let checker = checker.spawn_dfs().join();
         let mut found = checker.discoveries();
+        let end = found.remove(END);
 
-        match (
-            found.remove(END),
-            found.into_iter().min_by_key(|found| found.0),
-        ) {
-            (_, Some((name, path))) => Err(Some(self.shorten(name, path))),
-            (Some(_), None) => Ok(checker.unique_state_count()),
-            (None, None) => Err(None),
+        // By name, so that the report does not depend on the order of the threads.
+        if let Some((name, path)) = found.into_iter().min_by_key(|(name, _)| *name) {
+            return Err(Some(self.shorten(name, path)));
         }
+        end.map(|_| checker.unique_state_count()).ok_or(None)
     }
 
     /// Returns a path that is no longer than `path` to a state for which property `name` does not
