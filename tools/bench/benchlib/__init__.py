@@ -12,3 +12,9 @@ table     cells for people: on a terminal, and in Markdown
 plot      the picture: which panels there are, and what they show
 profile   where the instructions of an operation go
 """
+
+import sys
+from pathlib import Path
+
+# For the module client, through which commands of tools/vm are started.
+sys.path.append(str(Path(__file__).resolve().parents[2] / "vm"))

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import client
+
 BENCH = Path(__file__).resolve().parent.parent
 CHECKOUT = BENCH.parent.parent
 VM = CHECKOUT / "tools" / "vm"
@@ -13,8 +15,11 @@ IMPORTER = CHECKOUT / "tools/testing/selftests/udmabuf_rs/importer"
 PROGRAM = "udmabuf_bench"
 
 
-class BenchError(Exception):
+class BenchError(client.Failure):
     """The benchmark cannot go on; the text says why."""
+
+    def __init__(self, sentence):
+        super().__init__(sentence, status=1)
 
 
 def folder():
@@ -27,7 +32,9 @@ def folder():
 
 def run(command, what):
     """Run a command of tools/vm and return what it prints; its progress goes to the terminal."""
-    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, text=True, check=False)
+    done = client.run(command, stdout=subprocess.PIPE, text=True)
+    if done.returncode == client.TOOL_FAILED:
+        raise client.Said(1)
     if done.returncode:
         sys.stderr.write(done.stdout)
         raise BenchError(f"{what} failed (status {done.returncode})")

@@ -4,13 +4,14 @@
 import argparse
 import contextlib
 import os
-import signal
 import sys
 import time
 from pathlib import Path
 
+import client
+
 from . import guest, plan, results, stats, table
-from .build import CHECKOUT, VM, BenchError, run
+from .build import CHECKOUT, VM, run
 
 RESULTS = CHECKOUT / "bench"
 PLOT = Path(__file__).resolve().parent / "plot.py"
@@ -61,22 +62,7 @@ def parser():
 
 def enter():
     """main(), guarded."""
-    return guarded(main)
-
-
-def guarded(work):
-    """Do the work, with what goes wrong turned into a sentence and a status."""
-    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
-    try:
-        return work()
-    except BenchError as error:
-        print(f"bench: {error}", file=sys.stderr)
-    except OSError as error:
-        print(f"bench: {error.filename or 'error'}: {error.strerror}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("\nbench: interrupted", file=sys.stderr)
-        return 128 + signal.SIGINT
-    return 1
+    return client.guarded("bench", main, failed=1)
 
 
 def main(arguments=None):

@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import client
+
 from . import build, plan
 from .build import VM
 from .stats import Sample
@@ -149,17 +151,11 @@ def _command(request, file):
 def _boot(command, show):
     report = Report()
     started = time.monotonic()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace") as process:
-        try:
-            for line in process.stdout:
-                take_line(line.split(), report,
-                          lambda text: show(f"{time.monotonic() - started:4.0f} s: {text}"))
-            status = process.wait()
-        except BaseException:
-            process.terminate()
-            raise
-    if status:
-        report.problems.append(f"the run in the VM failed (status {status})")
+    with client.started(command, stdout=subprocess.PIPE, text=True, errors="replace") as child:
+        for line in child.stdout:
+            take_line(line.split(), report, lambda text: show(f"{time.monotonic() - started:4.0f} s: {text}"))
+    if child.returncode:
+        report.problems.append(f"the run in the VM failed (status {child.returncode})")
     return report
 
 

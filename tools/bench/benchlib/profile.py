@@ -8,6 +8,8 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import client
+
 from . import build, cli, guest, plan
 from .build import BENCH, VM, BenchError
 
@@ -32,7 +34,7 @@ def parser():
 def enter():
     """Measure and print; returns the exit status."""
     options = parser().parse_args()
-    return cli.guarded(lambda: profile(options))
+    return client.guarded("profile", lambda: profile(options), failed=1)
 
 
 def profile(options):

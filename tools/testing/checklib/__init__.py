@@ -12,3 +12,9 @@ ktap      from lines of KTAP to results
 matrix    the rows of the coherence matrix; from results to cells
 report    what is printed at the end
 """
+
+import sys
+from pathlib import Path
+
+# For the module client, through which commands of tools/vm are started.
+sys.path.append(str(Path(__file__).resolve().parents[2] / "vm"))

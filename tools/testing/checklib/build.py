@@ -14,6 +14,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import client
+
 TESTING = Path(__file__).resolve().parent.parent
 CHECKOUT = TESTING.parent.parent
 SELFTESTS = TESTING / "selftests" / "udmabuf_rs"
@@ -29,8 +31,11 @@ MODULES = {
 }
 
 
-class BuildError(Exception):
+class BuildError(client.Failure):
     """Something could not be built; what was printed says why."""
+
+    def __init__(self, sentence):
+        super().__init__(sentence, status=1)
 
 
 def cache_folder():
@@ -41,7 +46,7 @@ def cache_folder():
 
 def output_of(command):
     """What a command of tools/vm prints."""
-    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, text=True, check=False)
+    done = client.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise BuildError(f"{' '.join(str(word) for word in command)}: status {done.returncode}")
     return done.stdout.strip()
@@ -49,8 +54,8 @@ def output_of(command):
 
 def in_root(command):
     """Run a command in the build root; its output is shown when it fails."""
-    done = subprocess.run([str(VM / "root"), "--"] + [str(word) for word in command], stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+    done = client.run([VM / "root", "--", *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                      errors="replace")
     if done.returncode:
         print(done.stdout)
         raise BuildError(f"{' '.join(str(word) for word in command)}: status {done.returncode}")

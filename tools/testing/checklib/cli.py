@@ -4,7 +4,8 @@
 import argparse
 import os
 import sys
-from concurrent import futures
+
+import client
 
 from . import compile_fail, cost, flavours, guest, host, mutants, plan, report, settle
 
@@ -44,6 +45,11 @@ def parser():
     parse.add_argument("--list", action="store_true", help="list boots and subjects, and run nothing")
     parse.add_argument("--verbose", action="store_true", help="show every line of every test")
     return parse
+
+
+def enter():
+    """main(), guarded."""
+    return client.guarded("check", main, failed=1)
 
 
 def main():
@@ -115,11 +121,14 @@ def _together(boots, options):
     def run(boot):
         show = report.Held(options.verbose)
         try:
-            return guest.run(boot, show)
-        finally:
+            results = guest.run(boot, show)
+        except Exception:
             show.release()
+            raise
+        show.release()
+        return results
 
-    with futures.ThreadPoolExecutor(max_workers=options.jobs) as pool:
+    with client.pool(options.jobs) as pool:
         return dict(zip((boot.name for boot in boots), pool.map(run, boots)))
 
 

@@ -7,6 +7,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import client
+
 from . import build, ktap, stall
 from .build import VM
 from .plan import KUNIT
@@ -111,10 +113,10 @@ def _command(boot, file, log):
 
 
 def _boot(command, line, errors):
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, errors="replace") as process:
-        for text in process.stdout:
+    with client.started(command, stdout=subprocess.PIPE, stderr=errors, text=True, errors="replace") as child:
+        for text in child.stdout:
             line(text.rstrip("\r\n"))
-        return process.wait()
+    return child.returncode
 
 
 class _Reader:

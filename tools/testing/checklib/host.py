@@ -8,6 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import client
+
 from . import ktap
 from .build import CHECKOUT, VM, cache_folder
 
@@ -115,6 +117,5 @@ def _python_result(name, word):
 
 
 def run(command, **options):
-    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          errors="replace", check=False, **options)
+    done = client.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", **options)
     return done.stdout, done.returncode

@@ -6,7 +6,6 @@ around a copy of that file with one mistake; it must find what is lost. Its
 library and the crates are compiled once, for all of them.
 """
 
-import concurrent.futures
 import fcntl
 import os
 import re
@@ -15,6 +14,8 @@ import ssl
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+import client
 
 from . import host, ktap
 from .build import CHECKOUT, TESTING, VM, cache_folder
@@ -52,7 +53,7 @@ def run(show):
             print(output)
             return [ktap.Result(SUBJECT, f"{SUBJECT}: {name}", ktap.FAILED, "does not compile") for name in MODELS]
         results = _real(_explore(built.program), show)
-        with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        with client.pool(JOBS) as pool:
             done = pool.map(lambda at: _mutant(built, Path(made) / f"mutant-{at}", MUTANTS[at]), range(len(MUTANTS)))
             return results + [_verdict(mutant, each, show) for mutant, each in zip(MUTANTS, done)]
 

@@ -3,6 +3,7 @@
 
 cache       entries on disk which are either complete or made again
 privilege   root rights: ours, or by sudo
+guard       how every program ends: one sentence, one status
 process     starting commands such that they can be ended
 host        what the machine we run on must offer: a few packages
 progress    long steps that say what they do and how far they are

@@ -12,3 +12,10 @@ class Failure(Exception):
     def __init__(self, sentence, status=TOOL_FAILED):
         super().__init__(sentence)
         self.status = status
+
+
+class Said(Failure):
+    """A failure of a program that we started, which has told the user."""
+
+    def __init__(self, status=TOOL_FAILED):
+        super().__init__("", status)

@@ -4,6 +4,9 @@
 import os
 import signal
 import subprocess
+import time
+
+from .guard import uninterrupted
 
 
 def start(argv, locks=(), **options):
@@ -13,7 +16,15 @@ def start(argv, locks=(), **options):
     held for as long as any part of it lives, even if we are killed.
     """
     options.setdefault("stdin", subprocess.DEVNULL)
-    return subprocess.Popen(argv, preexec_fn=os.setpgrp, pass_fds=tuple(locks), **options)
+    child = None
+    try:
+        with uninterrupted():
+            child = subprocess.Popen(argv, preexec_fn=os.setpgrp, pass_fds=tuple(locks), **options)
+        return child
+    except BaseException:
+        if child:
+            stop(child)
+        raise
 
 
 def stop(child, patience=5):
@@ -26,6 +37,30 @@ def stop(child, patience=5):
             child.wait(patience)
         except subprocess.TimeoutExpired:
             continue
+
+
+def end(children, patience):
+    """Ask commands of any kind to end, and wait until they have; those that do not are killed."""
+    for child in children:
+        if child.poll() is None:
+            _signal(child.pid, signal.SIGTERM)
+    deadline = time.monotonic() + patience
+    for child in children:
+        try:
+            child.wait(max(0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            _signal(child.pid, signal.SIGKILL)
+            child.wait()
+
+
+def _signal(pid, number):
+    """Signal a process, also where sudo has made it root's."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+    except PermissionError:
+        subprocess.run(["sudo", "-n", "kill", f"-{int(number)}", "--", str(pid)], stderr=subprocess.DEVNULL)
 
 
 def _group_alive(group):

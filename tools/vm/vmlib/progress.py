@@ -55,6 +55,11 @@ class Step:
         """The last line about a step that did not."""
         self._end("failed")
 
+    def given_up(self):
+        """Leave the line of a step that something else has ended."""
+        if self.terminal:
+            sys.stderr.write("\r\033[K")
+
     def _end(self, how):
         sys.stderr.write("\r\033[K" if self.terminal else "")
         say(f"{self.title}: {how}")
@@ -107,7 +112,7 @@ def run_step(title, argv, log, usual, gauge, **options):
                 step.update(step.percent if percent is None else percent)
         status = child.wait()
     except BaseException:
-        step.failed()
+        step.given_up()
         process.stop(child)
         raise
     if status:

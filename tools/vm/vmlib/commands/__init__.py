@@ -1,36 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """The command lines of tools/vm."""
 
-import os
-import signal
-import sys
-
-from .. import cache, buildroot, kernels
-from ..errors import Failure, TOOL_FAILED
+from .. import cache, buildroot, guard, kernels
 
 
 def enter(name, main):
     """Run one tool's main(), and turn what goes wrong into a sentence and a status."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _terminate)
-    try:
-        return main()
-    except Failure as failure:
-        print(f"tools/vm/{name}: {failure}", file=sys.stderr)
-        return failure.status
-    except KeyboardInterrupt:
-        print(f"\ntools/vm/{name}: interrupted", file=sys.stderr)
-        return 128 + signal.SIGINT
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
-    except OSError as error:
-        print(f"tools/vm/{name}: {error}", file=sys.stderr)
-        return TOOL_FAILED
-
-
-def _terminate(number, _frame):
-    raise SystemExit(128 + number)
+    return guard.guarded(f"tools/vm/{name}", main)
 
 
 def add_kernel(parser):

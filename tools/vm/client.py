@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the other programs of the checkout use of tools/vm, beside its commands.
+
+They start commands by run() and started(), so that none outlives them, and an
+interruption is reported once, by the outermost program.
+"""
+
+import contextlib
+import signal
+import subprocess
+import threading
+from concurrent import futures
+
+from vmlib import process
+from vmlib.errors import Failure, Said, TOOL_FAILED
+from vmlib.guard import INTERRUPTED, guarded, uninterrupted
+
+__all__ = ["Failure", "Said", "TOOL_FAILED", "guarded", "pool", "run", "started"]
+
+PATIENCE = 30  # seconds for a command to end what it has started
+
+_lock = threading.Lock()
+_children = set()
+_ending = False
+
+
+def run(argv, **options):
+    """subprocess.run() for a command that is to end with us."""
+    with started(argv, **options) as child:
+        output, errors = child.communicate()
+    return subprocess.CompletedProcess(argv, child.returncode, output, errors)
+
+
+@contextlib.contextmanager
+def started(argv, **options):
+    """Start a command, and wait for its end; where we are interrupted, so is it.
+
+    Raises KeyboardInterrupt if the command was interrupted alone.
+    """
+    child = None
+    try:
+        with uninterrupted():
+            child = _start(argv, options)
+        yield child
+        child.wait()
+    finally:
+        if child:
+            _finish(child)
+    if child.returncode in (INTERRUPTED, -signal.SIGINT):
+        raise KeyboardInterrupt
+
+
+def _start(argv, options):
+    with _lock:
+        if _ending:
+            raise KeyboardInterrupt
+        # It has the signal blocked until it is ready for it: see vmlib/guard.py.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            child = subprocess.Popen([str(word) for word in argv], **options)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        _children.add(child)
+        return child
+
+
+def _finish(child):
+    process.end([child], PATIENCE)
+    _children.discard(child)
+    for stream in (child.stdin, child.stdout, child.stderr):
+        if stream:
+            stream.close()
+
+
+@contextlib.contextmanager
+def pool(workers):
+    """Threads that start commands; where we are interrupted, all of these end and no other is started."""
+    with futures.ThreadPoolExecutor(workers) as executor:
+        try:
+            yield executor
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            _end_all()
+            raise
+
+
+def _end_all():
+    global _ending
+    with _lock:
+        _ending = True
+        children = list(_children)
+    process.end(children, PATIENCE)

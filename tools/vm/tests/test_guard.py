@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Tests of vmlib.guard and client: how programs end that start each other."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import unittest
+from pathlib import Path
+
+from vmlib import guard
+
+VM = Path(__file__).resolve().parents[1]
+
+# A program of ours that starts another one, which starts one that is none of ours.
+INNER = """
+import client, sys, time
+def work():
+    with client.started(["sh", "-c", "echo $$; exec sleep 60"]) as child:
+        child.wait()
+sys.exit(client.guarded("inner", work))
+"""
+OUTER = """
+import client, sys
+def work():
+    with client.pool(2) as pool:
+        for each in [pool.submit(client.run, [sys.executable, "-c", sys.argv[1]]) for _ in range(3)]:
+            each.result()
+sys.exit(client.guarded("outer", work))
+"""
+
+
+def environment():
+    """One in which nothing of ours is running yet."""
+    kept = {name: value for name, value in os.environ.items() if name != guard.INNER}
+    return dict(kept, PYTHONPATH=str(VM), PYTHONDONTWRITEBYTECODE="1")
+
+
+def alive(pid):
+    """Whether a process is there, and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class Interrupted(unittest.TestCase):
+    """One line, status 130, and nothing left."""
+
+    def interrupt(self, argv, programs, whole_group, number=signal.SIGINT):
+        """The status and stderr of a command that is interrupted, and its children's children that live on."""
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
+                              start_new_session=True) as child:
+            started = [int(child.stdout.readline()) for _ in range(programs)]
+            (os.killpg if whole_group else os.kill)(child.pid, number)
+            said = child.stderr.read()
+            status = child.wait(20)
+        time.sleep(0.1)
+        return status, said, [pid for pid in started if alive(pid)]
+
+    def test_alone(self):
+        self.assertEqual((130, "inner: interrupted\n", []), self.interrupt([sys.executable, "-c", INNER], 1, False))
+
+    def test_by_a_terminal(self):
+        argv = [sys.executable, "-c", OUTER, INNER]
+        self.assertEqual((130, "outer: interrupted\n", []), self.interrupt(argv, 2, True))
+
+    def test_outermost_alone(self):
+        argv = [sys.executable, "-c", OUTER, INNER]
+        self.assertEqual((130, "outer: interrupted\n", []), self.interrupt(argv, 2, False))
+
+    def test_terminated(self):
+        argv = [sys.executable, "-c", OUTER, INNER]
+        self.assertEqual((143, "", []), self.interrupt(argv, 2, False, signal.SIGTERM))
+
+    def test_what_was_started_is_interrupted_alone(self):
+        work = ("import client, sys\n"
+                "def work(): client.run([sys.executable, '-c', 'raise SystemExit(130)'])\n"
+                "sys.exit(client.guarded('outer', work))\n")
+        done = subprocess.run([sys.executable, "-c", work], env=environment(), capture_output=True, text=True, check=False)
+        self.assertEqual((130, "outer: interrupted\n"), (done.returncode, done.stderr))
+
+
+if __name__ == "__main__":
+    unittest.main()
