@@ -10,18 +10,28 @@ import signal
 import subprocess
 import threading
 from concurrent import futures
+from pathlib import Path
 
-from vmlib import process
+from vmlib import privilege, process
 from vmlib.errors import Failure, Said, TOOL_FAILED
 from vmlib.guard import INTERRUPTED, guarded, uninterrupted
 
-__all__ = ["Failure", "Said", "TOOL_FAILED", "guarded", "pool", "run", "started"]
+__all__ = ["Failure", "Said", "TOOL_FAILED", "guarded", "pool", "require", "run", "started"]
 
+VM = Path(__file__).resolve().parent
 PATIENCE = 30  # seconds for a command to end what it has started
 
 _lock = threading.Lock()
 _children = set()
 _ending = False
+
+
+def require():
+    """Fails where commands of tools/vm cannot work on this machine, and makes the build root if there is none."""
+    privilege.as_root(["true"])
+    status = run([VM / "root", "--", "true"]).returncode
+    if status:
+        raise Said(status)
 
 
 def run(argv, **options):

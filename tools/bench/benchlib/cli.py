@@ -102,6 +102,7 @@ def request_of(options):
 def bench(options):
     """Measure, print, write."""
     started = time.monotonic()
+    client.require()
     say = lambda text: print(f"bench: {text}", file=sys.stderr, flush=True)  # noqa: E731
     folder = _folder(options)
     if not options.icount and os.cpu_count() == 1:

@@ -39,6 +39,7 @@ def enter():
 
 def profile(options):
     """The profile of the last round."""
+    client.require()
     with tempfile.TemporaryDirectory(prefix="udmabuf-profile-") as name:
         counts = Path(name) / "counts"
         request = guest.Request(icount=True, memories=[options.memory], sizes=[options.size],

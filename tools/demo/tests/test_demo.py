@@ -144,6 +144,7 @@ class Demo(unittest.TestCase):
 
             said = io.StringIO()
             with mock.patch.object(demo, "build_samples", lambda: Path(directory)), \
+                    mock.patch.object(demo.client, "require"), \
                     mock.patch.object(demo, "run_vm", run_vm), \
                     contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
                 status = demo.main(["--picture", str(shown), "--output", str(saved)])

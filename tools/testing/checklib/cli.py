@@ -69,6 +69,8 @@ def main():
     if unknown:
         print(f"no such subject or boot: {', '.join(sorted(unknown))}; see --list", file=sys.stderr)
         return 2
+    if options.subject != ["python"]:
+        client.require()
     show = report.Show(options.verbose)
     results = _hosted(hosted, options, show)
     results += _one_by_one([boot for boot in boots if boot not in plan.DEBUG], options, show)

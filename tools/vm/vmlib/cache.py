@@ -59,7 +59,8 @@ class Cache:
         try:
             self.top.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise Failure(f"cannot make the cache directory {self.top}: {error.strerror}")
+            raise Failure(f"cannot make the cache directory {self.top}: {error.strerror}; "
+                          "set XDG_CACHE_HOME to a directory that you may write to")
 
     def obtain(self, kind, inputs, make, essential=()):
         """The entry for `inputs`, made by make(path, lock) where there is none.

@@ -48,7 +48,20 @@ def guarded(name, work, failed=TOOL_FAILED):
 def sentence(error):
     """An OSError in words."""
     reason = error.strerror or str(error)
-    return f"{error.filename}: {reason}" if error.filename else reason
+    if not error.filename:
+        return reason
+    remedy = ""
+    if isinstance(error, PermissionError) and _is_anothers(error.filename):
+        remedy = "; it belongs to another user: give it to yourself with chown, or remove it with sudo"
+    return f"{error.filename}: {reason}{remedy}"
+
+
+def _is_anothers(path):
+    """Whether a file, or the directory that it would be in, belongs to another user."""
+    for each in (path, os.path.dirname(path)):
+        with contextlib.suppress(OSError):
+            return os.stat(each).st_uid != os.geteuid()
+    return False
 
 
 def _start_of_line():

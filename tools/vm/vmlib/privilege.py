@@ -8,6 +8,8 @@ import sys
 
 from .errors import Failure
 
+NEEDED = "root rights are needed for chroot and mount"
+
 
 def as_root(argv):
     """The command line that runs `argv` as root."""
@@ -19,12 +21,12 @@ def as_root(argv):
 
 def _need_sudo():
     if not shutil.which("sudo"):
-        raise Failure("this needs root rights: run it as root, or install sudo")
+        raise Failure(f"{NEEDED}, and there is no sudo: run this as root, or install sudo and let it make you root")
     if subprocess.run(["sudo", "-n", "true"], stderr=subprocess.DEVNULL).returncode == 0:
         return
-    print("root rights are needed for chroot and mount; sudo asks:", file=sys.stderr)
+    print(f"{NEEDED}; sudo asks:", file=sys.stderr)
     if subprocess.run(["sudo", "-v"]).returncode != 0:
-        raise Failure("this needs root rights, and sudo refused them")
+        raise Failure(f"{NEEDED}, and sudo refused them: run this as root, or as a user whom sudo lets become root")
 
 
 def remove_tree(path):
