@@ -2,6 +2,7 @@
 """The rooms behind tools/vm: build root, kernel, modules, initramfs, QEMU.
 
 cache       entries on disk which are either complete or made again
+disk        room for all that, and its lack
 privilege   root rights: ours, or by sudo
 guard       how every program ends: one sentence, one status
 process     starting commands such that they can be ended

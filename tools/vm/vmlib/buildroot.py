@@ -10,7 +10,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from . import host, process
+from . import disk, host, process
 from .errors import Failure
 from .privilege import as_root
 from .progress import count_lines, run_step
@@ -18,6 +18,8 @@ from .progress import count_lines, run_step
 SUITE = "trixie"
 MIRROR = "/etc/apt/mirror"
 RECIPE = 3  # raise it when the steps below change
+
+SIZE = 3600  # MiB that making it takes, with the packages that are downloaded
 
 # Add here whatever should be at hand in the root; it is then made anew.
 PACKAGES = """
@@ -102,6 +104,8 @@ class Buildroot:
             raise
         if child.returncode:
             text = errors.decode(errors="replace").strip()
+            if disk.is_full(text):
+                raise Failure(disk.sentence())
             raise Failure(f"{argv[0]} failed in the build root (status {child.returncode}): {text}")
         return output.decode(errors="replace")
 
@@ -126,7 +130,7 @@ def obtain(cache, suite=SUITE):
     if suite == SUITE:
         essential += ["root/usr/bin/qemu-system-x86_64", "root/usr/bin/qemu-system-aarch64", "root" + ASM]
     entry = cache.obtain("root" if suite == SUITE else f"root-{suite}", inputs,
-                         lambda path, lock: _make(cache, suite, packages, path, lock, mirror), essential)
+                         lambda path, lock: _make(cache, suite, packages, path, lock, mirror), essential, SIZE)
     return Buildroot(cache, entry)
 
 

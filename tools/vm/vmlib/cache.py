@@ -20,6 +20,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import disk
+from .disk import default_top
 from .errors import Failure
 from .privilege import remove_tree
 from .progress import say
@@ -34,12 +36,6 @@ class Entry:
 
     path: Path
     info: dict
-
-
-def default_top():
-    """The directory of all entries: ${XDG_CACHE_HOME:-$HOME/.cache}/udmabuf_rs."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(os.path.realpath(base)) / "udmabuf_rs"
 
 
 def key_of(inputs):
@@ -62,12 +58,13 @@ class Cache:
             raise Failure(f"cannot make the cache directory {self.top}: {error.strerror}; "
                           "set XDG_CACHE_HOME to a directory that you may write to")
 
-    def obtain(self, kind, inputs, make, essential=()):
+    def obtain(self, kind, inputs, make, essential=(), size=0):
         """The entry for `inputs`, made by make(path, lock) where there is none.
 
         `make` returns a dict that is stored with the entry. `lock` is the
         descriptor to hand to the commands it starts. `essential` names files,
         as patterns relative to the entry, without which it is not complete.
+        `size` is the room that making it takes, in MiB.
         """
         path = self.top / f"{kind}-{key_of(inputs)}"
         entry = self._look(path, essential)
@@ -77,6 +74,7 @@ class Cache:
             entry = self._look(path, essential)
             if not entry:
                 self._clear(path)
+                disk.require(self.top, size, f"making '{kind}'")
                 path.mkdir(parents=True)
                 info = make(path, lock)
                 self._stamp(path, inputs, info)

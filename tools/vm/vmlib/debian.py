@@ -14,6 +14,9 @@ SERIES = "7.3"
 FILES_RECIPE = 3  # raise it when _make_files changes
 SOURCE_RECIPE = 1  # raise it when _make_source changes
 
+# MiB that making them takes, with what is downloaded.
+FILES_SIZE, SOURCE_SIZE = 400, 2100
+
 
 @dataclass(frozen=True)
 class Suite:
@@ -90,7 +93,8 @@ def files(cache, root, arch, name, suite=BACKPORTS):
     essential = ["source/.complete", f"source/linux-source-{SERIES}/Makefile", "headers/.config",
                  "headers/Module.symvers", "image/vmlinuz", "image/modules.dep", "unpacked/usr/bin/busybox"]
     return cache.obtain(f"debian-linux-{SERIES}-{name}", inputs,
-                        lambda path, lock: _make_files(cache, root, arch, name, suite, path, lock), essential)
+                        lambda path, lock: _make_files(cache, root, arch, name, suite, path, lock), essential,
+                        FILES_SIZE)
 
 
 def _make_files(cache, root, arch, name, suite, path, lock):
@@ -104,7 +108,7 @@ def _make_files(cache, root, arch, name, suite, path, lock):
     inputs = {"series": SERIES, "debian": choice.debian, "recipe": SOURCE_RECIPE, "place": str(cache.top)}
     sources = cache.obtain(f"debian-linux-{SERIES}-source", inputs,
                            lambda path, lock: _make_source(cache, root, [*apt, "download", source], path, lock),
-                           [f"linux-source-{SERIES}/Makefile"])
+                           [f"linux-source-{SERIES}/Makefile"], SOURCE_SIZE)
     _download(root, f"Linux {choice.release} (130 MB)", [*apt, "download", *packages, "busybox-static"],
               log, path, lock)
     _arrange(path, choice, sources)

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 
+from . import disk
 from .errors import Failure, TOOL_FAILED
 
 # In the environment of whatever one of our programs starts.
@@ -31,7 +32,7 @@ def guarded(name, work, failed=TOOL_FAILED):
         return work()
     except Failure as failure:
         if str(failure):
-            print(f"{name}: {failure}", file=sys.stderr)
+            print(f"{name}: {failure}{_short_of_room(failure)}", file=sys.stderr)
         return failure.status
     except KeyboardInterrupt:
         if not inner:
@@ -47,6 +48,9 @@ def guarded(name, work, failed=TOOL_FAILED):
 
 def sentence(error):
     """An OSError in words."""
+    full = disk.sentence_for(error)
+    if full:
+        return full
     reason = error.strerror or str(error)
     if not error.filename:
         return reason
@@ -62,6 +66,12 @@ def _is_anothers(path):
         with contextlib.suppress(OSError):
             return os.stat(each).st_uid != os.geteuid()
     return False
+
+
+def _short_of_room(failure):
+    """What may be behind a failure that does not say so."""
+    found = disk.shortage()
+    return f" ({found}, which may be why)" if found and found.mount not in str(failure) else ""
 
 
 def _start_of_line():

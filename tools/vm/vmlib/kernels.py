@@ -21,6 +21,8 @@ NO_BTF = "CONFIG_DEBUG_INFO_BTF_MODULES="
 
 STOCK_RECIPE = 2  # raise it when _make_stock changes
 
+STOCK_SIZE = 300  # MiB that making it takes
+
 
 @dataclass(frozen=True)
 class Arch:
@@ -79,7 +81,7 @@ def _stock(cache, flavour, arch, name, suite=debian.BACKPORTS):
     essential = ["build/Module.symvers", "build/include/generated/rustc_cfg", "build/scripts/module.lds",
                  "build/rust/libkernel.rmeta", "build/rust/libmacros.so"]
     entry = cache.obtain(f"kernel-stock-{name}", inputs,
-                         lambda path, lock: _make_stock(cache, root, arch, files, path, lock), essential)
+                         lambda path, lock: _make_stock(cache, root, arch, files, path, lock), essential, STOCK_SIZE)
     version, release = files.info["version"], files.info["release"]
     return Kernel(flavour=flavour, root=root, arch=arch, version=version, localversion=release[len(version):],
                   source=debian.source_tree(files), build=entry.path / "build",
@@ -117,7 +119,8 @@ def _debug(cache):
               "toolchain": root.toolchain, "recipe": debugkernel.RECIPE}
     entry = cache.obtain("kernel-debug-amd64", inputs,
                          lambda path, lock: debugkernel.make(cache, root, source, path, lock),
-                         ["bzImage", *(f"build/{name}" for name in debugkernel.KEPT), "build/rust/libkernel.rmeta"])
+                         ["bzImage", *(f"build/{name}" for name in debugkernel.KEPT), "build/rust/libkernel.rmeta"],
+                         debugkernel.SIZE)
     return Kernel(flavour="debug", root=root, arch=AMD64, version=version, localversion=debugkernel.LOCALVERSION,
                   source=source, build=entry.path / "build", image=entry.path / "bzImage",
                   busybox=files.path / "unpacked/usr/bin/busybox", modules=None,

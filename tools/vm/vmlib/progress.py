@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from . import process
+from . import disk, process
 from .errors import Failure
 
 PLAIN_INTERVAL = 20  # seconds between two lines where stderr is no terminal
@@ -103,12 +103,15 @@ def run_step(title, argv, log, usual, gauge, **options):
     """
     step = Step(title, usual)
     os.makedirs(os.path.dirname(log), exist_ok=True)
+    full = False
     child = process.start(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
     try:
         with open(log, "ab") as record:
             for number, line in enumerate(child.stdout):
                 record.write(line)
-                percent = gauge(number, line.decode(errors="replace").rstrip())
+                line = line.decode(errors="replace").rstrip()
+                full = full or disk.is_full(line)
+                percent = gauge(number, line)
                 step.update(step.percent if percent is None else percent)
         status = child.wait()
     except BaseException:
@@ -117,6 +120,8 @@ def run_step(title, argv, log, usual, gauge, **options):
         raise
     if status:
         step.failed()
+        if full:
+            raise Failure(f"{disk.sentence([log])} (the full log is {log})")
         raise Failure(f"{title} failed (status {status}); the full log is {log}, and ends with:\n{_tail(log)}")
     step.done()
 
