@@ -6,19 +6,22 @@ interruption is reported once, by the outermost program.
 """
 
 import contextlib
+import shutil
 import signal
 import subprocess
 import threading
 from concurrent import futures
 from pathlib import Path
 
-from vmlib import privilege, process
+from vmlib import cache, privilege, process
 from vmlib.errors import Failure, Said, TOOL_FAILED
 from vmlib.guard import INTERRUPTED, guarded, uninterrupted
 
-__all__ = ["Failure", "Said", "TOOL_FAILED", "guarded", "pool", "require", "run", "started"]
+__all__ = ["Failure", "Said", "TOOL_FAILED", "folder", "guarded", "pool", "require", "run", "started"]
 
 VM = Path(__file__).resolve().parent
+CHECKOUT = VM.parents[1]
+OWNER = "checkout"  # a file with the path of the checkout that a folder belongs to
 PATIENCE = 30  # seconds for a command to end what it has started
 
 _lock = threading.Lock()
@@ -32,6 +35,18 @@ def require():
     status = run([VM / "root", "--", "true"]).returncode
     if status:
         raise Said(status)
+
+
+def folder(kind, top=None, checkout=CHECKOUT):
+    """A directory of that kind in the cache, for this checkout alone. Those of checkouts that are gone are removed."""
+    place = (top or cache.default_top()) / kind
+    own = place / f"{checkout.name}-{cache.key_of(str(checkout))}"
+    for owner in place.glob(f"*/{OWNER}"):
+        if not Path(owner.read_text()).exists():
+            shutil.rmtree(owner.parent, ignore_errors=True)
+    own.mkdir(parents=True, exist_ok=True)
+    (own / OWNER).write_text(str(checkout))
+    return own
 
 
 def run(argv, **options):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """The guest's program and the modules, built in the build root."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,11 +22,8 @@ class BenchError(client.Failure):
 
 
 def folder():
-    """Where built programs are kept between runs: not in the checkout."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    path = Path(base).resolve() / "udmabuf_rs" / "bench"
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+    """Where built programs of this checkout are kept between runs."""
+    return client.folder("bench")
 
 
 def run(command, what):
@@ -43,7 +39,7 @@ def run(command, what):
 
 def program():
     """Build the guest's program; returns its path."""
-    run([VM / "root", "--", "make", "-s", "-C", BENCH, f"OUTPUT={folder()}"], f"building {PROGRAM}")
+    run([VM / "root", "--", "make", "-s", "-B", "-C", BENCH, f"OUTPUT={folder()}"], f"building {PROGRAM}")
     return folder() / PROGRAM
 
 

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 """The selftests and upstream's own, built in the build root.
 
-Everything is made outside the checkout. make decides what is out of date; a
-mark is left while it works, so that what a killed build leaves is not taken for
-a program.
+Everything is made outside the checkout, in a folder of its own for each. make
+decides what is out of date by time; what was made of sources with another
+content, which may be older, is removed before. A mark is left while it works, so
+that what a killed build leaves is not taken for a program.
 """
 
 import fcntl
 import functools
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -39,9 +41,8 @@ class BuildError(client.Failure):
 
 
 def cache_folder():
-    """Where built programs are kept between runs."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base).resolve() / "udmabuf_rs" / "check"
+    """Where built programs of this checkout are kept between runs."""
+    return client.folder("check")
 
 
 def output_of(command):
@@ -72,7 +73,7 @@ def facts(kernel):
 def programs(kernel="stock"):
     """Build all for the machine that a kernel is for; returns the folder that holds the programs."""
     source, cross = facts(kernel)
-    key = hashlib.sha256(f"{source}\n{cross}\n{(SELFTESTS / 'Makefile').read_text()}".encode()).hexdigest()[:12]
+    key = hashlib.sha256(f"{source}\n{cross}".encode()).hexdigest()[:12]
     folder = cache_folder() / f"programs-{key}"
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder.with_suffix(".lock"), "w") as lock:
@@ -89,11 +90,12 @@ def module(name, kernel="stock"):
 
 
 def _make_all(folder, source, cross):
-    mark = folder / ".building"
+    mark, record = folder / ".building", folder / "sources.json"
+    contents = sources(SELFTESTS, CHECKOUT / "uapi")
     if mark.exists():
-        shutil.rmtree(folder)
-        folder.mkdir()
+        _clear(folder)
     mark.touch()
+    forget_outdated(folder, _recorded(record), contents)
     jobs = f"-j{os.cpu_count() or 2}"
     upstream = folder / "upstream.d"
     upstream.mkdir(exist_ok=True)
@@ -105,4 +107,36 @@ def _make_all(folder, source, cross):
     finally:
         # make removes the target of a failed command; only being killed is different.
         mark.unlink()
+    record.write_text(json.dumps(contents, indent=1))
     shutil.copy2(upstream / "udmabuf", folder / "upstream")
+
+
+def sources(*folders):
+    """A hash of each file that the programs are made of, by name."""
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for folder in folders for path in sorted(folder.glob("**/*"))
+            if path.is_file() and path.suffix in (".c", ".h", "") and "build" not in path.relative_to(folder).parts}
+
+
+def forget_outdated(folder, old, new):
+    """Remove the programs in `folder` that were made of other contents than these; of other headers, all were."""
+    changed = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+    if not all(name.endswith(".c") for name in changed):
+        _clear(folder)
+    for name in changed:
+        for program in (folder / Path(name).stem, folder / f"{Path(name).stem}_32"):
+            program.unlink(missing_ok=True)
+
+
+def _recorded(record):
+    try:
+        return json.loads(record.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def _clear(folder):
+    mark = folder / ".building"
+    shutil.rmtree(folder)
+    folder.mkdir()
+    mark.touch()
