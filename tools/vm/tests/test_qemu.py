@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tests of vmlib.qemu: the command line of QEMU."""
+"""Tests of vmlib.qemu: the command line of QEMU, and what happens where the VM does not boot."""
 
+import contextlib
+import io
+import os
 import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
-from vmlib import accelerator, kernels, qemu
+from vmlib import accelerator, kernels, progress, qemu
+
+FAKE = Path(__file__).with_name("fake_qemu.py")
 
 
 def command(arch=kernels.AMD64, needs="", **options):
@@ -49,7 +56,7 @@ class CommandLine(unittest.TestCase):
     def test_amd64(self):
         argv = command()
         self.assertEqual(("qemu-system-x86_64", "pc"), (argv[0], value(argv, "-machine")))
-        self.assertRegex(value(argv, "-append"), "^console=ttyS0 ")
+        self.assertRegex(value(argv, "-append"), "^console=ttyS0 .* no_timer_check")
 
     def test_arm64(self):
         argv = command(kernels.ARM64)
@@ -78,6 +85,71 @@ class CommandLine(unittest.TestCase):
         argv = command(needs="no5lvl", append="quiet", arguments=["-vga", "std"])
         self.assertEqual(["-vga", "std"], argv[-2:])
         self.assertRegex(value(argv, "-append"), " no5lvl quiet$")
+
+
+class Boot(unittest.TestCase):
+    """A VM that does not boot is booted once more, if its host may be the reason."""
+
+    def boot(self, *behaviours, seconds=0.6):
+        """The outcome of VMs that behave like this one after the other, what was said, and how many there were."""
+        with tempfile.TemporaryDirectory(dir="/tmp") as name:
+            top, started = Path(name), []
+
+            def fake(folder):
+                started.append(behaviours[len(started)])
+                return [sys.executable, str(FAKE), str(folder), started[-1]]
+
+            root = SimpleNamespace(command=lambda argv, paths: argv,
+                                   cache=SimpleNamespace(run_log=lambda: top / "first.log"))
+            machine = SimpleNamespace(icount=False, kernel=None, command=lambda _acceleration, folder: fake(folder))
+            said = io.StringIO()
+            stdout = SimpleNamespace(buffer=io.BytesIO())
+            with mock.patch.object(accelerator, "arguments", lambda *_: []), contextlib.redirect_stderr(said), \
+                    mock.patch.object(qemu.os, "getloadavg", lambda: (0.0, 0.0, 0.0)), \
+                    mock.patch.object(qemu.sys, "stdout", stdout), mock.patch.object(progress, "PLAIN_INTERVAL", 0.3):
+                outcome = qemu.run_vm(root, machine, top, 20, boot_seconds=seconds)
+        return outcome, said.getvalue(), len(started)
+
+    def test_boots(self):
+        outcome, said, count = self.boot("boot", seconds=10)
+        self.assertEqual((7, "", 1), (outcome.status, said, count))
+
+    def test_hangs_once(self):
+        outcome, said, count = self.boot("hang", "boot")
+        self.assertEqual((7, 2), (outcome.status, count))
+        self.assertIn("the VM boots: 0 s; [    1.000000] something\n", said)
+        self.assertRegex(said, "did not boot within 1 s; the last that its kernel said was: .* something; booting it once more")
+
+    def test_hangs_twice(self):
+        outcome, _, count = self.boot("hang", "hang")
+        self.assertEqual((None, False, 2), (outcome.status, outcome.timed_out, count))
+        self.assertIn("did not boot within 1 s", outcome.error)
+
+    def test_dies_of_the_timer(self):
+        outcome, said, count = self.boot("timer", "boot", seconds=10)
+        self.assertEqual((7, 2), (outcome.status, count))
+        self.assertIn("booting it once more", said)
+
+    def test_dies_of_something_else(self):
+        for behaviour in ("panic", "refuse"):
+            outcome, said, count = self.boot(behaviour, seconds=10)
+            self.assertEqual((None, "", 1), (outcome.status, said, count))
+
+    def test_no_limit(self):
+        booting = qemu.Booting(0, lambda: "")
+        booting.started -= 1e6
+        self.assertFalse(booting.too_long())
+
+    def test_load_and_standing_still_count(self):
+        booting = qemu.Booting(10, lambda: "")
+        booting.started -= 15
+        with mock.patch.object(qemu.os, "getloadavg", lambda: (2.0 * os.cpu_count(), 0, 0)):
+            self.assertFalse(booting.too_long())
+        with mock.patch.object(qemu.os, "getloadavg", lambda: (0.0, 0, 0)):
+            self.assertTrue(booting.too_long())
+            booting.started, booting.last = booting.started - 100, booting.last - 100
+            booting.started += 10
+            self.assertFalse(booting.too_long())
 
 
 if __name__ == "__main__":

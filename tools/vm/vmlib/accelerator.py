@@ -57,7 +57,7 @@ def boots(root, kernel, acceleration, seconds=TRIAL):
         log = Path(folder) / "log"
         argv = [kernel.arch.emulator, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                 *acceleration, "-m", "512M", "-kernel", kernel.image, "-serial", f"file:{log}",
-                "-append", f"console={kernel.arch.console} panic=-1"]
+                "-append", f"console={kernel.arch.console} panic=-1 {kernel.arch.append}"]
         child = process.start(root.command(argv, paths=[folder]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             child.wait(seconds)

@@ -2,6 +2,7 @@
 """Long steps that say what they do, how far they are and how long they take."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -63,6 +64,39 @@ class Step:
     def _end(self, how):
         sys.stderr.write("\r\033[K" if self.terminal else "")
         say(f"{self.title}: {how}")
+
+
+class Waiting:
+    """The lines on stderr about something that is usually over soon; there are none if it is."""
+
+    def __init__(self, title, usual=5):
+        self.title = title
+        self.started = time.monotonic()
+        self.terminal = sys.stderr.isatty()
+        self.last = self.started + (usual - 1 if self.terminal else 0)
+        self.shown = False
+
+    def update(self, details):
+        """Show how long it has taken, and what details() says; cheap enough for every moment."""
+        now = time.monotonic()
+        if now - self.last < (1 if self.terminal else PLAIN_INTERVAL):
+            return
+        self.last = now
+        text = f"{self.title}: {now - self.started:.0f} s; {details()}"
+        if self.terminal:
+            width = shutil.get_terminal_size().columns - 1
+            sys.stderr.write(f"\r\033[K{text[:width]}")
+            sys.stderr.flush()
+            self.shown = True
+        else:
+            say(text)
+
+    def done(self):
+        """Leave no trace on a terminal."""
+        if self.shown:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
+            self.shown = False
 
 
 def count_lines(expected):

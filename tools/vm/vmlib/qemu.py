@@ -21,14 +21,19 @@ from typing import Callable, Dict, List, Optional
 
 from . import accelerator, process
 from .errors import Failure
-from .progress import say
+from .kernellog import find_reports
+from .progress import Waiting, say
 from .qmp import QMP
 
 CALL = b"@@vm:"
 FOLDER = "udmabuf_rs-vm-"    # in /tmp, followed by our process id
+BOOT = 120.0         # seconds for it to boot where nothing else runs; it takes 5 to 30
 POLL = 0.2           # seconds between two looks at QEMU and the clock
 LAST_WORDS = 5       # seconds for a VM to say what it hangs in
 POWER_OFF = 30       # seconds for it to shut down
+
+# The panic of a kernel that was kept waiting by the host, where no argument keeps it from looking.
+TIMER = "IO-APIC + timer doesn't work"
 
 # Every message reaches the log, and a kernel that is broken ends the run.
 # A busy host starves the VM at times; that is no stall and no lockup of its own. These are the longest
@@ -71,7 +76,7 @@ class Machine:
                        *self.arguments]
 
     def _append(self):
-        parts = [f"console={self.kernel.arch.console}", KERNEL_ARGUMENTS, self.kernel.append,
+        parts = [f"console={self.kernel.arch.console}", KERNEL_ARGUMENTS, self.kernel.arch.append, self.kernel.append,
                  IOMMU_ARGUMENTS if self.iommu else "", self.append.strip()]
         return [part for part in parts if part]
 
@@ -87,6 +92,7 @@ class Outcome:
     error: str = ""                  # what kept it from coming that far
     running: bool = False            # whether init had begun its work
     timed_out: bool = False
+    by_load: bool = False            # whether it did not boot for a reason that may be gone the next time
     log: str = ""                    # the kernel log
 
 
@@ -139,25 +145,39 @@ class VM:
         text = (self.folder / "qemu.err").read_text(errors="replace").strip()
         return text or "it said nothing"
 
-    def run(self, seconds):
+    def run(self, seconds, boot_seconds=BOOT):
         """Pass everything through until the VM ends, or the time does."""
         deadline = time.monotonic() + seconds
+        booting = Booting(boot_seconds, self._kernel_log)
         while self.selector.get_map() or self.child.poll() is None:
             for key, _ in self.selector.select(POLL):
                 self._read(key.data, key.fileobj)
             now = time.monotonic()
+            if self.outcome.running or self.outcome.error:
+                booting.done()
+            elif booting.too_long():
+                self.outcome.error = booting.hung()
+                self.outcome.by_load = True
+                break
             if now > deadline and not self.ending:
                 self.outcome.timed_out = True
                 self._send("control", b"blocked\n")
                 self.ending = now + LAST_WORDS
             if self.ending and now > self.ending:
                 break
+        booting.done()
         self.stop()
         self._flush_pending()
         self.outcome.log = self._kernel_log()
         if self.outcome.status is None and not self.outcome.error and not self.outcome.timed_out:
             self.outcome.error = "the VM ended before the command did; QEMU: " + self._complaint()
+        if not (self.outcome.running or self.outcome.timed_out):
+            self.outcome.by_load |= self._died_by_load()
         return self.outcome
+
+    def _died_by_load(self):
+        """Whether a kernel that did not come to its init found nothing wrong, or what it finds on a busy host."""
+        return bool(self.outcome.log) and all(TIMER in report.text for report in find_reports(self.outcome.log))
 
     def stop(self):
         """End QEMU if it has not ended by itself."""
@@ -254,6 +274,42 @@ class VM:
         shutil.move(str(picture), path)
 
 
+class Booting:
+    """The time until init begins its work: its limit, and the lines about it."""
+
+    def __init__(self, seconds, kernel_log):
+        self.seconds = seconds       # on a host that does nothing else; 0: no limit
+        self.kernel_log = kernel_log
+        self.started = self.last = time.monotonic()
+        self.waiting = Waiting("the VM boots")
+
+    def too_long(self):
+        """Whether it is time to give up. Called every moment, or else the host has stood still meanwhile."""
+        now = time.monotonic()
+        self.started += max(0.0, now - self.last - 10 * POLL)
+        self.last = now
+        self.waiting.update(self._last_words)
+        return self.seconds > 0 and now - self.started > self.seconds * self._load()
+
+    def hung(self):
+        """What is said where it is."""
+        return (f"the VM did not boot within {self.last - self.started:.0f} s; "
+                f"the last that its kernel said was: {self._last_words() or 'nothing'}")
+
+    def done(self):
+        """The VM has booted, or ended."""
+        self.waiting.done()
+
+    def _last_words(self):
+        lines = self.kernel_log().strip().splitlines()
+        return lines[-1].strip() if lines else ""
+
+    @staticmethod
+    def _load():
+        """By how much others slow the VM down: how many wait for a processor."""
+        return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def _may_be_call(text):
     return text.startswith(CALL) or CALL.startswith(text)
 
@@ -280,13 +336,27 @@ def run_folder():
         yield Path(folder)
 
 
-def run_vm(root, machine, folder, seconds, handlers: Optional[Dict[str, Handler]] = None):
-    """Boot the machine, run its command to the end, and tell how it went."""
+def run_vm(root, machine, folder, seconds, handlers: Optional[Dict[str, Handler]] = None, boot_seconds=BOOT):
+    """Boot the machine, run its command to the end, and tell how it went.
+
+    A machine that does not boot, for no reason of its own, is booted once more.
+    """
+    outcome = _run_once(root, machine, folder / "1", seconds, handlers, boot_seconds)
+    if not outcome.by_load:
+        return outcome
+    log = root.cache.run_log()
+    log.write_text(outcome.log)
+    say(f"{outcome.error}; booting it once more (the kernel log so far is {log})")
+    return _run_once(root, machine, folder / "2", seconds, handlers, boot_seconds)
+
+
+def _run_once(root, machine, folder, seconds, handlers, boot_seconds):
     started = time.monotonic()
+    folder.mkdir()
     vm = VM(folder, handlers or {})
     try:
         vm.start(root, machine)
-        return vm.run(seconds)
+        return vm.run(seconds, boot_seconds)
     finally:
         vm.stop()
         if os.environ.get("UDMABUF_RS_TIMES"):

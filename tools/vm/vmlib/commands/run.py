@@ -53,6 +53,10 @@ def parser():
                        help="a report in the kernel log that matches is no failure")
     parse.add_argument("--timeout", default=600.0, type=float, metavar="SECONDS",
                        help="end the VM after this time (default: %(default).0f)")
+    parse.add_argument("--boot-timeout", default=qemu.BOOT, type=float, metavar="SECONDS",
+                       help="take a VM that does not boot in this time as hung, and boot it once more; longer where other "
+                            "programs keep the processors busy; 0: wait for ever (default: %(default).0f, 0 where --qemu "
+                            "has -S)")
     parse.add_argument("--log", metavar="FILE", help="keep the kernel log in FILE")
     parse.add_argument("--screendump", metavar="FILE",
                        help="where COMMAND prints a line '@@vm:screendump', save the screen as PNG in FILE, and answer "
@@ -101,7 +105,9 @@ def main():
         processors = options.smp or (1 if options.icount else 2)
         machine = qemu.Machine(kernel, archive, options.mem, processors, append, shlex.split(options.qemu),
                                options.iommu, options.edu, options.icount)
-        outcome = qemu.run_vm(root, machine, folder, options.timeout, handlers)
+        # With -S a debugger says when to begin.
+        boot_seconds = 0 if "-S" in machine.arguments else options.boot_timeout
+        outcome = qemu.run_vm(root, machine, folder, options.timeout, handlers, boot_seconds)
     log = os.path.abspath(options.log) if options.log else cache.run_log()
     with open(log, "w") as stream:
         stream.write(outcome.log)
