@@ -13,6 +13,8 @@ kernels     the kernels to choose from, and how each is made
 debugkernel the one that looks for mistakes: configuration, build, what is kept
 modules     building out-of-tree modules against one of them
 initramfs   the file system of the VM, packed anew for every run
+libraries   loader and libraries of programs that are put into it
+elf         what a program needs of those
 kernellog   finding warnings, oopses and other reports in a kernel log
 qemu        one run of the VM: channels, time limit
 accelerator KVM where it works, emulation elsewhere

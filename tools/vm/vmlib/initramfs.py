@@ -10,7 +10,7 @@ import shlex
 import stat
 from pathlib import Path
 
-from . import modules
+from . import libraries, modules
 from .errors import Failure
 
 INIT = Path(__file__).resolve().parents[1] / "init"
@@ -79,13 +79,14 @@ def _padding(length):
     return bytes(-length % 4)
 
 
-def write(path, kernel, command, added=(), kmods=(), module=None, calls=False):
+def write(path, kernel, command, added=(), kmods=(), module=None, calls=False, root=None):
     """Write the initramfs for one run.
 
     `command` is an argv. `added` are pairs of a path on the host and one in
     the VM. `kmods` are names of the distribution's modules, `module` is the
     .ko to load after them. `calls` says that the command will be answered on
-    its stdin, see qemu.py; that is empty otherwise.
+    its stdin, see qemu.py; that is empty otherwise. Dynamic programs among
+    `added` are given their libraries, of this machine or of the build root.
     """
     with open(path, "wb") as stream:
         archive = Archive(stream)
@@ -104,6 +105,8 @@ def write(path, kernel, command, added=(), kmods=(), module=None, calls=False):
         if module:
             archive.file(os.path.basename(module), Path(module).read_bytes())
             archive.file("etc/vm/module", f"/{os.path.basename(module)}\n".encode())
+        for name, source in libraries.needed(added, kernel.arch, libraries.places(root, kernel.arch)).items():
+            archive.file(name, Path(source).read_bytes(), 0o755)
         for source, destination in added:
             archive.tree(destination.strip("/"), os.path.realpath(source))
         archive.close()

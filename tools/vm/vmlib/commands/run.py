@@ -46,7 +46,8 @@ def parser():
                        help="build udmabuf_rs.ko as if this option were on")
     parse.add_argument("--no-module", action="store_true", help="neither build nor load udmabuf_rs.ko")
     parse.add_argument("--add", action="append", default=[], metavar="FILE",
-                       help="put a file, or a directory with all in it, into /; SRC=DEST puts it elsewhere")
+                       help="put a file, or a directory with all in it, into /, and the libraries of the programs among "
+                            "them; SRC=DEST puts it elsewhere")
     parse.add_argument("--kmod", action="append", default=[], metavar="NAME",
                        help="load a module of the distribution first, with all that it needs")
     parse.add_argument("--expect-log", action="append", default=[], metavar="REGEX", type=_regex,
@@ -100,7 +101,7 @@ def main():
     with qemu.run_folder() as folder:
         archive = folder / "initramfs"
         handlers = _handlers(options)
-        initramfs.write(archive, kernel, options.command, added, options.kmod, module, bool(handlers))
+        initramfs.write(archive, kernel, options.command, added, options.kmod, module, bool(handlers), root)
         append = f"{REPLACE_C} {options.append}" if options.replace_c else options.append
         processors = options.smp or (1 if options.icount else 2)
         machine = qemu.Machine(kernel, archive, options.mem, processors, append, shlex.split(options.qemu),
