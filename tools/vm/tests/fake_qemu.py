@@ -27,6 +27,8 @@ def write(stream, data):
 def main(folder, behaviour):
     """Do as told."""
     channels = {name: connect(folder / name) for name in ("control", "stdin", "stdout", "stderr", "qmp")}
+    if behaviour == "shell":
+        channels["shell"] = connect(folder / "shell")
     write(channels["qmp"], b'{"QMP": {}}\n')
     json.loads(channels["qmp"].readline())
     write(channels["qmp"], b'{"return": {}}\n')
@@ -41,6 +43,15 @@ def main(folder, behaviour):
     elif behaviour == "refuse":
         log.unlink()
         print("no such machine", file=sys.stderr)
+    elif behaviour == "shell":
+        write(channels["control"], b"running\n")
+        keys = b""
+        while not keys.endswith(b"exit\r"):
+            key = channels["shell"].read(1)
+            keys += key
+            write(channels["shell"], key.upper())
+        write(channels["control"], b"status 3 0 0\n")
+        channels["control"].readline()
     elif behaviour == "boot":
         write(channels["control"], b"running\n")
         write(channels["stdout"], b"hello\n")

@@ -4,15 +4,20 @@
 import contextlib
 import io
 import os
+import pty
 import subprocess
 import sys
 import tempfile
+import termios
+import threading
+import time
 import unittest
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
-from vmlib import accelerator, kernels, progress, qemu
+from vmlib import accelerator, kernels, progress, qemu, terminal
+from vmlib.errors import Failure
 
 FAKE = Path(__file__).with_name("fake_qemu.py")
 
@@ -85,6 +90,51 @@ class CommandLine(unittest.TestCase):
         argv = command(needs="no5lvl", append="quiet", arguments=["-vga", "std"])
         self.assertEqual(["-vga", "std"], argv[-2:])
         self.assertRegex(value(argv, "-append"), " no5lvl quiet$")
+
+
+class Shell(unittest.TestCase):
+    """The terminal is the shell's until it ends, or the user leaves it."""
+
+    def run_shell(self, typed):
+        """The outcome, the screen, and whether the terminal is as before."""
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        self.addCleanup(os.close, theirs)
+        before = termios.tcgetattr(theirs)
+        screen = bytearray()
+
+        def user():
+            while termios.tcgetattr(theirs)[3] & termios.ICANON:
+                time.sleep(0.02)
+            os.write(ours, typed)
+
+        with tempfile.TemporaryDirectory(dir="/tmp") as name:
+            root = SimpleNamespace(command=lambda argv, paths: argv)
+            machine = SimpleNamespace(icount=False, kernel=None, command=lambda _acceleration, folder:
+                                      [sys.executable, str(FAKE), str(folder), "shell"])
+            shown = terminal.Terminal(theirs, theirs)
+            with mock.patch.object(accelerator, "arguments", lambda *_: []), \
+                    mock.patch.object(shown, "write", screen.extend):
+                hands = threading.Thread(target=user, daemon=True)
+                hands.start()
+                outcome = qemu.run_vm(root, machine, Path(name), 20, boot_seconds=10, terminal=shown)
+                hands.join()
+        return outcome.status, bytes(screen), termios.tcgetattr(theirs) == before
+
+    def test_exit(self):
+        self.assertEqual((3, b"\x03LS\rEXIT\r", True), self.run_shell(b"\x03ls\rexit\r"))
+
+    def test_left(self):
+        status, _, restored = self.run_shell(b"ls\r\x1d")
+        self.assertEqual((0, True), (status, restored))
+
+    def test_no_terminal(self):
+        with open(os.devnull, "rb") as null, self.assertRaisesRegex(Failure, "^--shell needs a terminal"):
+            terminal.Terminal(null.fileno(), null.fileno())
+
+    def test_command_line(self):
+        self.assertIn("virtconsole,chardev=shell", command(shell=True))
+        self.assertNotIn("virtconsole,chardev=shell", command())
 
 
 class Boot(unittest.TestCase):

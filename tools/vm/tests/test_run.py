@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Tests of the command line of tools/vm/run."""
 
+import contextlib
+import io
 import unittest
 
 from vmlib.commands import run
@@ -8,7 +10,7 @@ from vmlib.commands import run
 
 def parse(*argv):
     """The options on this command line."""
-    return run.parser().parse_args(run.bind_values(argv))
+    return run.parse_arguments(argv)
 
 
 class CommandLine(unittest.TestCase):
@@ -32,6 +34,19 @@ class CommandLine(unittest.TestCase):
     def test_icount(self):
         self.assertFalse(parse("--", "true").icount)
         self.assertTrue(parse("--icount", "--", "true").icount)
+
+    def test_shell(self):
+        options = parse("--shell")
+        self.assertEqual((True, [], float("inf")), (options.shell, options.command, options.timeout))
+        self.assertEqual(5, parse("--shell", "--timeout=5").timeout)
+        self.assertEqual(600, parse("--", "true").timeout)
+
+    def test_either_shell_or_command(self):
+        for argv, said in ((["--shell", "--", "true"], "give one of them"), (["--no-module"], "no COMMAND")):
+            with contextlib.redirect_stderr(io.StringIO()) as stderr, self.assertRaises(SystemExit) as caught:
+                parse(*argv)
+            self.assertEqual(2, caught.exception.code)
+            self.assertIn(said, stderr.getvalue())
 
     def test_many(self):
         options = parse("--add", "a", "--add", "b=c", "--kmod", "bochs", "--", "true")

@@ -18,6 +18,7 @@ elf         what a program needs of those
 kernellog   finding warnings, oopses and other reports in a kernel log
 qemu        one run of the VM: channels, time limit
 accelerator KVM where it works, emulation elsewhere
+terminal    the user's, for a shell in the VM
 qmp         what QEMU itself can be asked to do
 verdict     what a run amounts to: exit status, and the lines that say why
 commands    the command lines of tools/vm/{run,module,root,kernel}

@@ -24,6 +24,7 @@ from .errors import Failure
 from .kernellog import find_reports
 from .progress import Waiting, say
 from .qmp import QMP
+from .terminal import LEAVE
 
 CALL = b"@@vm:"
 FOLDER = "udmabuf_rs-vm-"    # in /tmp, followed by our process id
@@ -57,6 +58,7 @@ class Machine:
     iommu: bool = False                 # whether devices are behind one
     edu: List[str] = field(default_factory=list)        # a DMA mask for each, or nothing: QEMU's own choice
     icount: bool = False                # whether its clock counts instructions
+    shell: bool = False                 # whether it has a console for people
 
     def command(self, acceleration, folder):
         """QEMU's command line; its sockets lie in `folder`."""
@@ -70,6 +72,8 @@ class Machine:
         for name in PORTS:
             argv += ["-chardev", f"socket,id={name},path={folder}/{name}",
                      "-device", f"virtserialport,chardev={name},name=vm.{name}"]
+        if self.shell:
+            argv += ["-chardev", f"socket,id={SHELL},path={folder}/{SHELL}", "-device", f"virtconsole,chardev={SHELL}"]
         for mask in self.edu:
             argv += ["-device", f"edu,dma_mask={mask}" if mask else "edu"]
         return argv + ["-chardev", f"socket,id=qmp,path={folder}/qmp", "-mon", "chardev=qmp,mode=control",
@@ -82,6 +86,8 @@ class Machine:
 
 
 PORTS = ["control", "stdin", "stdout", "stderr"]
+SHELL = "shell"
+KEYS = "keys"        # what the user presses, among the channels that are waited for
 
 
 @dataclass
@@ -99,9 +105,11 @@ class Outcome:
 class VM:
     """A running VM, and the channels to it."""
 
-    def __init__(self, folder, handlers):
+    def __init__(self, folder, handlers, terminal=None):
         self.folder = folder
         self.handlers = handlers
+        self.terminal = terminal  # a terminal.Terminal for the shell, if there is one
+        self.left = False         # whether the user has left it
         self.outcome = Outcome()
         self.ending = None        # when we stop waiting for a VM that has nothing left to do
         self.expected = None      # bytes that the guest says it sent, per channel
@@ -115,7 +123,8 @@ class VM:
 
     def start(self, root, machine):
         """Start QEMU, and take up its end of all channels."""
-        listeners = {name: _listen(self.folder / name) for name in [*PORTS, "qmp"]}
+        channels = [*PORTS, "qmp", *([SHELL] if self.terminal else [])]
+        listeners = {name: _listen(self.folder / name) for name in channels}
         try:
             acceleration = (accelerator.counting(machine.kernel) if machine.icount
                             else accelerator.arguments(root, machine.kernel))
@@ -128,7 +137,7 @@ class VM:
             for listener in listeners.values():
                 listener.close()
         self.qmp = QMP(self.connections["qmp"])
-        for name in ("control", "stdout", "stderr"):
+        for name in ("control", "stdout", "stderr", *([SHELL] if self.terminal else [])):
             self.selector.register(self.connections[name], selectors.EVENT_READ, name)
 
     def _accept(self, listener):
@@ -149,12 +158,13 @@ class VM:
         """Pass everything through until the VM ends, or the time does."""
         deadline = time.monotonic() + seconds
         booting = Booting(boot_seconds, self._kernel_log)
-        while self.selector.get_map() or self.child.poll() is None:
+        while self._is_open() or self.child.poll() is None:
             for key, _ in self.selector.select(POLL):
                 self._read(key.data, key.fileobj)
             now = time.monotonic()
             if self.outcome.running or self.outcome.error:
                 booting.done()
+                self._give_terminal()
             elif booting.too_long():
                 self.outcome.error = booting.hung()
                 self.outcome.by_load = True
@@ -163,7 +173,7 @@ class VM:
                 self.outcome.timed_out = True
                 self._send("control", b"blocked\n")
                 self.ending = now + LAST_WORDS
-            if self.ending and now > self.ending:
+            if (self.ending and now > self.ending) or self.left:
                 break
         booting.done()
         self.stop()
@@ -186,12 +196,34 @@ class VM:
             self.child = None
         for connection in self.connections.values():
             connection.close()
+        if self.terminal:
+            self.terminal.leave()
+
+    def _is_open(self):
+        """Whether the VM may still say something."""
+        return any(key.data != KEYS for key in self.selector.get_map().values())
+
+    def _give_terminal(self):
+        """Pass the user's keys on from now on."""
+        if self.terminal and not self.terminal.saved and not self.outcome.error and not self.ending:
+            self.terminal.enter()
+            self.selector.register(self.terminal.keys, selectors.EVENT_READ, KEYS)
+
+    def _read_keys(self):
+        data = self.terminal.read()
+        self._send(SHELL, data.partition(LEAVE)[0])
+        if not data or LEAVE in data:
+            self.left = True
+            self.outcome.status = 0
 
     def _kernel_log(self):
         log = self.folder / "kernel.log"
         return log.read_text(errors="replace") if log.exists() else ""
 
     def _read(self, name, connection):
+        if name == KEYS:
+            self._read_keys()
+            return
         try:
             data = connection.recv(1 << 16)
         except ConnectionError:
@@ -200,6 +232,8 @@ class VM:
             self.selector.unregister(connection)
         elif name == "control":
             self._read_control(data)
+        elif name == SHELL:
+            self.terminal.write(data)
         else:
             self.received[name] += len(data)
             self._pass_on(name, data)
@@ -336,24 +370,25 @@ def run_folder():
         yield Path(folder)
 
 
-def run_vm(root, machine, folder, seconds, handlers: Optional[Dict[str, Handler]] = None, boot_seconds=BOOT):
+def run_vm(root, machine, folder, seconds, handlers: Optional[Dict[str, Handler]] = None, boot_seconds=BOOT,
+           terminal=None):
     """Boot the machine, run its command to the end, and tell how it went.
 
     A machine that does not boot, for no reason of its own, is booted once more.
     """
-    outcome = _run_once(root, machine, folder / "1", seconds, handlers, boot_seconds)
+    outcome = _run_once(root, machine, folder / "1", seconds, handlers, boot_seconds, terminal)
     if not outcome.by_load:
         return outcome
     log = root.cache.run_log()
     log.write_text(outcome.log)
     say(f"{outcome.error}; booting it once more (the kernel log so far is {log})")
-    return _run_once(root, machine, folder / "2", seconds, handlers, boot_seconds)
+    return _run_once(root, machine, folder / "2", seconds, handlers, boot_seconds, terminal)
 
 
-def _run_once(root, machine, folder, seconds, handlers, boot_seconds):
+def _run_once(root, machine, folder, seconds, handlers, boot_seconds, terminal):
     started = time.monotonic()
     folder.mkdir()
-    vm = VM(folder, handlers or {})
+    vm = VM(folder, handlers or {}, terminal)
     try:
         vm.start(root, machine)
         return vm.run(seconds, boot_seconds)

@@ -2,15 +2,19 @@
 """tools/vm/run: a command in the VM."""
 
 import argparse
+import math
 import os
 import re
 import shlex
 import sys
 
 from . import CACHE_NOTE, add_kernel, prepare
-from .. import buildroot, initramfs, modules, qemu, verdict
+from .. import buildroot, initramfs, modules, qemu, terminal, verdict
+from ..progress import say
 
 REPLACE_C = "initcall_blacklist=udmabuf_dev_init"
+
+TIMEOUT = 600.0
 
 STATUSES = """
 exit status: that of COMMAND, or
@@ -24,7 +28,7 @@ exit status: that of COMMAND, or
 def parser():
     """The command line."""
     parse = argparse.ArgumentParser(
-        prog="tools/vm/run", usage="%(prog)s [OPTION]... -- COMMAND...",
+        prog="tools/vm/run", usage="%(prog)s [OPTION]... -- COMMAND...\n       %(prog)s [OPTION]... --shell",
         formatter_class=argparse.RawDescriptionHelpFormatter, epilog=STATUSES + "\n" + CACHE_NOTE,
         description="Boots a VM, loads udmabuf_rs.ko, runs COMMAND in it, and passes its output and exit status on.")
     add_kernel(parse)
@@ -52,8 +56,10 @@ def parser():
                        help="load a module of the distribution first, with all that it needs")
     parse.add_argument("--expect-log", action="append", default=[], metavar="REGEX", type=_regex,
                        help="a report in the kernel log that matches is no failure")
-    parse.add_argument("--timeout", default=600.0, type=float, metavar="SECONDS",
-                       help="end the VM after this time (default: %(default).0f)")
+    parse.add_argument("--shell", action="store_true",
+                       help="in place of COMMAND, a shell on this terminal; 'exit' or Ctrl-] ends it, and the VM")
+    parse.add_argument("--timeout", type=float, metavar="SECONDS",
+                       help=f"end the VM after this time (default: {TIMEOUT:.0f}; with --shell, never)")
     parse.add_argument("--boot-timeout", default=qemu.BOOT, type=float, metavar="SECONDS",
                        help="take a VM that does not boot in this time as hung, and boot it once more; longer where other "
                             "programs keep the processors busy; 0: wait for ever (default: %(default).0f, 0 where --qemu "
@@ -62,7 +68,7 @@ def parser():
     parse.add_argument("--screendump", metavar="FILE",
                        help="where COMMAND prints a line '@@vm:screendump', save the screen as PNG in FILE, and answer "
                             "with a line 'ok' or 'error: ...' on its stdin; needs a display, as by --qemu '-vga std'")
-    parse.add_argument("command", nargs="+", metavar="COMMAND", help="what to run, and its arguments")
+    parse.add_argument("command", nargs="*", metavar="COMMAND", help="what to run, and its arguments")
     return parse
 
 
@@ -90,9 +96,23 @@ def bind_values(argv):
     return bound + rest
 
 
+def parse_arguments(argv):
+    """The options, with either a command or a shell."""
+    parse = parser()
+    options = parse.parse_args(bind_values(argv))
+    if options.shell and options.command:
+        parse.error("--shell takes the place of COMMAND, so give one of them")
+    if not options.shell and not options.command:
+        parse.error("there is no COMMAND after --, and no --shell")
+    if options.timeout is None:
+        options.timeout = math.inf if options.shell else TIMEOUT
+    return options
+
+
 def main():
     """Build what is needed, boot it, and judge how it went."""
-    options = parser().parse_args(bind_values(sys.argv[1:]))
+    options = parse_arguments(sys.argv[1:])
+    shell = terminal.Terminal() if options.shell else None
     added = [initramfs.parse_added(word) for word in options.add]
     cache, root, kernel = prepare(options.kernel)
     module = None
@@ -101,14 +121,16 @@ def main():
     with qemu.run_folder() as folder:
         archive = folder / "initramfs"
         handlers = _handlers(options)
-        initramfs.write(archive, kernel, options.command, added, options.kmod, module, bool(handlers), root)
+        initramfs.write(archive, kernel, shell.command() if shell else options.command, added, options.kmod, module, bool(handlers), root)
         append = f"{REPLACE_C} {options.append}" if options.replace_c else options.append
         processors = options.smp or (1 if options.icount else 2)
         machine = qemu.Machine(kernel, archive, options.mem, processors, append, shlex.split(options.qemu),
-                               options.iommu, options.edu, options.icount)
+                               options.iommu, options.edu, options.icount, options.shell)
         # With -S a debugger says when to begin.
         boot_seconds = 0 if "-S" in machine.arguments else options.boot_timeout
-        outcome = qemu.run_vm(root, machine, folder, options.timeout, handlers, boot_seconds)
+        if shell:
+            say("a shell in the VM follows; 'exit' or Ctrl-] ends it")
+        outcome = qemu.run_vm(root, machine, folder, options.timeout, handlers, boot_seconds, shell)
     log = os.path.abspath(options.log) if options.log else cache.run_log()
     with open(log, "w") as stream:
         stream.write(outcome.log)
