@@ -39,9 +39,14 @@ clean:
 precheck:
 	@$(here)/tools/kbuild/precheck $(KDIR)
 
-## demo             show a picture through a dma-buf, in a virtual machine: demo.png
+# Where make was started, which -C leaves in PWD; without -C, PWD may be older than that.
+moved = $(shell tr '\0' '\n' < /proc/$$PPID/cmdline | grep -E '^(-[[:alpha:]]*C|--directory)')
+caller = $(or $(if $(moved),$(PWD)),$(CURDIR))
+quoted = '$(subst ','\'',$(1))'
+
+## demo             show a picture through a dma-buf, in a virtual machine: demo.png, or OUTPUT=
 demo:
-	@$(here)/tools/demo/demo
+	@$(if $(OUTPUT),cd $(call quoted,$(caller)) &&) $(here)/tools/demo/demo $(if $(OUTPUT),--output $(call quoted,$(OUTPUT)))
 
 ## check            run all tests, in virtual machines
 check:

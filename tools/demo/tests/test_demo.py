@@ -7,7 +7,9 @@
 import contextlib
 import importlib.util
 import io
+import os
 import struct
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -167,6 +169,34 @@ class Demo(unittest.TestCase):
 
     def test_old_screenshot_does_not_count(self):
         self.assertEqual(self.run_demo(None)[0], 1)
+
+    def test_output_that_cannot_be_written(self):
+        """Said before anything is built or booted."""
+        with tempfile.TemporaryDirectory() as directory:
+            for output, why in ((directory, "is a directory"), (f"{directory}/no/demo.png", "No such file or directory"),
+                                ("/proc/demo.png", "No such file or directory|Permission denied")):
+                said = io.StringIO()
+                with mock.patch.object(demo.client, "require"), contextlib.redirect_stderr(said), \
+                        mock.patch.object(demo, "build_samples", self.fail):
+                    status = demo.main(["--output", output])
+                self.assertEqual(status, 1)
+                self.assertRegex(said.getvalue(), f"^demo: the picture cannot be saved as {output}.*({why}).*\n$")
+
+    def test_make_passes_the_path_on(self):
+        """Relative to the directory in which make was called, with any characters."""
+        top = DEMO.parent.parent
+        for directory, words, output in ((top, ["OUTPUT=a b'c.png"], f"{top}: --output a b'c.png"), (top, [], f"{top}: "),
+                                         (Path("/tmp"), ["-C", str(top), "OUTPUT=x.png"], "/tmp: --output x.png"),
+                                         (Path("/tmp"), ["-C", str(top)], f"{top}: ")):
+            with tempfile.TemporaryDirectory() as made:
+                program = Path(made, "tools/demo/demo")
+                program.parent.mkdir(parents=True)
+                program.write_text("#!/bin/sh\nexec echo \"$PWD: $*\"\n")
+                program.chmod(0o755)
+                environment = {"PATH": os.environ["PATH"], "PWD": str(directory)}
+                done = subprocess.run(["make", "-s", "--no-print-directory", *words, f"here={made}", "demo"], cwd=directory,
+                                      env=environment, capture_output=True, text=True, check=False)
+            self.assertEqual((done.stdout.strip(), done.stderr), (output.strip(), ""))
 
     def test_failing_vm(self):
         with contextlib.redirect_stdout(io.StringIO()), self.assertRaises(demo.DemoError):
