@@ -55,10 +55,8 @@ def enter():
 def main():
     """Run what was asked for; returns the exit status."""
     options = parser().parse_args()
-    if options.kernels:
-        return report.summary(flavours.run(report.Show(options.verbose), options.boot))
-    if options.mutants:
-        return report.summary(mutants.run(report.Show(options.verbose)))
+    if options.kernels or options.mutants:
+        return _apart(options)
     boots, columns = _boots(options), plan.COLUMNS if options.coherence or options.all else []
     hosted = list(HOST) if boots[:1] == plan.OURS[:1] else []
     named = boots + [boot for column in columns for boot in (column.ours, column.theirs) if boot]
@@ -79,6 +77,13 @@ def main():
     results += [result for boot in debug for result in done.get(boot.name, [])]
     results += report.coherence(*_by_driver(columns, done))
     return report.c_driver(results) if options.c_driver else report.summary(results)
+
+
+def _apart(options):
+    """What is too long for every run."""
+    client.require()
+    show = report.Show(options.verbose)
+    return report.summary(flavours.run(show, options.boot) if options.kernels else mutants.run(show))
 
 
 def _boots(options):

@@ -5,10 +5,11 @@ The driver is built against each without a warning, loaded, and the tests that
 need nothing but the kernel itself are run.
 """
 
-import os
 import re
 import subprocess
 from dataclasses import dataclass
+
+import client
 
 from . import guest, ktap
 from .build import CHECKOUT, VM, BuildError, output_of
@@ -73,8 +74,8 @@ def _line(kernel, show):
 
 def _build(kernel, show):
     """Builds the driver anew, so that the compiler says what it has to say: status and warnings."""
-    out = subprocess.run([str(VM / "module"), "--kernel", kernel, "--anew", str(CHECKOUT)], stdout=subprocess.DEVNULL,
-                         stderr=subprocess.PIPE, text=True, errors="replace", check=False, env=os.environ)
+    out = client.run([VM / "module", "--kernel", kernel, "--anew", CHECKOUT], stdout=subprocess.DEVNULL,
+                     stderr=subprocess.PIPE, text=True, errors="replace")
     warnings = [" ".join(filter(None, found)) for found in WARNING.findall(out.stderr)]
     if out.returncode or warnings:
         show.line(out.stderr)

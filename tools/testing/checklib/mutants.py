@@ -11,6 +11,8 @@ import re
 import shutil
 import subprocess
 
+import client
+
 from . import ktap, settle
 from .build import CHECKOUT, cache_folder
 
@@ -51,8 +53,8 @@ def _boot(folder, source):
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(CHECKOUT, folder, symlinks=True, ignore=shutil.ignore_patterns(".git", "*.ko", "*.o", "*.cmd"))
     (folder / SOURCE).write_text(source)
-    done = subprocess.run([str(folder / "tools/testing/check"), "--verbose", "--boot", BOOT, "--subject", PROGRAM],
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+    done = client.run([folder / "tools/testing/check", "--verbose", "--boot", BOOT, "--subject", PROGRAM],
+                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     return done.stdout, done.returncode
 
 
