@@ -54,6 +54,8 @@ struct arena {
 	unsigned char *owners;
 	int round;
 	bool stop;
+	/* How long a settle may take. */
+	int lag_us;
 	/* What the faux device with number 1 can address, so that it is mapped alike each time. */
 	int bits;
 	pthread_barrier_t barrier;
@@ -172,6 +174,12 @@ static bool only_starts(int round)
 	return round & 1;
 }
 
+/* Whether @owner is the last to write in such a round. */
+static bool is_last(int owner, int round)
+{
+	return only_starts(round) && owner == round / 2 % OWNERS;
+}
+
 static int current_round(struct arena *arena)
 {
 	return __atomic_load_n(&arena->round, __ATOMIC_ACQUIRE);
@@ -209,6 +217,9 @@ static void write_round(struct writer *w, int round)
 	for (int step = 0; step < STEPS; step++) {
 		int value = value_of(w->owner, round, step);
 
+		/* Where only a START shows it: all else is fetched by then. */
+		if (is_last(w->owner, round) && step == STEPS - 1)
+			usleep(arena->lag_us);
 		if (w->owner < DEVICES)
 			w->failures += importer_store(arena->importer, w->owner, arena->owners,
 						      arena->size, w->owner, value) != 0;
@@ -380,6 +391,7 @@ TEST_F_TIMEOUT(settle, no_completed_write_is_lost, 280)
 	uint64_t started = now_us();
 	long sum = 0;
 
+	arena->lag_us = most_us ? 100000 : 1000;
 	start_all(_metadata, arena);
 	for (done = 0; done < rounds && !sum; done++) {
 		if (most_us && now_us() - started > most_us)
