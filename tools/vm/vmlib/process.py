@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """Starting commands such that they can be ended, with all they started."""
 
+import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -60,7 +62,7 @@ def _signal(pid, number):
     except ProcessLookupError:
         pass
     except PermissionError:
-        subprocess.run(["sudo", "-n", "kill", f"-{int(number)}", "--", str(pid)], stderr=subprocess.DEVNULL)
+        _kill_by_sudo(pid, number)
 
 
 def _group_alive(group):
@@ -74,10 +76,15 @@ def _group_alive(group):
 
 
 def _signal_group(group, number):
-    if os.geteuid() == 0:
-        try:
+    # Of what sudo has started, some is root's and some ours, and killpg() is content with ours.
+    if os.geteuid() == 0 or not _kill_by_sudo(-group, number):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, number)
-        except ProcessLookupError:
-            pass
-    else:
-        subprocess.run(["sudo", "-n", "kill", f"-{int(number)}", "--", f"-{group}"], stderr=subprocess.DEVNULL)
+
+
+def _kill_by_sudo(pid, number):
+    """kill(1) as root; returns whether that was possible."""
+    if not shutil.which("sudo"):
+        return False
+    argv = ["sudo", "-n", "kill", f"-{int(number)}", "--", str(pid)]
+    return subprocess.run(argv, stderr=subprocess.DEVNULL).returncode == 0
