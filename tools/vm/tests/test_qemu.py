@@ -140,7 +140,7 @@ class Shell(unittest.TestCase):
 class Boot(unittest.TestCase):
     """A VM that does not boot is booted once more, if its host may be the reason."""
 
-    def boot(self, *behaviours, seconds=0.6):
+    def boot(self, *behaviours, seconds=1.2):
         """The outcome of VMs that behave like this one after the other, what was said, and how many there were."""
         with tempfile.TemporaryDirectory(dir="/tmp") as name:
             top, started = Path(name), []
@@ -155,8 +155,8 @@ class Boot(unittest.TestCase):
             said = io.StringIO()
             stdout = SimpleNamespace(buffer=io.BytesIO())
             with mock.patch.object(accelerator, "arguments", lambda *_: []), contextlib.redirect_stderr(said), \
-                    mock.patch.object(qemu.os, "getloadavg", lambda: (0.0, 0.0, 0.0)), \
-                    mock.patch.object(qemu.sys, "stdout", stdout), mock.patch.object(progress, "PLAIN_INTERVAL", 0.3):
+                    mock.patch.object(qemu.os, "getloadavg", lambda: (0.0 if started[-1] == "hang" else 1e6, 0.0, 0.0)), \
+                    mock.patch.object(qemu.sys, "stdout", stdout), mock.patch.object(progress, "PLAIN_INTERVAL", 0.3 if "hang" in behaviours else 100):
                 outcome = qemu.run_vm(root, machine, top, 20, boot_seconds=seconds)
         return outcome, said.getvalue(), len(started)
 
@@ -167,13 +167,13 @@ class Boot(unittest.TestCase):
     def test_hangs_once(self):
         outcome, said, count = self.boot("hang", "boot")
         self.assertEqual((7, 2), (outcome.status, count))
-        self.assertIn("the VM boots: 0 s; [    1.000000] something\n", said)
-        self.assertRegex(said, "did not boot within 1 s; the last that its kernel said was: .* something; booting it once more")
+        self.assertRegex(said, r"the VM boots: \d+ s; \[    1.000000\] something\n")
+        self.assertRegex(said, r"did not boot within \d+ s; the last that its kernel said was: .* something; booting it once more")
 
     def test_hangs_twice(self):
         outcome, _, count = self.boot("hang", "hang")
         self.assertEqual((None, False, 2), (outcome.status, outcome.timed_out, count))
-        self.assertIn("did not boot within 1 s", outcome.error)
+        self.assertIn("did not boot within", outcome.error)
 
     def test_dies_of_the_timer(self):
         outcome, said, count = self.boot("timer", "boot", seconds=10)

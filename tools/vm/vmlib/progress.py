@@ -82,7 +82,7 @@ class Waiting:
         if now - self.last < (1 if self.terminal else PLAIN_INTERVAL):
             return
         self.last = now
-        text = f"{self.title}: {now - self.started:.0f} s; {details()}"
+        text = f"{self.title}: {now - self.started:.0f} s; {details() or 'nothing said yet'}"
         if self.terminal:
             width = shutil.get_terminal_size().columns - 1
             sys.stderr.write(f"\r\033[K{text[:width]}")
