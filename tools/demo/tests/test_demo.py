@@ -173,7 +173,8 @@ class Demo(unittest.TestCase):
     def test_output_that_cannot_be_written(self):
         """Said before anything is built or booted."""
         with tempfile.TemporaryDirectory() as directory:
-            for output, why in ((directory, "is a directory"), (f"{directory}/no/demo.png", "No such file or directory"),
+            for output, why in ((directory, "is a directory"),
+                                (f"{directory}/no/demo.png", "No such file or directory"),
                                 ("/proc/demo.png", "No such file or directory|Permission denied")):
                 said = io.StringIO()
                 with mock.patch.object(demo.client, "require"), contextlib.redirect_stderr(said), \
@@ -185,7 +186,8 @@ class Demo(unittest.TestCase):
     def test_make_passes_the_path_on(self):
         """Relative to the directory in which make was called, with any characters."""
         top = DEMO.parent.parent
-        for directory, words, output in ((top, ["OUTPUT=a b'c.png"], f"{top}: --output a b'c.png"), (top, [], f"{top}: "),
+        for directory, words, output in ((top, ["OUTPUT=a b'c.png"], f"{top}: --output a b'c.png"),
+                                         (top, [], f"{top}: "),
                                          (Path("/tmp"), ["-C", str(top), "OUTPUT=x.png"], "/tmp: --output x.png"),
                                          (Path("/tmp"), ["-C", str(top)], f"{top}: ")):
             with tempfile.TemporaryDirectory() as made:
@@ -194,8 +196,8 @@ class Demo(unittest.TestCase):
                 program.write_text("#!/bin/sh\nexec echo \"$PWD: $*\"\n")
                 program.chmod(0o755)
                 environment = {"PATH": os.environ["PATH"], "PWD": str(directory)}
-                done = subprocess.run(["make", "-s", "--no-print-directory", *words, f"here={made}", "demo"], cwd=directory,
-                                      env=environment, capture_output=True, text=True, check=False)
+                done = subprocess.run(["make", "-s", "--no-print-directory", *words, f"here={made}", "demo"],
+                                      cwd=directory, env=environment, capture_output=True, text=True, check=False)
             self.assertEqual((done.stdout.strip(), done.stderr), (output.strip(), ""))
 
     def test_failing_vm(self):

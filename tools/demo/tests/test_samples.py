@@ -32,8 +32,9 @@ class Samples(unittest.TestCase):
             compiler = Path(made) / "cc"
             compiler.write_text(COMPILER)
             compiler.chmod(0o755)
-            done = subprocess.run(["make", "-s", "-C", SAMPLES, f"O={made}", f"CC={compiler}", *words, f"{made}/{program}"],
-                                  env={"PATH": os.environ["PATH"], **environment}, capture_output=True, text=True, check=False)
+            command = ["make", "-s", "-C", SAMPLES, f"O={made}", f"CC={compiler}", *words, f"{made}/{program}"]
+            done = subprocess.run(command, env={"PATH": os.environ["PATH"], **environment}, capture_output=True,
+                                  text=True, check=False)
         lines = [line for line in done.stderr.splitlines() if not line.startswith("make: ")]
         return done.returncode, lines
 
@@ -44,17 +45,19 @@ class Samples(unittest.TestCase):
     def test_missing(self):
         for program, lacking, package in (("producer", "-lpng", "libpng-dev"), ("producer", "png.h", "libpng-dev"),
                                           ("producer", "-lz", "zlib1g-dev"), ("consumer", "zlib.h", "zlib1g-dev"),
-                                          ("producer", "drm_fourcc.h", "libdrm-dev"), ("consumer", "-ldrm", "libdrm-dev"),
+                                          ("producer", "drm_fourcc.h", "libdrm-dev"),
+                                          ("consumer", "-ldrm", "libdrm-dev"),
                                           ("consumer", "xf86drm.h", "libdrm-dev")):
             with self.subTest(program=program, lacking=lacking):
                 status, lines = self.build(program, LACKING=lacking)
                 self.assertEqual((status, len(lines)), (2, 1), lines)
-                self.assertRegex(lines[0], rf"^samples: {program} cannot be built: .* missing; install it .*{package}\)\.$")
+                self.assertRegex(lines[0], rf"^samples: {program} cannot be built: .* missing; install it "
+                                           rf".*{package}\)\.$")
 
     def test_only_the_static_library_is_missing(self):
         status, lines = self.build("consumer", LACKING_STATIC="-ldrm")
-        self.assertEqual((status, lines), (2, ["samples: consumer cannot be built: libdrm comes without its static library; "
-                                               "use make LDFLAGS=."]))
+        self.assertEqual((status, lines), (2, ["samples: consumer cannot be built: libdrm comes without its static "
+                                               "library; use make LDFLAGS=."]))
         self.assertEqual(self.build("consumer", "LDFLAGS=", LACKING_STATIC="-ldrm"), (0, []))
 
     def test_c_library(self):

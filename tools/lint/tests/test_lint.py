@@ -38,8 +38,8 @@ class Listing(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.top = Path(folder.name)
-        for name in ("a.c", "x.mod.c", "seam/b.rs", "seam/b.o", "samples/build/hello.c", "build/c.c", "tools/__pycache__/x.py",
-                     "demo.png", "seam/demo.png", ".ci/run"):
+        for name in ("a.c", "x.mod.c", "seam/b.rs", "seam/b.o", "samples/build/hello.c", "build/c.c",
+                     "tools/__pycache__/x.py", "demo.png", "seam/demo.png", ".ci/run"):
             path = self.top / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("x")
@@ -53,8 +53,8 @@ class Listing(unittest.TestCase):
             return lint.listing(self.top), said.getvalue()
 
     def test_no_checkout(self):
-        self.assertEqual((self.expected, "lint: git knows no checkout here: looking at all files that .gitignore does not "
-                                         "name\n"), self.listed())
+        said = "lint: git knows no checkout here: looking at all files that .gitignore does not name\n"
+        self.assertEqual((self.expected, said), self.listed())
 
     def test_no_git(self):
         self.assertEqual(self.expected, self.listed(path="/nowhere")[0])

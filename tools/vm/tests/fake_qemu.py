@@ -37,7 +37,7 @@ def main(folder, behaviour):
     if behaviour == "hang":
         time.sleep(60)
     elif behaviour == "timer":
-        log.write_text("[    1.000000] Kernel panic - not syncing: IO-APIC + timer doesn't work!  Boot with apic=debug\n")
+        log.write_text("[    1.000000] Kernel panic - not syncing: IO-APIC + timer doesn't work!\n")
     elif behaviour == "panic":
         log.write_text("[    1.000000] Kernel panic - not syncing: VFS: Unable to mount root fs\n")
     elif behaviour == "refuse":

@@ -47,7 +47,8 @@ class Before(unittest.TestCase):
     def test_required(self):
         with mock.patch.object(disk, "room", left(1 << 30)):
             disk.require("/x", 1024, "a step")
-            with self.assertRaisesRegex(Failure, "^the file system at /full has 1.0 GB free, and a step takes 3.5 GB: free"):
+            said = "^the file system at /full has 1.0 GB free, and a step takes 3.5 GB: free"
+            with self.assertRaisesRegex(Failure, said):
                 disk.require("/x", 3600, "a step")
 
     def test_no_inodes(self):
@@ -72,22 +73,25 @@ class After(unittest.TestCase):
 
     def test_error_whose_file_system_is_not_found(self):
         with mock.patch.object(disk, "room", left(1 << 40)):
-            self.assertRegex(said_by(OSError(errno.ENOSPC, "No space left on device")), "^tool: a file system is full: ")
+            said = said_by(OSError(errno.ENOSPC, "No space left on device"))
+            self.assertRegex(said, "^tool: a file system is full: ")
 
     def test_quota(self):
         self.assertRegex(said_by(OSError(errno.EDQUOT, "Disk quota exceeded", "/x")), "^tool: /x does not fit .*quota")
 
     def test_failure_that_may_come_from_it(self):
         with mock.patch.object(disk, "room", left(1 << 20)):
-            self.assertEqual("tool: no (the file system at /full has 1 MB free, which may be why)\n", said_by(Failure("no")))
+            said = "tool: no (the file system at /full has 1 MB free, which may be why)\n"
+            self.assertEqual(said, said_by(Failure("no")))
         with mock.patch.object(disk, "room", left(1 << 30)):
             self.assertEqual("tool: no\n", said_by(Failure("no")))
 
     def test_step(self):
         program = "print('tar: x: Cannot write: No space left on device'); raise SystemExit(2)"
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
-            with mock.patch.object(disk, "room", left(0)), self.assertRaisesRegex(Failure, "^the file system at /full has 0"):
-                progress.run_step("step", [sys.executable, "-c", program], Path(folder) / "log", "", progress.count_lines(1))
+            with mock.patch.object(disk, "room", left(0)), self.assertRaisesRegex(Failure, "^the file system at /full"):
+                progress.run_step("step", [sys.executable, "-c", program], Path(folder) / "log", "",
+                                  progress.count_lines(1))
 
     @unittest.skipUnless(os.path.exists("/dev/full"), "there is no /dev/full")
     def test_real_error(self):

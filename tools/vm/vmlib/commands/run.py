@@ -50,8 +50,8 @@ def parser():
                        help="build udmabuf_rs.ko as if this option were on")
     parse.add_argument("--no-module", action="store_true", help="neither build nor load udmabuf_rs.ko")
     parse.add_argument("--add", action="append", default=[], metavar="FILE",
-                       help="put a file, or a directory with all in it, into /, and the libraries of the programs among "
-                            "them; SRC=DEST puts it elsewhere")
+                       help="put a file, or a directory with all in it, into /, with the libraries that its programs "
+                            "need; SRC=DEST puts it elsewhere")
     parse.add_argument("--kmod", action="append", default=[], metavar="NAME",
                        help="load a module of the distribution first, with all that it needs")
     parse.add_argument("--expect-log", action="append", default=[], metavar="REGEX", type=_regex,
@@ -61,9 +61,9 @@ def parser():
     parse.add_argument("--timeout", type=float, metavar="SECONDS",
                        help=f"end the VM after this time (default: {TIMEOUT:.0f}; with --shell, never)")
     parse.add_argument("--boot-timeout", default=qemu.BOOT, type=float, metavar="SECONDS",
-                       help="take a VM that does not boot in this time as hung, and boot it once more; longer where other "
-                            "programs keep the processors busy; 0: wait for ever (default: %(default).0f, 0 where --qemu "
-                            "has -S)")
+                       help="take a VM that does not boot in this time as hung, and boot it once more; longer where "
+                            "other programs keep the processors busy; 0: wait for ever (default: %(default).0f; 0 "
+                            "where --qemu has -S)")
     parse.add_argument("--log", metavar="FILE", help="keep the kernel log in FILE")
     parse.add_argument("--screendump", metavar="FILE",
                        help="where COMMAND prints a line '@@vm:screendump', save the screen as PNG in FILE, and answer "
@@ -121,7 +121,8 @@ def main():
     with qemu.run_folder() as folder:
         archive = folder / "initramfs"
         handlers = _handlers(options)
-        initramfs.write(archive, kernel, shell.command() if shell else options.command, added, options.kmod, module, bool(handlers), root)
+        command = shell.command() if shell else options.command
+        initramfs.write(archive, kernel, command, added, options.kmod, module, bool(handlers), root)
         append = f"{REPLACE_C} {options.append}" if options.replace_c else options.append
         processors = options.smp or (1 if options.icount else 2)
         machine = qemu.Machine(kernel, archive, options.mem, processors, append, shlex.split(options.qemu),
