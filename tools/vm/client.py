@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the other programs of the checkout use of tools/vm, beside its commands.
+"""The interface of tools/vm for the other programs of the checkout, beside its commands.
 
 They start commands by run() and started(), so that none outlives them, and an
 interruption is reported once, by the outermost program.

@@ -53,7 +53,7 @@ class Listing(unittest.TestCase):
             return lint.listing(self.top), said.getvalue()
 
     def test_no_checkout(self):
-        said = "lint: git knows no checkout here: looking at all files that .gitignore does not name\n"
+        said = "lint: not a git checkout: checking all files that .gitignore does not exclude\n"
         self.assertEqual((self.expected, said), self.listed())
 
     def test_no_git(self):

@@ -171,7 +171,7 @@ class Boot(unittest.TestCase):
         outcome, said, count = self.boot("hang", "boot")
         self.assertEqual((7, 2), (outcome.status, count))
         self.assertRegex(said, r"the VM boots: \d+ s; \[    1.000000\] something\n")
-        self.assertRegex(said, r"did not boot within \d+ s; the last that its kernel said was: .* something; booting")
+        self.assertRegex(said, r"did not boot within \d+ s; last kernel message: .* something; booting")
 
     def test_hangs_twice(self):
         outcome, _, count = self.boot("hang", "hang")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Room on the file systems that we fill: looked at before large steps, and named where it runs out."""
+"""Free space: checked before large steps, and reported with its file system where it runs out."""
 
 import errno
 import os
@@ -23,7 +23,7 @@ def default_top():
 
 @dataclass(frozen=True)
 class Room:
-    """How much of a file system is left."""
+    """Free space of one file system."""
 
     mount: str           # where it is mounted
     free: int            # bytes
@@ -31,7 +31,7 @@ class Room:
 
     @property
     def scarce(self):
-        """Whether a step may have failed for it."""
+        """Whether a step may have failed for lack of space."""
         return self.free < SCARCE or self.no_inodes
 
     def __str__(self):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""How every program of the checkout ends: with one sentence, and a status that says what happened.
+"""The end of every program of the checkout: one sentence, and an exit status.
 
 Programs start each other: make check starts tools/vm/run, which starts QEMU. The
 outermost one speaks for all when they are interrupted.
@@ -69,7 +69,7 @@ def _is_anothers(path):
 
 
 def _short_of_room(failure):
-    """What may be behind a failure that does not say so."""
+    """A hint at a full file system, for a failure that names none."""
     found = disk.shortage()
     return f" ({found}, which may be why)" if found and found.mount not in str(failure) else ""
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """The loader and the libraries of dynamic programs that are put into the VM.
 
-They are copied from this machine, or from the build root where that has
-something that this machine has not, or has too old. All programs get theirs from
-one of the two: a loader works with the C library beside it.
+They are copied from this machine, or from the build root if a library is missing
+or too old here. All programs get theirs from one of the two, because a loader
+works only with its own C library.
 """
 
 import glob
@@ -74,9 +74,8 @@ def places(root, arch):
 def needed(added, arch, where):
     """The files that the programs in `added` need beside themselves: path in the VM -> path here.
 
-    `added` are pairs of a path on the host and one in the VM. Fails where a
-    program that is named there lacks something; one in a folder is complained
-    about.
+    `added` are pairs of a path on the host and one in the VM. Fails if a program
+    named there lacks a library; for one in a folder, only warns.
     """
     present = dict(_files(added))
     named = {destination.strip("/") for _, destination in added}
@@ -115,8 +114,8 @@ def _of_kind(objects, named, present, arch, where):
 
 def _complain(name, missing, fail, where):
     names = " or ".join(dict.fromkeys(place.name for place in where))
-    text = (f"--add: {name} needs {', '.join(missing)}, which neither it brings along nor {names} has; "
-            "link it statically, or add what is missing with --add")
+    text = (f"--add: {name} needs {', '.join(missing)}, not found on {names}; link it statically, or pass the library "
+            "with another --add")
     if fail:
         raise Failure(text)
     say(text)

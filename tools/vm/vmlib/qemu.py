@@ -186,7 +186,7 @@ class VM:
         return self.outcome
 
     def _died_by_load(self):
-        """Whether a kernel that did not come to its init found nothing wrong, or what it finds on a busy host."""
+        """Whether the kernel reported nothing before it ended, or only the timer panic of a busy host."""
         return bool(self.outcome.log) and all(TIMER in report.text for report in find_reports(self.outcome.log))
 
     def stop(self):
@@ -309,7 +309,7 @@ class VM:
 
 
 class Booting:
-    """The time until init begins its work: its limit, and the lines about it."""
+    """Limit and progress of the boot, which ends with the first mark of init."""
 
     def __init__(self, seconds, kernel_log):
         self.seconds = seconds       # on a host that does nothing else; 0: no limit
@@ -326,9 +326,9 @@ class Booting:
         return self.seconds > 0 and now - self.started > self.seconds * self._load()
 
     def hung(self):
-        """What is said where it is."""
+        """The sentence for the user after too_long()."""
         return (f"the VM did not boot within {self.last - self.started:.0f} s; "
-                f"the last that its kernel said was: {self._last_words() or 'nothing'}")
+                f"last kernel message: {self._last_words() or 'none'}")
 
     def done(self):
         """The VM has booted, or ended."""
@@ -340,7 +340,7 @@ class Booting:
 
     @staticmethod
     def _load():
-        """By how much others slow the VM down: how many wait for a processor."""
+        """The load per processor, at least 1: a factor for the limit."""
         return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
@@ -374,7 +374,7 @@ def run_vm(root, machine, folder, seconds, handlers: Optional[Dict[str, Handler]
            terminal=None):
     """Boot the machine, run its command to the end, and tell how it went.
 
-    A machine that does not boot, for no reason of its own, is booted once more.
+    A boot that hangs, or dies without a report of its own, is repeated once.
     """
     outcome = _run_once(root, machine, folder / "1", seconds, handlers, boot_seconds, terminal)
     if not outcome.by_load:
