@@ -5,6 +5,7 @@
 //! Documentation/coherence.md is the contract, [`settle`](super::settle) the algorithm.
 
 use super::{
+    base::Base,
     direct::Direct,
     pass::{
         Pass,
@@ -15,10 +16,7 @@ use super::{
         Point,
         Users, //
     },
-    staging::{
-        Base,
-        StagedDevice, //
-    },
+    staging::StagedDevice,
     sync_users::SyncUsers,
 };
 use crate::seam::{

@@ -54,7 +54,7 @@ use kernel::{
 };
 
 /// Largest order of pages that are allocated at once: larger ones are not to be had.
-const MAX_ORDER: u32 = 10;
+pub(super) const MAX_ORDER: u32 = 10;
 
 /// Direction of memory that is allocated for DMA: any.
 const DIRECTION: DataDirection = DataDirection::Bidirectional;

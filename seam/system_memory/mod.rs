@@ -18,6 +18,7 @@
 
 mod area;
 mod attachment;
+mod base;
 mod coherence;
 mod device_memory;
 mod direct;

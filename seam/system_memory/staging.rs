@@ -3,11 +3,9 @@
 //! The memory that a device accesses instead of that of the buffer, and what it has agreed on.
 
 use super::{
+    base::Base,
     coherence::StagingId,
-    device_memory::{
-        Charge,
-        DeviceMemory, //
-    },
+    device_memory::DeviceMemory,
     pass::{
         Pass,
         Until,
@@ -23,7 +21,6 @@ use super::{
     },
 };
 use crate::seam::{
-    gfp::GFP_CHARGED,
     scatterlist::{
         SegmentLimits,
         SgTable, //
@@ -31,7 +28,6 @@ use crate::seam::{
 };
 use kernel::{
     device::Device,
-    page::PAGE_SHIFT,
     prelude::*,
     sync::atomic::{
         Atomic,
@@ -41,36 +37,6 @@ use kernel::{
 
 /// The number of the next staging.
 static NEXT_ID: Atomic<usize> = Atomic::new(1);
-
-/// The bytes that memory and staging last agreed on.
-pub(super) struct Base {
-    words: VVec<usize>,
-    _charge: Charge,
-}
-
-impl Base {
-    /// Allocates a base of `nr_pages` pages, of zeroes. Fails as [`DeviceMemory::new`] does.
-    pub(super) fn new(nr_pages: usize, limit: usize) -> Result<Self> {
-        let charge = Charge::new(nr_pages << PAGE_SHIFT, limit)?;
-        let mut words = VVec::with_capacity(nr_pages * WORDS, GFP_CHARGED)?;
-
-        while words.len() < nr_pages * WORDS {
-            let left = nr_pages * WORDS - words.len();
-
-            words.extend_with(left.min(BATCH * WORDS), 0, GFP_CHARGED)?;
-            Until::Signal.check()?;
-        }
-        Ok(Self {
-            words,
-            _charge: charge,
-        })
-    }
-
-    /// Returns the pages in turn, of [`WORDS`] words each.
-    fn pages(&mut self) -> impl Iterator<Item = &mut [usize]> {
-        self.words.chunks_exact_mut(WORDS)
-    }
-}
 
 /// The staging of one device for one buffer, shared by all attachments of the device.
 pub(super) struct StagedDevice {
@@ -257,7 +223,7 @@ impl StagedDevice {
     fn walk(
         &mut self,
         pass: &Pass<'_>,
-        mut f: impl FnMut(Words<'_>, Words<'_>, Option<&mut [usize]>) -> bool,
+        mut f: impl FnMut(Words<'_>, Words<'_>, Option<&mut [usize; WORDS]>) -> bool,
     ) -> Result<bool> {
         let mut stagings = self.memory.pages();
         let mut bases = self.base.as_mut().map(Base::pages);

@@ -38,6 +38,7 @@ mod tests {
             Page,
             PAGE_SIZE, //
         },
+        prelude::*,
         sync::atomic::{
             Atomic,
             Relaxed, //
