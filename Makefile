@@ -3,8 +3,9 @@
 # Read twice: by the kernel's build system, which wants to know what the module
 # is made of, and by people, for whom it has targets (make help).
 
-# Either is set by the kernel's Makefile, and KERNELRELEASE not by every target.
-ifneq ($(KERNELRELEASE)$(srctree),)
+# Kbuild names the directory of objects in every target. KERNELRELEASE says
+# nothing: dkms passes it to a plain make as well.
+ifneq ($(obj),)
 
 # In a kernel tree Kconfig decides; out of one there is nothing to decide.
 ifdef KBUILD_EXTMOD
@@ -14,30 +15,49 @@ endif
 obj-$(CONFIG_UDMABUF_RS) += udmabuf_rs.o
 
 # The crate root may not be an object of the module's name, so it gets another.
-udmabuf_rs-y := udmabuf_rs_main.o ffi/shim.o ffi/compound.o ffi/runs.o uapi/check.o
+udmabuf_rs-y := udmabuf_rs_main.o ffi/shim.o ffi/compound.o ffi/runs.o uapi/check.o version.o
+
+CFLAGS_version.o := -DUDMABUF_RS_VERSION='"$(call read-file,$(src)/VERSION)"'
 
 $(obj)/udmabuf_rs_main.o: $(src)/udmabuf_rs.rs FORCE
 	+$(call if_changed_rule,rustc_o_rs)
 
 else
 
-KDIR ?= /lib/modules/$(shell uname -r)/build
+# The names that dkms, Yocto and Buildroot know it by. dkms passes the release.
+KDIR ?= $(or $(KERNEL_SRC),$(KERNEL_DIR),/lib/modules/$(or $(KERNELRELEASE),$(shell uname -r))/build)
 here := $(patsubst %/,%,$(dir $(realpath $(lastword $(MAKEFILE_LIST)))))
+
+# make splits paths at spaces, and the kernel's build system cannot have colons.
+ifneq ($(words $(here)),1)
+$(error udmabuf_rs cannot be built in '$(CURDIR)': a path with spaces is none to make; move it)
+endif
+ifneq ($(words $(KDIR)),1)
+$(error udmabuf_rs cannot be built against '$(KDIR)': a path with spaces is none to make; pass another as KDIR)
+endif
+ifneq ($(findstring :,$(here)),)
+$(error udmabuf_rs cannot be built in '$(here)': the kernel's build system takes no path with a colon; move it)
+endif
 
 .DEFAULT_GOAL := modules
 
 ## modules          build udmabuf_rs.ko against KDIR (default: the running kernel)
 ## modules_install  install it under /lib/modules
 modules: precheck
+modules_install: precheck-install
 modules modules_install:
-	+$(MAKE) -C $(KDIR) M=$(here) $@
+	+$(MAKE) -C "$(KDIR)" M="$(here)" $@
 
 ## clean            remove what 'make modules' has left here
 clean:
-	+$(MAKE) -C $(KDIR) M=$(here) $@
+	+$(MAKE) -C "$(KDIR)" M="$(here)" $@
 
+# With O=, KDIR has the sources, and O what was built of them.
 precheck:
-	@$(here)/tools/kbuild/precheck $(KDIR)
+	@"$(here)"/tools/kbuild/precheck "$(or $(O),$(KDIR))"
+
+precheck-install:
+	@"$(here)"/tools/kbuild/precheck --install "$(or $(O),$(KDIR))" "$(or $(MO),$(here))"
 
 # Where make was started, which -C leaves in PWD; without -C, PWD may be older than that.
 moved = $(shell tr '\0' '\n' < /proc/$$PPID/cmdline | grep -E '^(-[[:alpha:]]*C|--directory)')
@@ -46,48 +66,48 @@ quoted = '$(subst ','\'',$(1))'
 
 ## demo             show a picture through a dma-buf, in a virtual machine: demo.png, or OUTPUT=
 demo:
-	@$(if $(OUTPUT),cd $(call quoted,$(caller)) &&) $(here)/tools/demo/demo $(if $(OUTPUT),--output $(call quoted,$(OUTPUT)))
+	@$(if $(OUTPUT),cd $(call quoted,$(caller)) &&) "$(here)"/tools/demo/demo $(if $(OUTPUT),--output $(call quoted,$(OUTPUT)))
 
 ## check            run all tests, in virtual machines
 check:
-	@$(here)/tools/testing/check
+	@"$(here)"/tools/testing/check
 
 ## check-debug      run them on a kernel that looks at everything, with unit tests
 check-debug:
-	@$(here)/tools/testing/check --debug
+	@"$(here)"/tools/testing/check --debug
 
 ## check-coherence  who sees which bytes, on seven kinds of machines: a table
 check-coherence:
-	@$(here)/tools/testing/check --coherence
+	@"$(here)"/tools/testing/check --coherence
 
 ## check-all        the three above, with one sum
 check-all:
-	@$(here)/tools/testing/check --all
+	@"$(here)"/tools/testing/check --all
 
 ## check-c          run them against the C driver, to see what it gets wrong
 check-c:
-	@$(here)/tools/testing/check --c-driver
+	@"$(here)"/tools/testing/check --c-driver
 
 ## check-mutants    run the stress test of settling with drivers that lose bytes: it must find them
 check-mutants:
-	@$(here)/tools/testing/check --mutants
+	@"$(here)"/tools/testing/check --mutants
 
 ## matrix           build it for every kernel that Debian has, boot and test each: a table
 matrix:
-	@$(here)/tools/testing/check --kernels
+	@"$(here)"/tools/testing/check --kernels
 
 ## bench            measure it beside the C driver, into bench/; ICOUNT=1 counts instructions
 bench:
-	@$(here)/tools/bench/bench $(if $(filter-out 0,$(ICOUNT)),--icount)
+	@"$(here)"/tools/bench/bench $(if $(filter-out 0,$(ICOUNT)),--icount)
 
 ## lint             rustfmt, clippy, checkpatch
 lint:
-	@$(here)/tools/lint/lint
+	@"$(here)"/tools/lint/lint
 
 help:
 	@sed -n 's/^## /  make /p' $(here)/Makefile
 
-.PHONY: modules modules_install clean precheck demo bench lint help
+.PHONY: modules modules_install clean precheck precheck-install demo bench lint help
 .PHONY: check check-debug check-coherence check-all check-c check-mutants matrix
 
 endif

@@ -36,12 +36,12 @@ class Precheck(unittest.TestCase):
         self.rustc.write_text(f"#!/bin/sh\necho '{version}'\n")
         self.rustc.chmod(0o755)
 
-    def run_it(self):
-        return subprocess.run([PRECHECK, self.kdir], env={"RUSTC": self.rustc, "PATH": "/usr/bin:/bin"},
+    def run_it(self, *arguments):
+        return subprocess.run([PRECHECK, *(arguments or [self.kdir])], env={"RUSTC": self.rustc, "PATH": "/usr/bin:/bin"},
                               capture_output=True, text=True, check=False)
 
-    def assert_refused(self, word):
-        result = self.run_it()
+    def assert_refused(self, word, *arguments):
+        result = self.run_it(*arguments)
         self.assertEqual(result.returncode, 1)
         self.assertIn(word, result.stderr)
         self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
@@ -76,6 +76,15 @@ class Precheck(unittest.TestCase):
         self.assert_refused("auto.conf")
         self.kdir = self.kdir / "nowhere"
         self.assert_refused("no such directory")
+
+    def test_what_was_not_built_is_not_installed(self):
+        install = ("--install", self.kdir, self.kdir.parent)
+        self.assert_refused("run make first", *install)
+        (self.kdir.parent / "modules.order").touch()
+        self.rustc.unlink()  # nothing is compiled
+        self.assertEqual(self.run_it(*install).returncode, 0)
+        self.kdir = self.kdir / "rust"
+        self.assert_refused("auto.conf", "--install", self.kdir, self.kdir.parent)
 
 
 if __name__ == "__main__":
