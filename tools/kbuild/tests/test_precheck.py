@@ -63,6 +63,17 @@ class Precheck(unittest.TestCase):
                 self.assert_refused(artefact)
                 (self.kdir / artefact).touch()
 
+    def test_an_older_kernel_is_refused(self):
+        release = self.kdir / "include/config/kernel.release"
+        for name, taken in (("6.12.118+deb13-amd64", False), ("7.2.12+deb13-amd64", False), ("7.2-rc1", False),
+                            ("7.3.4+deb13-amd64", True), ("7.10.1", True), ("10.0.1", True)):
+            with self.subTest(name):
+                release.write_text(name + "\n")
+                if taken:
+                    self.assertEqual(self.run_it().returncode, 0)
+                else:
+                    self.assert_refused(f"Linux {name}")
+
     def test_another_compiler_is_refused(self):
         self.compiler("rustc 1.95.0 (59807616e 2026-04-14)")
         self.assert_refused("1.95.0")
