@@ -8,7 +8,9 @@ the checkout, the cache and /tmp of the host visible at their own paths.
 import os
 import re
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Tuple
 
 from . import disk, host, process
 from .errors import Failure
@@ -18,8 +20,6 @@ from .progress import count_lines, run_step
 SUITE = "trixie"
 MIRROR = "/etc/apt/mirror"
 RECIPE = 3  # raise it when the steps below change
-
-SIZE = 3600  # MiB that making it takes, with the packages that are downloaded
 
 # Add here whatever should be at hand in the root; it is then made anew.
 PACKAGES = """
@@ -37,6 +37,12 @@ TOOLS = """
     make gcc clang lld llvm libclang-dev libc6-dev rustc rust-src bindgen
     flex bison bc libelf-dev libssl-dev kmod cpio xz-utils zstd rsync dwarves patch
     python3 perl ca-certificates
+""".split()
+
+# A root of its own for those who make packages, so that tests do without these.
+PACKAGING = """
+    dpkg-dev debhelper dh-dkms lintian apt-utils xz-utils ca-certificates mmdebstrap fakeroot man-db
+    kmod e2fsprogs python3 build-essential git shellcheck
 """.split()
 
 # All that gcc-multilib adds to gcc-14-multilib; it cannot stand beside a cross compiler.
@@ -64,6 +70,7 @@ class Buildroot:
     def __init__(self, cache, entry):
         self.cache = cache
         self.path = entry.path / "root"
+        self.suite = entry.info["suite"]
         self.toolchain = entry.info["toolchain"]
 
     def version(self, tool):
@@ -121,40 +128,60 @@ def _in_order(paths):
     return sorted({os.path.realpath(path) for path in paths})
 
 
-def obtain(cache, suite=SUITE):
-    """The build root of a suite, made first where there is none."""
+@dataclass(frozen=True)
+class Kind:
+    """What a root has in it, and what it is not complete without."""
+
+    packages: Tuple[str, ...]
+    essential: Tuple[str, ...]
+    suite: str = SUITE
+    size: int = 1500  # MiB that making it takes, with the packages that are downloaded
+
+
+ROOTS = {
+    "root": Kind(tuple(PACKAGES), ("/usr/bin/rustc", "/usr/bin/qemu-system-x86_64", "/usr/bin/qemu-system-aarch64", ASM),
+                 size=3600),
+    # For kernels that are built with the tools of the next release.
+    "root-forky": Kind(tuple(TOOLS), ("/usr/bin/rustc",), suite="forky", size=2500),
+    "packaging": Kind(tuple(PACKAGING), ("/usr/bin/dpkg-buildpackage", "/usr/bin/dh_dkms", "/usr/bin/lintian")),
+}
+
+
+def obtain(cache, name="root"):
+    """The build root, or another of ROOTS, made first where there is none."""
+    kind = ROOTS[name]
     mirror = os.environ.get("UDMABUF_RS_MIRROR", "")
-    packages = PACKAGES if suite == SUITE else TOOLS
-    inputs = {"suite": suite, "packages": sorted(packages), "mirror": mirror, "recipe": RECIPE}
-    essential = ["root/usr/bin/rustc", "root" + MIRROR]
-    if suite == SUITE:
-        essential += ["root/usr/bin/qemu-system-x86_64", "root/usr/bin/qemu-system-aarch64", "root" + ASM]
-    entry = cache.obtain("root" if suite == SUITE else f"root-{suite}", inputs,
-                         lambda path, lock: _make(cache, suite, packages, path, lock, mirror), essential, SIZE)
+    inputs = {"suite": kind.suite, "packages": sorted(kind.packages), "mirror": mirror, "recipe": RECIPE}
+    entry = cache.obtain(name, inputs, lambda path, lock: _make(cache, name, kind, path, lock, mirror),
+                         ["root" + path for path in (*kind.essential, MIRROR)], kind.size)
     return Buildroot(cache, entry)
 
 
-def _make(cache, suite, packages, path, lock, mirror):
-    log = cache.log(path.name)
+def _make(cache, name, kind, path, lock, mirror):
+    log = cache.log(name)
     host.require_tools(log)
     # Kernels come from the mirror that mmdebstrap chose.
     hook = (f"chroot \"$1\" apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' "
-            f"'Release: {suite}' | head -n 1 > \"$1{MIRROR}\"; test -s \"$1{MIRROR}\"")
-    if suite == SUITE:
+            f"'Release: {kind.suite}' | head -n 1 > \"$1{MIRROR}\"; test -s \"$1{MIRROR}\"")
+    if ASM in kind.essential:
         hook += f"; ln -s x86_64-linux-gnu/asm \"$1{ASM}\""
     # The cache may lie where apt's own user cannot look, hence its sandbox is off. The Release file
     # of a suite that is not released may be past its date.
     argv = ["mmdebstrap", "--verbose", "--mode=root", "--variant=apt", "--architectures=amd64",
-            "--include=" + ",".join(packages), "--aptopt=APT::Sandbox::User \"root\"",
+            "--include=" + ",".join(kind.packages), "--aptopt=APT::Sandbox::User \"root\"",
             "--aptopt=Acquire::Retries \"5\"", "--aptopt=Acquire::Check-Valid-Until \"false\"",
-            "--customize-hook=" + hook, suite, str(path / "root")]
+            "--customize-hook=" + hook, kind.suite, str(path / "root")]
     # Whatever gets mounted on the way is gone with the command.
     environment = ["unshare", "--mount", "--propagation", "private",
                    "env", "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive"]
-    run_step(f"build root: {len(packages)} Debian packages of {suite} and what they need",
+    run_step(f"{_title(name)}: {len(kind.packages)} Debian packages of {kind.suite} and what they need",
              as_root(environment + argv + ([mirror] if mirror else [])),
-             log, "1 to 3 min", count_lines(2230), locks=[lock])
-    return {"toolchain": _versions(path / "root", TOOLCHAIN), "suite": suite}
+             log, "1 to 3 min", count_lines(55 * len(kind.packages)), locks=[lock])
+    return {"toolchain": _versions(path / "root", TOOLCHAIN), "suite": kind.suite}
+
+
+def _title(name):
+    return "build root" if name == "root" else f"{name} root"
 
 
 def _versions(root, packages):

@@ -20,14 +20,14 @@ FILES_SIZE, SOURCE_SIZE = 400, 2100
 
 @dataclass(frozen=True)
 class Suite:
-    """A suite of Debian that has kernels, and the one whose tools they are built with."""
+    """A suite of Debian that has kernels, and the build root that has their tools."""
 
     name: str
-    tools: str
+    root: str
 
 
-BACKPORTS = Suite("trixie-backports", "trixie")
-EXPERIMENTAL = Suite("experimental", "forky")
+BACKPORTS = Suite("trixie-backports", "root")
+EXPERIMENTAL = Suite("experimental", "root-forky")
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def files(cache, root, arch, name, suite=BACKPORTS):
 
 def _make_files(cache, root, arch, name, suite, path, lock):
     log = cache.log(f"debian-linux-{SERIES}-{name}")
-    apt = _private_apt(path / "apt", arch, root.sources(suite.name, suite.tools))
+    apt = _private_apt(path / "apt", arch, root.sources(suite.name, root.suite))
     where = {"cwd": path}
     run_step("kernel: package lists", root.command(["apt-get", *apt, "-q", "update"], **where), log, "10 s",
              count_lines(30), locks=[lock])

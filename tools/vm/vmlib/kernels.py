@@ -77,7 +77,7 @@ class Kernel:
 
 def _stock(cache, flavour, arch, name, suite=debian.BACKPORTS):
     """Debian's own kernel of that name, unmodified, with the Rust artefacts made again."""
-    root = buildroot.obtain(cache, suite.tools)
+    root = buildroot.obtain(cache, suite.root)
     files = debian.files(cache, root, arch, name, suite)
     inputs = {"files": files.path.name, "debian": files.info["debian"], "toolchain": root.toolchain,
               "recipe": STOCK_RECIPE}
