@@ -104,10 +104,14 @@ bench:
 lint:
 	@"$(here)"/tools/lint/lint
 
+## deb              make the Debian packages, into dist/
+deb:
+	@"$(here)"/tools/packaging/deb
+
 help:
 	@sed -n 's/^## /  make /p' $(here)/Makefile
 
 .PHONY: modules modules_install clean precheck precheck-install demo bench lint help
-.PHONY: check check-debug check-coherence check-all check-c check-mutants matrix
+.PHONY: check check-debug check-coherence check-all check-c check-mutants matrix deb
 
 endif
