@@ -108,10 +108,14 @@ lint:
 deb:
 	@"$(here)"/tools/packaging/deb
 
+## dist             make udmabuf_rs-VERSION.tar.gz of the last commit
+dist:
+	@"$(here)"/tools/packaging/dist
+
 help:
 	@sed -n 's/^## /  make /p' $(here)/Makefile
 
 .PHONY: modules modules_install clean precheck precheck-install demo bench lint help
-.PHONY: check check-debug check-coherence check-all check-c check-mutants matrix deb
+.PHONY: check check-debug check-coherence check-all check-c check-mutants matrix deb dist
 
 endif
