@@ -84,6 +84,10 @@ check-coherence:
 check-all:
 	@"$(here)"/tools/testing/check --all
 
+## check-install    install the Debian packages in a virtual machine, and remove them
+check-install:
+	@"$(here)"/tools/testing/install/check
+
 ## check-c          run them against the C driver, to see what it gets wrong
 check-c:
 	@"$(here)"/tools/testing/check --c-driver
@@ -116,6 +120,6 @@ help:
 	@sed -n 's/^## /  make /p' $(here)/Makefile
 
 .PHONY: modules modules_install clean precheck precheck-install demo bench lint help
-.PHONY: check check-debug check-coherence check-all check-c check-mutants matrix deb dist
+.PHONY: check check-debug check-coherence check-all check-c check-mutants matrix deb dist check-install
 
 endif
