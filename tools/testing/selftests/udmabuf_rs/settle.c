@@ -84,7 +84,7 @@ FIXTURE_VARIANT_ADD(settle, two_staged_one_direct)
 
 FIXTURE_VARIANT_ADD(settle, three_staged)
 {
-	.bits = { FEW_BITS, 32, 31 },
+	.bits = { FEW_BITS, 32, 32 },
 	.elsewhere = { true, true, true },
 };
 
