@@ -39,6 +39,9 @@ ifneq ($(findstring :,$(here)),)
 $(error udmabuf_rs cannot be built in '$(here)': the kernel's build system takes no path with a colon; move it)
 endif
 
+# The tools that the kernel was built with, unless others are asked for.
+toolchain = $(shell LLVM='$(LLVM)' RUSTC='$(RUSTC)' "$(here)"/tools/kbuild/toolchain "$(or $(O),$(KDIR))")
+
 .DEFAULT_GOAL := modules
 
 ## modules          build udmabuf_rs.ko against KDIR (default: the running kernel)
@@ -46,11 +49,11 @@ endif
 modules: precheck
 modules_install: precheck-install
 modules modules_install:
-	+$(MAKE) -C "$(KDIR)" M="$(here)" $@
+	+$(MAKE) -C "$(KDIR)" M="$(here)" $(toolchain) $@
 
 ## clean            remove what 'make modules' has left here
 clean:
-	+$(MAKE) -C "$(KDIR)" M="$(here)" $@
+	+$(MAKE) -C "$(KDIR)" M="$(here)" $(toolchain) $@
 
 # With O=, KDIR has the sources, and O what was built of them.
 precheck:

@@ -74,6 +74,29 @@ class Precheck(unittest.TestCase):
                 else:
                     self.assert_refused(f"Linux {name}")
 
+    def test_the_compiler_of_that_series_is_taken(self):
+        folder = self.kdir.parent
+        (folder / "rustc-1.85").write_text(f"#!/bin/sh\necho '{VERSION}'\n")
+        (folder / "rustc-1.85").chmod(0o755)
+        self.compiler("rustc 1.95.0 (59807616e 2026-04-14)")
+        path = {"PATH": f"{folder}:/usr/bin:/bin"}
+        result = subprocess.run([PRECHECK, self.kdir], env=path, capture_output=True, text=True, check=False)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertEqual(self.toolchain(path), "RUSTC=rustc-1.85")
+        self.assertEqual(self.toolchain({**path, "RUSTC": "mine"}), "")
+        self.compiler(VERSION)
+        self.assertEqual(self.toolchain(path), "")
+
+    def test_a_kernel_of_clang_gets_llvm(self):
+        self.configure([*CONFIG, "CC_IS_CLANG"])
+        path = {"PATH": f"{self.kdir.parent}:/usr/bin:/bin"}
+        self.assertEqual(self.toolchain(path), "LLVM=1")
+        self.assertEqual(self.toolchain({**path, "LLVM": "-19"}), "")
+
+    def toolchain(self, environment):
+        return subprocess.run([PRECHECK.with_name("toolchain"), self.kdir], env=environment, capture_output=True,
+                              text=True, check=True).stdout.strip()
+
     def test_another_compiler_is_refused(self):
         self.compiler("rustc 1.95.0 (59807616e 2026-04-14)")
         self.assert_refused("1.95.0")
