@@ -83,8 +83,8 @@ impl Base {
     #[inline(always)]
     pub(super) fn pages(&mut self) -> impl Iterator<Item = &mut [usize; WORDS]> {
         self.chunks.iter().flat_map(|&(chunk, order)| {
-            // SAFETY: By the type invariants, the chunk is allocated, and has as many pages. Each is
-            // returned once, and the value is exclusively borrowed.
+            // SAFETY: By the type invariants, the chunk is allocated, and has as many pages. Each
+            // is returned once, and the value is exclusively borrowed.
             (0..1 << order).map(move |at| unsafe { chunk.add(at * WORDS).cast().as_mut() })
         })
     }

@@ -137,8 +137,8 @@ impl DeviceMemory {
     /// Allocates `nr_pages` pages.
     ///
     /// Fails with [`ENOMEM`] if there is no memory, or all stagings together would take more than
-    /// `limit` bytes; with [`EIO`] if none can be allocated within the reach of the device, and with
-    /// `ERESTARTSYS` if a signal arrives first.
+    /// `limit` bytes; with [`EIO`] if none can be allocated within the reach of the device, and
+    /// with `ERESTARTSYS` if a signal arrives first.
     pub(super) fn new(device: &Device, nr_pages: usize, limit: usize) -> Result<Self> {
         let raw = as_raw(device);
         // SAFETY: The reference guarantees a valid device; these read its properties.

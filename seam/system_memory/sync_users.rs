@@ -46,7 +46,8 @@ impl Users for SyncUsers {
 
     #[inline(always)]
     fn any(&self) -> bool {
-        // Pairs with the barrier in `get()`. Whoever finds any takes the mutex, which orders the rest.
+        // Pairs with the barrier in `get()`. The mutex, which is taken if there are any, orders the
+        // rest.
         smp_mb(barrier::Full);
         self.any_known()
     }

@@ -15,8 +15,8 @@ use std::thread;
 impl Search {
     /// Visits all states.
     ///
-    /// Returns their number, or a path to one that must not be. The path is [`None`] if the scenario
-    /// has no end.
+    /// Returns their number, or a path to one that must not be. The path is [`None`] if the
+    /// scenario has no end.
     fn explore(&self) -> Result<usize, Option<Path<World, Action>>> {
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let checker = self.clone().checker().threads(threads);
