@@ -340,15 +340,12 @@ impl Coherence {
                     Some(_) => {}
                 }
 
+                // Unlocked before what is not used is freed.
                 let mut devices = self.devices.lock_interruptible()?;
-                if let Some(staging) = new {
-                    self.add_staging(&mut devices, memory, staging)?;
-                }
+                self.add_staging(&mut devices, memory, &mut new)?;
                 // Another attachment of the device, the last one, may have been detached meanwhile.
                 if let Some(at) = devices.find(device) {
-                    if let Some(base) = base {
-                        devices.staged[at].add_base(base)?;
-                    }
+                    devices.staged[at].add_base(&mut base)?;
                     if devices.staged[at].has_base() || !writes {
                         break (devices, at);
                     }
@@ -377,13 +374,16 @@ impl Coherence {
         .inspect_err(|_| self.forget_unattached(device))
     }
 
-    /// Settles, fills `staging` and adds it.
+    /// Settles, fills `new`, if there is one, and takes it.
     fn add_staging<M: StableMemory>(
         &self,
         devices: &mut Devices,
         memory: &M,
-        mut staging: StagedDevice,
+        new: &mut Option<StagedDevice>,
     ) -> Result {
+        let Some(staging) = new else {
+            return Ok(());
+        };
         devices.staged.reserve(1, GFP_CHARGED)?;
         self.settle(devices, memory, Point::Map, Until::Signal)?;
 
@@ -391,7 +391,10 @@ impl Coherence {
         staging.fill(&pass)?;
         devices.was_poisoned |= pass.is_poisoned();
         devices.check_poison()?;
-        devices.staged.push(staging, GFP_CHARGED)?;
+        // There is room.
+        if let Some(staging) = new.take() {
+            devices.staged.push(staging, GFP_CHARGED)?;
+        }
         Ok(())
     }
 

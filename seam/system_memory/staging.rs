@@ -109,10 +109,14 @@ impl StagedDevice {
         self.base.is_some()
     }
 
-    /// Has the device write from now on, with `base`, which takes the bytes of the staging.
+    /// Has the device write from now on, with `new`, if there is one, which is taken, and takes the
+    /// bytes of the staging.
     ///
     /// Fails with `ERESTARTSYS` if a signal arrives first.
-    pub(super) fn add_base(&mut self, mut base: Base) -> Result {
+    pub(super) fn add_base(&mut self, new: &mut Option<Base>) -> Result {
+        let Some(base) = new else {
+            return Ok(());
+        };
         for (at, (words, base)) in self.memory.pages().zip(base.pages()).enumerate() {
             if at % BATCH == 0 {
                 Until::Signal.check()?;
@@ -121,7 +125,7 @@ impl StagedDevice {
                 *word = words.load(at);
             }
         }
-        self.base = Some(base);
+        self.base = new.take();
         Ok(())
     }
 
