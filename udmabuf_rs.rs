@@ -22,11 +22,14 @@ use kernel::{
     },
     prelude::*, //
 };
-use seam::param::{
-    module_params,
-    BoundedParam,
-    StringParam,
-    Text, //
+use seam::{
+    param::{
+        module_params,
+        BoundedParam,
+        StringParam,
+        Text, //
+    },
+    workqueue::DropQueue, //
 };
 
 module! {
@@ -59,16 +62,18 @@ module_params! {
         "Name of the device node (default: udmabuf if that is free, else udmabuf_rs)";
 }
 
-/// The module.
+/// The module. The node goes before the queue that its calls use.
 #[pin_data]
 pub struct Module {
     #[pin]
     _registration: MiscDeviceRegistration<udmabuf::Node>,
+    _drop_queue: DropQueue,
 }
 
 impl kernel::InPlaceModule for Module {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
+            _drop_queue: DropQueue::new(c"udmabuf_rs")?,
             _registration <- {
                 let name = udmabuf::node_name(node.get())?;
                 node.choose(name);

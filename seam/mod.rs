@@ -22,3 +22,4 @@ pub mod scatterlist;
 pub mod system_memory;
 pub mod task;
 pub mod unbind;
+pub mod workqueue;

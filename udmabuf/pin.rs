@@ -16,7 +16,8 @@ use crate::seam::{
         pinned::PinnedPages,
         StableMemory, //
     },
-    task, //
+    task,
+    workqueue::drop_later, //
 };
 use core::ops::Range;
 use kernel::{
@@ -41,12 +42,30 @@ const WINDOW_BYTES: u64 = (2 * LOOKUP_FOLIOS as u64) << 21;
 /// are checked in each window under the lock that adding one takes; once a page is pinned
 /// `F_SEAL_WRITE` cannot be added, and `F_SEAL_SHRINK` is never taken away.
 ///
-/// After a failure nothing is left pinned.
+/// After a failure nothing stays pinned. The pages of a killed task are unpinned later, on a
+/// workqueue: unpinning millions of pages takes a quarter of the time that pinning them took.
 pub(super) fn pin(request: &Request) -> Result<PinnedPages, CreateError> {
+    let mut pinned = PinnedPages::new();
+
+    match pin_sources(request, &mut pinned) {
+        Ok(()) => {
+            pinned.shrink_to_fit();
+            Ok(pinned)
+        }
+        Err(error) => {
+            if task::fatal_signal_pending() {
+                drop_later(pinned);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Appends the pages that make up the buffer to `pinned`, as far as it gets.
+fn pin_sources(request: &Request, pinned: &mut PinnedPages) -> Result<(), CreateError> {
     // CAST: A size is no more than a `usize` holds; see `Limits`.
     let pages = (request.size >> PAGE_SHIFT) as usize;
     let mut batch = FolioBatch::new(pages.min(WINDOW_FOLIOS))?;
-    let mut pinned = PinnedPages::new();
 
     for (memfd, ranges) in request.sources() {
         let mut rest = Rest { ranges, done: 0 };
@@ -64,7 +83,7 @@ pub(super) fn pin(request: &Request) -> Result<PinnedPages, CreateError> {
             }
             let memfd = memfd.lock_shared()?;
             check_seals(memfd.seals())?;
-            pin_window(&memfd, &mut rest, &mut batch, &mut pinned, pages)?;
+            pin_window(&memfd, &mut rest, &mut batch, pinned, pages)?;
             drop(memfd);
             if !rest.ranges.is_empty() {
                 task::cond_resched();
@@ -72,8 +91,7 @@ pub(super) fn pin(request: &Request) -> Result<PinnedPages, CreateError> {
         }
     }
 
-    pinned.shrink_to_fit();
-    Ok(pinned)
+    Ok(())
 }
 
 /// Pins a window of `rest`, which may take in many small ranges, of a buffer of `pages` pages.

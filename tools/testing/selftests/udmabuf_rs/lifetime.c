@@ -430,4 +430,35 @@ TEST_F_TIMEOUT(lifetime, unload_against_opens_and_creates, 60)
 	ASSERT_EQ(0, module_unload_soon());
 }
 
+/* The pins of a task that was killed are released by the module, which does not go before. */
+TEST_F_TIMEOUT(lifetime, unload_waits_for_unpinning, 120)
+{
+	struct udmabuf_create_item items[1024];
+	int memfd, err;
+	pid_t pid;
+
+	NEED_RMMOD();
+	memfd = listed_memfd(items, ARRAY_SIZE(items), 64 * MIB);
+	ASSERT_LE(0, memfd);
+	for (int delay = 1000000; ; delay /= 2) {
+		if (delay < 50000)
+			SKIP(return, "64 GiB are listed too quickly here to be interrupted");
+		pid = fork();
+		ASSERT_LE(0, pid);
+		if (!pid)
+			_exit(create_list(self->dev, items, ARRAY_SIZE(items)) < 0);
+		sleep_us(delay);
+		kill(pid, SIGKILL);
+		if (wait_status(pid) == -SIGKILL)
+			break;
+	}
+	close(self->dev);
+	self->dev = -1;
+	do {
+		err = module_unload();
+	} while (err == -EWOULDBLOCK);
+	ASSERT_EQ(0, err);
+	EXPECT_EQ(0, seal_write(memfd));
+}
+
 TEST_HARNESS_MAIN

@@ -529,6 +529,20 @@ static inline int create_list(int dev, const struct udmabuf_create_item *items,
 	return create_list_raw(dev, items, count, count, UDMABUF_FLAGS_CLOEXEC);
 }
 
+/* A populated memfd, listed as a whole in each of @items. */
+static inline int listed_memfd(struct udmabuf_create_item *items, size_t count, size_t size)
+{
+	int memfd = memfd_new(size);
+
+	for (size_t at = 0; at < size; at += page_size()) {
+		if (pwrite(memfd, "x", 1, at) != 1)
+			return -errno;
+	}
+	for (size_t i = 0; i < count; i++)
+		items[i] = (struct udmabuf_create_item){ .memfd = memfd, .size = size };
+	return memfd;
+}
+
 /* DMA_BUF_IOCTL_SYNC as the contract wants it called: again after a signal. */
 static inline int buf_sync(int fd, uint64_t flags)
 {
