@@ -128,6 +128,24 @@ impl DmaMapping {
         unsafe { Self::with_attrs(table, device, direction, attrs) }
     }
 
+    /// Maps `table` for `device` as [`new`](Self::new) does, but neither mapping nor unmapping
+    /// makes any data visible.
+    ///
+    /// # Safety
+    ///
+    /// As for [`new`](Self::new).
+    pub unsafe fn unsynced(
+        table: SgTable,
+        device: &Device,
+        direction: DataDirection,
+    ) -> Result<Self> {
+        let attrs = bindings::DMA_ATTR_SKIP_CPU_SYNC as c_ulong;
+
+        // SAFETY: The caller keeps the memory for as long as the value lives, and the device ready.
+        unsafe { Self::with_attrs(table, device, direction, attrs) }
+            .map_err(|(error, _table)| error)
+    }
+
     /// # Safety
     ///
     /// As for [`new`](Self::new).

@@ -215,6 +215,9 @@ impl Coherence {
     /// other mappings. Fails as [`DmaMapping::new`] does, and with [`EINTR`] if a signal arrives
     /// first.
     ///
+    /// Caches are cleaned once the mapping is known. Had it been before, an END of another task in
+    /// between would have found no mapping, and left what that task has written in the caches.
+    ///
     /// # Safety
     ///
     /// `memory` must outlive `self`.
@@ -230,16 +233,16 @@ impl Coherence {
         let table = SgTable::new(memory, dma::segment_limits(device)?)?;
         // SAFETY: A virtual device has no driver that could be unbound. The memory outlives the
         // mapping by the safety requirements.
-        let mapping = unsafe { DmaMapping::new(table, device, DataDirection::ToDevice)? };
-        let mapping = KBox::new(mapping, GFP_CHARGED)?;
-        let mut devices = self.devices.lock();
+        let mapping = unsafe { DmaMapping::unsynced(table, device, DataDirection::ToDevice)? };
+        let mut mapping = Some(KBox::new(mapping, GFP_CHARGED)?);
+        // Unlocked before a mapping is dropped for which another task was quicker.
+        let mut devices = self.devices.lock_interruptible()?;
 
         if devices.own.is_none() {
-            devices.own = Some(mapping);
-        } else {
-            // Another task was quicker.
-            drop(devices);
-            drop(mapping);
+            if let Some(own) = mapping.take() {
+                own.sync_for_device();
+                devices.own = Some(own);
+            }
         }
         Ok(())
     }
