@@ -19,6 +19,7 @@ pub mod param;
 pub mod runs;
 pub mod rwsem;
 pub mod scatterlist;
+pub mod slot;
 pub mod system_memory;
 pub mod task;
 pub mod unbind;

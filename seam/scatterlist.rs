@@ -72,6 +72,16 @@ impl SgTable {
     ///
     /// May sleep. Fails with [`EINVAL`] for empty memory and with [`ENOMEM`].
     pub fn new<M: Scattered>(memory: &M, limits: SegmentLimits) -> Result<Self> {
+        Self::reusing(None, memory, limits)
+    }
+
+    /// Describes `memory` as [`new`](Self::new) does, in the entries of `table` if it has the right
+    /// number of them. Whatever a user of the table has written to them is overwritten.
+    pub fn reusing<M: Scattered>(
+        table: Option<Self>,
+        memory: &M,
+        limits: SegmentLimits,
+    ) -> Result<Self> {
         let runs = memory.runs();
         let pages = runs.pages();
         let runs = runs.runs_at(0);
@@ -81,10 +91,25 @@ impl SgTable {
 
         // SAFETY: By the type invariants of `Runs`, these are the runs of `pages` pages.
         let count = unsafe { ffi::runs::count_segments(first, last, pages, max, boundary) };
-        let table = Self::with_capacity(count)?;
+        let table = Self::with_entries(table, count)?;
         // SAFETY: As before. The table, which is not in use, has as many entries as there are
         // segments; `Scattered` guarantees that the `struct page`s of a run are contiguous.
         unsafe { ffi::runs::fill_segments(table.header().sgl, first, last, pages, max, boundary) };
+        Ok(table)
+    }
+
+    /// Returns `table` if it has `count` entries, or else a new one.
+    fn with_entries(table: Option<Self>, count: usize) -> Result<Self> {
+        // CAST: A `usize` holds any `unsigned int`.
+        let table = table.filter(|table| table.header().orig_nents as usize == count);
+        let Some(table) = table else {
+            return Self::with_capacity(count);
+        };
+
+        // Mapping may have merged segments.
+        //
+        // SAFETY: By the type invariants, the header is initialised, and the value is ours alone.
+        unsafe { (*table.0.get()).nents = (*table.0.get()).orig_nents };
         Ok(table)
     }
 
@@ -109,7 +134,17 @@ impl SgTable {
         count: usize,
         segments: impl Iterator<Item = MappedSegment>,
     ) -> Result<Self> {
-        let table = Self::with_capacity(count)?;
+        Self::of_segments_reusing(None, count, segments)
+    }
+
+    /// Makes a table as [`of_segments`](Self::of_segments) does, of the entries of `table` if there
+    /// are as many.
+    pub fn of_segments_reusing(
+        table: Option<Self>,
+        count: usize,
+        segments: impl Iterator<Item = MappedSegment>,
+    ) -> Result<Self> {
+        let table = Self::with_entries(table, count)?;
 
         for (at, (entry, segment)) in table.entries().zip(segments).enumerate() {
             // SAFETY: The entry belongs to `table`, which is not in use.
@@ -448,6 +483,45 @@ mod tests {
         let memory = Described::new(&[1; 200])?;
         let table = SgTable::new(&memory, ANY)?;
         assert_eq!(table.entries().count(), 200);
+        Ok(())
+    }
+
+    #[test]
+    fn a_table_is_used_again_whatever_was_written_to_it() -> Result {
+        let memory = Described::new(&[3, 1, 7])?;
+        let table = SgTable::new(&memory, ANY)?;
+        let entries = table.header().sgl;
+        for entry in table.entries() {
+            // SAFETY: The entry belongs to a live table that is not shared.
+            unsafe { ffi::sg_set_page(entry, memory._first.as_ptr(), 1, 1) };
+        }
+        // SAFETY: The table is not shared.
+        unsafe { (*table.as_raw()).nents = 1 };
+
+        let table = SgTable::reusing(Some(table), &memory, ANY)?;
+        assert_eq!(table.header().sgl, entries);
+        assert_eq!(table.header().nents, 3);
+        assert_eq!(&*lengths(&table)?, &[3, 1, 7]);
+        for (entry, run) in table.entries().zip(&memory.runs) {
+            // SAFETY: The entry belongs to a live table.
+            let address = unsafe { ffi::sg_phys(entry) };
+            assert_eq!(address, (run.frame as bindings::phys_addr_t) << PAGE_SHIFT);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_table_with_another_number_of_entries_is_not_used_again() -> Result {
+        let memory = Described::new(&[3, 1, 7])?;
+        let limits = SegmentLimits {
+            max_pages: 3,
+            ..ANY
+        };
+
+        let table = SgTable::reusing(Some(SgTable::new(&memory, ANY)?), &memory, limits)?;
+        assert_eq!(&*lengths(&table)?, &[3, 1, 3, 3, 1]);
+        let table = SgTable::reusing(Some(table), &memory, ANY)?;
+        assert_eq!(&*lengths(&table)?, &[3, 1, 7]);
         Ok(())
     }
 

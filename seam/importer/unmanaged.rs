@@ -14,7 +14,8 @@ use kernel::{
         DataDirection,
         DmaAddress, //
     },
-    prelude::*, //
+    prelude::*,
+    sync::aref::ARef, //
 };
 
 /// A dma-buf attached to and mapped for a device, until the value is dropped and no earlier.
@@ -73,6 +74,22 @@ impl UnmanagedMapping {
             this.tables.push(table, GFP_KERNEL)?;
         }
         Ok(this)
+    }
+
+    /// Ends all mappings, and maps the buffer as many times again for the same attachment.
+    ///
+    /// Fails as [`Mapping::new`](super::Mapping::new) does.
+    pub fn map_again(mut self) -> Result<Self> {
+        let device: ARef<Device> = self.device().into();
+        let (direction, count) = (self.direction(), self.tables.len());
+
+        while self.tables.pop().is_some() {}
+        for _ in 0..count {
+            // SAFETY: The attachment is of `device`, and is dropped after the table.
+            let table = unsafe { MappedTable::new(&self.attachment, &device, direction)? };
+            self.tables.push(table, GFP_KERNEL)?;
+        }
+        Ok(self)
     }
 
     /// Adds `by` to all addresses in the table, as

@@ -16,6 +16,8 @@ use crate::seam::{
         Exported, //
     },
     gfp::GFP_CHARGED,
+    scatterlist::SgTable,
+    slot::Slot,
     unbind::{
         UnbindEvents,
         Watch, //
@@ -46,6 +48,8 @@ pub struct AttachedDevice<P: Policy> {
     pub(super) direct_up_to: Option<u64>,
     /// The staging that was mapped through this attachment; 0 if none was.
     pub(super) staging: Atomic<usize>,
+    /// The table of a mapping that has ended, for the next one.
+    pub(super) table: Slot<SgTable>,
     buffer: ARef<Exported<SystemMemory<P>>>,
 }
 
@@ -66,6 +70,7 @@ impl<P: Policy> Attach<SystemMemory<P>> for AttachedDevice<P> {
             _watch: watch,
             direct_up_to,
             staging: Atomic::new(0),
+            table: Slot::new(),
             buffer: buffer.into(),
         })
     }

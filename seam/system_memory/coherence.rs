@@ -285,28 +285,30 @@ impl Coherence {
         }
     }
 
-    /// Removes and ends a mapping that was [added](Pending::direct). What the device has written
-    /// becomes visible to others, unless the task is killed.
+    /// Removes and ends a mapping that was [added](Pending::direct), and returns its table. What the
+    /// device has written becomes visible to others, unless the task is killed.
     ///
     /// # Safety
     ///
-    /// It must have been added to this value.
+    /// It must have been added to this value. The importer must not use the table any more.
     pub(super) unsafe fn unmap_direct<M: StableMemory>(
         &self,
         memory: &M,
         direct: &Direct,
         writes: bool,
-    ) {
+    ) -> Option<SgTable> {
         let mut devices = self.devices.lock();
 
         if self.users.any() && (writes || direct.is_synced()) {
             let _ = self.settle(&mut devices, memory, Point::Unmap, Until::Fatal);
         }
-        // SAFETY: By the safety requirements, it is in this list or in none. The mutex is held.
-        unsafe {
+        // SAFETY: By the safety requirements, it is in this list or in none, and the importer does
+        // not use the table. The mutex is held.
+        let table = unsafe {
             devices.list_of(direct).remove(direct);
             direct.end();
-        }
+            direct.take_table()
+        };
         drop(devices);
         if direct.is_synced() {
             self.users.put();
@@ -314,6 +316,7 @@ impl Coherence {
         if writes {
             self.direct_writers.fetch_sub(1, Relaxed);
         }
+        table
     }
 
     /// Maps the staging of `device`, which is allocated if there is none, and calls `map` with it.

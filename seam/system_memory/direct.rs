@@ -56,9 +56,7 @@ enum State {
     /// The device is losing its driver: no syncing any more.
     Leaving(DmaMapping),
     /// The mapping has ended. Its importer may still have the table.
-    Ended {
-        _table: SgTable,
-    },
+    Ended(Option<SgTable>),
     /// For the time of a transition.
     Changing,
 }
@@ -137,7 +135,7 @@ impl Direct {
             State::Live(mapping) | State::Leaving(mapping) => {
                 core::ptr::eq(mapping.device(), device)
             }
-            State::Ended { .. } | State::Changing => false,
+            State::Ended(_) | State::Changing => false,
         }
     }
 
@@ -154,9 +152,7 @@ impl Direct {
         unsafe {
             self.change(|state| match state {
                 State::Live(mapping) if self.is_translated => State::Leaving(mapping),
-                State::Live(mapping) => State::Ended {
-                    _table: mapping.unmap_without_sync(),
-                },
+                State::Live(mapping) => State::Ended(Some(mapping.unmap_without_sync())),
                 state => state,
             });
         }
@@ -171,11 +167,25 @@ impl Direct {
         // SAFETY: The mutex is held.
         unsafe {
             self.change(|state| match state {
-                State::Live(mapping) | State::Leaving(mapping) => State::Ended {
-                    _table: mapping.unmap_without_sync(),
-                },
+                State::Live(mapping) | State::Leaving(mapping) => {
+                    State::Ended(Some(mapping.unmap_without_sync()))
+                }
                 state => state,
             });
+        }
+    }
+
+    /// Takes the table of a mapping that has ended, once its importer has unmapped it.
+    ///
+    /// # Safety
+    ///
+    /// As for [`clean_and_invalidate`](Self::clean_and_invalidate). The importer must not use the
+    /// table any more.
+    pub(super) unsafe fn take_table(&self) -> Option<SgTable> {
+        // SAFETY: The mutex is held.
+        match unsafe { &mut *self.state.get() } {
+            State::Ended(table) => table.take(),
+            State::Live(_) | State::Leaving(_) | State::Changing => None,
         }
     }
 

@@ -19,8 +19,10 @@ use crate::seam::{
     dma_mapping::DmaMapping,
     mm::StableMemory,
     scatterlist::SgTable,
+    slot::Slot,
     task, //
 };
+use core::mem::replace;
 use kernel::{
     bindings,
     device::Device,
@@ -39,6 +41,8 @@ use kernel::{
 /// beginning of the unbinding, and the mapping or the staging ends with the binding.
 pub struct SystemMapping<'a, P: Policy> {
     system: &'a SystemMemory<P>,
+    /// Where the table is kept for the next mapping of the attachment.
+    kept: &'a Slot<SgTable>,
     /// The importer's table.
     header: bindings::sg_table,
     /// Whether the device may write.
@@ -52,11 +56,13 @@ unsafe impl<P: Policy> Send for SystemMapping<'_, P> {}
 /// How a device is mapped.
 enum Kind {
     /// To the memory itself. Neither syncing nor unmapping has an effect, so nothing else is left.
-    Plain { _table: SgTable },
+    Plain(SgTable),
     /// To the memory itself, with something to sync or to unmap.
     Direct(Arc<Direct>),
     /// To a staging.
-    Staged { _table: SgTable, id: StagingId },
+    Staged(SgTable, StagingId),
+    /// Not any more.
+    Ended,
 }
 
 impl<'a, P: Policy> SystemMapping<'a, P> {
@@ -67,6 +73,9 @@ impl<'a, P: Policy> SystemMapping<'a, P> {
     /// if it needs a staging and the policy is against it, with [`EIO`] if a page is poisoned, with
     /// [`ENOMEM`], with [`EINTR`] or `ERESTARTSYS` if a signal arrives first, and as
     /// `dma_map_sgtable()` does.
+    ///
+    /// The table is built once for an attachment, and filled again for each mapping, since importers
+    /// may change it. A second mapping at the same time has one of its own.
     pub(super) fn new(
         system: &'a SystemMemory<P>,
         attachment: &Attached<'a, SystemMemory<P>>,
@@ -79,17 +88,18 @@ impl<'a, P: Policy> SystemMapping<'a, P> {
         }
 
         let pending = system.coherence.prepare(&system.memory, writes)?;
+        let kept = &attachment.data().table;
         let known = attachment.data().direct_up_to;
         let is_direct = known.is_some() && known == Some(dma::max_address(device));
         let is_translated = !is_direct && dma::is_translated(device);
         let mapping = if is_direct || is_translated || !dma::may_bounce(device) {
             // SAFETY: An attached device is ready for DMA until it is detached or loses its driver,
             // and the seam drops the mapping before that. `coherence` is dropped before `memory`.
-            Some(unsafe { map_memory(&system.memory, device, direction)? })
+            Some(unsafe { map_memory(&system.memory, device, direction, kept)? })
         } else {
             // SAFETY: The device is attached: it is ready for DMA until it is detached or loses its
             // driver. The memory outlives `coherence`, and so the mapping.
-            unsafe { try_map_memory(&system.memory, device, direction)? }
+            unsafe { try_map_memory(&system.memory, device, direction, kept)? }
         };
         let Some(mapping) = mapping else {
             drop(pending);
@@ -102,10 +112,11 @@ impl<'a, P: Policy> SystemMapping<'a, P> {
         } else {
             pending.plain();
             let table = mapping.abandon();
-            (table.header(), Kind::Plain { _table: table })
+            (table.header(), Kind::Plain(table))
         };
         Ok(Self {
             system,
+            kept,
             header,
             writes,
             kind,
@@ -121,6 +132,7 @@ impl<'a, P: Policy> SystemMapping<'a, P> {
             return Err(EOPNOTSUPP);
         }
         let device = attachment.device();
+        let kept = &attachment.data().table;
         let limits = dma::segment_limits_unbounced(device)?;
         let (id, table) = system.coherence.map_staged(
             &system.memory,
@@ -128,14 +140,15 @@ impl<'a, P: Policy> SystemMapping<'a, P> {
             writes,
             &attachment.data().staging,
             P::staging_limit(),
-            |staging| staging.table(limits),
+            |staging| staging.table(kept.take(), limits),
         )?;
 
         Ok(Self {
             system,
+            kept,
             header: table.header(),
             writes,
-            kind: Kind::Staged { _table: table, id },
+            kind: Kind::Staged(table, id),
         })
     }
 }
@@ -152,8 +165,9 @@ unsafe fn map_memory<M: StableMemory>(
     memory: &M,
     device: &Device,
     direction: DataDirection,
+    kept: &Slot<SgTable>,
 ) -> Result<DmaMapping> {
-    let table = SgTable::new(memory, dma::segment_limits(device)?)?;
+    let table = SgTable::reusing(kept.take(), memory, dma::segment_limits(device)?)?;
 
     // SAFETY: The caller keeps the memory for as long as the mapping lives, and the device ready.
     match unsafe { DmaMapping::coherent(table, device, direction) } {
@@ -176,6 +190,7 @@ unsafe fn try_map_memory<M: StableMemory>(
     memory: &M,
     device: &Device,
     direction: DataDirection,
+    kept: &Slot<SgTable>,
 ) -> Result<Option<DmaMapping>> {
     if !dma::may_be_tried(device) {
         return Ok(None);
@@ -201,7 +216,8 @@ unsafe fn try_map_memory<M: StableMemory>(
         return Ok(None);
     }
 
-    let table = SgTable::new(memory, dma::segment_limits_unbounced(device)?)?;
+    let limits = dma::segment_limits_unbounced(device)?;
+    let table = SgTable::reusing(kept.take(), memory, limits)?;
     let direction = match dma::needs_sync(device) {
         true => both_ways(direction),
         false => direction,
@@ -244,11 +260,19 @@ impl<P: Policy> Drop for SystemMapping<'_, P> {
             coherence, memory, ..
         } = self.system;
 
-        match &self.kind {
-            Kind::Plain { .. } => coherence.unmap_plain(memory, self.writes),
-            // SAFETY: It was added to this value.
-            Kind::Direct(direct) => unsafe { coherence.unmap_direct(memory, direct, self.writes) },
-            Kind::Staged { id, .. } => coherence.unmap_staged(memory, *id, self.writes),
-        }
+        let table = match replace(&mut self.kind, Kind::Ended) {
+            Kind::Plain(table) => {
+                coherence.unmap_plain(memory, self.writes);
+                Some(table)
+            }
+            // SAFETY: It was added to this value, and the importer is done with the table.
+            Kind::Direct(direct) => unsafe { coherence.unmap_direct(memory, &direct, self.writes) },
+            Kind::Staged(table, id) => {
+                coherence.unmap_staged(memory, id, self.writes);
+                Some(table)
+            }
+            Kind::Ended => None,
+        };
+        drop(table.and_then(|table| self.kept.put(table)));
     }
 }

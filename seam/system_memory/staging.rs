@@ -141,9 +141,11 @@ impl StagedDevice {
         .map(drop)
     }
 
-    /// Makes a table of the staging, in segments within `limits`.
-    pub(super) fn table(&self, limits: SegmentLimits) -> Result<SgTable> {
-        SgTable::of_segments(
+    /// Makes a table of the staging, in segments within `limits` and, where possible, the entries
+    /// of `table`.
+    pub(super) fn table(&self, table: Option<SgTable>, limits: SegmentLimits) -> Result<SgTable> {
+        SgTable::of_segments_reusing(
+            table,
             self.memory.segments(limits).count(),
             self.memory.segments(limits),
         )

@@ -113,7 +113,7 @@ mod tests {
             let attached = Atomic::new(0);
             let (id, table) =
                 coherence.map_staged(memory, bound, true, &attached, limit, |staging| {
-                    staging.table(LIMITS)
+                    staging.table(None, LIMITS)
                 })?;
 
             Ok(Self {

@@ -296,4 +296,24 @@ TEST_F(importers, r14_unmap_brings_what_the_device_wrote)
 	EXPECT_EQ(0, device_has(s, 0, 0, 2));
 }
 
+TEST_F(importers, r14_mapped_again_for_the_same_attachment)
+{
+	struct scene *s = &self->s;
+
+	s->device |= IMPORTER_AGAIN;
+	cpu_puts(s, 1, 1);
+	ASSERT_EQ(0, device_map(s, 0, IMPORTER_BIDIRECTIONAL));
+	EXPECT_EQ(0, device_has(s, 0, 1, 1));
+	ASSERT_EQ(0, device_puts(s, 0, s->pages - 1, 2));
+	EXPECT_EQ(0, bracket_has(s, s->pages - 1, 2));
+	EXPECT_EQ(0, bracket_puts(s, 0, 3));
+	EXPECT_EQ(0, device_has(s, 0, 0, 3));
+	ASSERT_EQ(0, device_unmap(s, 0));
+
+	ASSERT_EQ(0, device_map(s, 0, IMPORTER_FROM_DEVICE));
+	ASSERT_EQ(0, device_puts(s, 0, s->pages - 1, 4));
+	ASSERT_EQ(0, device_unmap(s, 0));
+	EXPECT_EQ(0, cpu_has(s, s->pages - 1, 4));
+}
+
 TEST_HARNESS_MAIN

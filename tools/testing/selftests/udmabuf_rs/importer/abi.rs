@@ -34,6 +34,8 @@ pub(crate) const NO_DRIVER: u32 = 2;
 pub(crate) const FAUX_2: u32 = 3;
 /// `IMPORTER_FAUX_3`
 pub(crate) const FAUX_3: u32 = 4;
+/// `IMPORTER_AGAIN`
+pub(crate) const AGAIN: u32 = 0x100;
 
 /// `IMPORTER_NO_MASK`
 pub(crate) const NO_MASK: u32 = 1;

@@ -216,26 +216,33 @@ impl<'a> Edu<'a> {
 pub(crate) struct EduMapping(Arc<Mutex<Mapping>>);
 
 impl EduMapping {
-    /// Maps `buffer` for the device.
+    /// Maps `buffer` for the device, `again` if that is true.
     ///
     /// Fails with [`ENODEV`] if there is none, and as [`Attachment::new`] and [`Mapping::new`] do.
-    pub(crate) fn new(buffer: &DmaBuf, direction: DataDirection) -> Result<Self> {
-        let mapping = Self::attach(buffer, direction, 1)?.pop().ok_or(EINVAL)?;
+    pub(crate) fn new(buffer: &DmaBuf, direction: DataDirection, again: bool) -> Result<Self> {
+        let mapping = Self::attach(buffer, direction, 1, again)?
+            .pop()
+            .ok_or(EINVAL)?;
 
         Ok(Self(Arc::pin_init(new_mutex!(mapping), GFP_KERNEL)?))
     }
 
-    /// Maps `buffer` for the device `count` times, for one attachment.
+    /// Maps `buffer` for the device `count` times, for one attachment, and has mapped it once
+    /// before if it is `again`.
     pub(crate) fn attach(
         buffer: &DmaBuf,
         direction: DataDirection,
         count: usize,
+        again: bool,
     ) -> Result<KVVec<Mapping>> {
         let mut mappings = KVVec::with_capacity(count, GFP_KERNEL)?;
 
         Room::enter(&DEVICE, |edu| {
             let device = edu.device.as_ref();
             let attachment = Arc::new(Attachment::new(buffer, device)?, GFP_KERNEL)?;
+            if again {
+                drop(Mapping::new(attachment.clone(), device, direction)?);
+            }
             for _ in 0..count {
                 let mapping = Mapping::new(attachment.clone(), device, direction)?;
                 mappings.push(mapping, GFP_KERNEL)?;

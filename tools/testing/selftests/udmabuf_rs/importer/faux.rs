@@ -139,7 +139,8 @@ pub(crate) struct FauxMapping {
 }
 
 impl FauxMapping {
-    /// Maps `buffer` for device `nr` as one with such `limits`, `count` times.
+    /// Maps `buffer` for device `nr` as one with such `limits`, `count` times, and all of these
+    /// `again`, if that is true.
     ///
     /// Fails with [`ENODEV`] if there is none, with [`EIO`] if the machine cannot serve the mask,
     /// and as [`UnmanagedMapping::with_count`] does.
@@ -149,6 +150,7 @@ impl FauxMapping {
         direction: DataDirection,
         limits: DmaLimits,
         count: usize,
+        again: bool,
     ) -> Result<Arc<Self>> {
         let mut guard = DEVICES.lock();
         let Plugged { device, presence } = guard[nr].as_mut().ok_or(ENODEV)?;
@@ -158,7 +160,10 @@ impl FauxMapping {
         // SAFETY: `unplug` takes the device away under its mappings, to test what exporters make of
         // that. The mapping holds a reference to the device, and `presence` keeps its limits in
         // memory. `with_device` uses the mapping only while the device is there.
-        let mapping = unsafe { UnmanagedMapping::with_count(buffer, bound, direction, count)? };
+        let mut mapping = unsafe { UnmanagedMapping::with_count(buffer, bound, direction, count)? };
+        if again {
+            mapping = mapping.map_again()?;
+        }
         Self::pinned(mapping, Some(presence.clone()), limits.boundary_mask)
     }
 

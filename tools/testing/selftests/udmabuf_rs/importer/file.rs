@@ -239,12 +239,15 @@ impl OpenFile {
 
         self.add(MAPPINGS, arg.slot, || {
             let buffer = DmaBuf::get(arg.fd)?;
-            match arg.device {
+            let device = arg.device & !abi::AGAIN;
+            let again = device != arg.device;
+            match device {
                 abi::FAUX | abi::FAUX_2 | abi::FAUX_3 => {
-                    FauxMapping::new(&buffer, faux_index(arg.device), direction, limits, 1)
+                    FauxMapping::new(&buffer, faux_index(device), direction, limits, 1, again)
                         .map(DeviceMapping::Faux)
                 }
-                abi::EDU => EduMapping::new(&buffer, direction).map(DeviceMapping::Edu),
+                abi::EDU => EduMapping::new(&buffer, direction, again).map(DeviceMapping::Edu),
+                _ if again => Err(EINVAL),
                 abi::NO_DRIVER => {
                     FauxMapping::without_driver(&buffer, direction).map(DeviceMapping::Faux)
                 }
@@ -270,8 +273,10 @@ impl OpenFile {
 
         for _ in 0..batches {
             let batch = match arg.device {
-                abi::FAUX => Batch::Faux(FauxMapping::new(&buffer, 0, direction, limits, each)?),
-                abi::EDU => Batch::Edu(EduMapping::attach(&buffer, direction, each)?),
+                abi::FAUX => Batch::Faux(FauxMapping::new(
+                    &buffer, 0, direction, limits, each, false,
+                )?),
+                abi::EDU => Batch::Edu(EduMapping::attach(&buffer, direction, each, false)?),
                 _ => return Err(EINVAL),
             };
             self.lock().batches.push(batch, GFP_KERNEL)?;

@@ -35,6 +35,12 @@
 #define IMPORTER_FAUX_2		3
 #define IMPORTER_FAUX_3		4
 
+/*
+ * Added to a device with a driver, in importer_map: the buffer is mapped, unmapped
+ * and mapped again for the same attachment.
+ */
+#define IMPORTER_AGAIN		0x100
+
 /* Flags of importer_limits: the device has no such mask at all. */
 #define IMPORTER_NO_MASK		1
 #define IMPORTER_NO_COHERENT_MASK	2
