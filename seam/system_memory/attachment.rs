@@ -3,11 +3,11 @@
 //! Attached devices.
 
 use super::{
-    coherence::StagingId,
     memory::{
         Policy,
         SystemMemory, //
     },
+    staging::StagingId, //
 };
 use crate::seam::{
     dma,

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The devices of a buffer, and when memory and devices are brought to agree.
+//! When the memory of a buffer and its devices are brought to agree.
 //!
 //! Documentation/coherence.md is the contract, [`settle`](super::settle) the algorithm.
 
 use super::{
     base::Base,
+    devices::Devices,
     direct::Direct,
     pass::{
         Pass,
@@ -16,7 +17,10 @@ use super::{
         Point,
         Users, //
     },
-    staging::StagedDevice,
+    staging::{
+        StagedDevice,
+        StagingId, //
+    },
     sync_users::SyncUsers,
 };
 use crate::seam::{
@@ -31,20 +35,13 @@ use crate::seam::{
         new_killable_mutex,
         KillableMutex, //
     },
-    scatterlist::SgTable,
-    task, //
+    scatterlist::SgTable, //
 };
-use core::{
-    mem::ManuallyDrop,
-    num::NonZero, //
-};
+use core::mem::ManuallyDrop;
 use kernel::{
     device::Device,
     dma::DataDirection,
-    list::{
-        List,
-        ListArc, //
-    },
+    list::ListArc,
     prelude::*,
     sync::{
         atomic::{
@@ -58,29 +55,6 @@ use kernel::{
 };
 
 mod tests;
-
-/// What is known of the devices of a buffer that do not just share its memory.
-pub(super) struct Devices {
-    staged: KVec<StagedDevice>,
-    /// Mappings of the memory itself that have to be synced.
-    synced: List<Direct>,
-    /// Mappings of the memory itself that only have to be unmapped.
-    unsynced: List<Direct>,
-    /// The exporter's own.
-    own: Option<KBox<DmaMapping>>,
-    /// The number of the last settle that was completed and may serve a START, and whether it met a
-    /// poisoned page.
-    completed: usize,
-    was_poisoned: bool,
-    /// A settle that was given up may have fetched what it has not pushed.
-    unpushed: bool,
-}
-
-// SAFETY: The lists, whose items are `Send` and `Sync`, belong to no task.
-unsafe impl Send for Devices {}
-
-/// Name of a staging, unique for its buffer.
-pub(super) type StagingId = NonZero<usize>;
 
 /// How the memory of a buffer and its devices are kept coherent.
 #[pin_data]
@@ -99,18 +73,8 @@ impl Coherence {
     /// `has_own` tells whether the exporter has a device of its own, for which the memory is
     /// [mapped](Self::map_own) at the first CPU access.
     pub(super) fn new(has_own: bool) -> impl PinInit<Self> {
-        let devices = Devices {
-            staged: KVec::new(),
-            synced: List::new(),
-            unsynced: List::new(),
-            own: None,
-            completed: 0,
-            was_poisoned: false,
-            unpushed: false,
-        };
-
         pin_init!(Self {
-            devices <- new_killable_mutex!(devices, c"system_memory_devices"),
+            devices <- new_killable_mutex!(Devices::new(), c"system_memory_devices"),
             users: SyncUsers::new(usize::from(has_own)),
             direct_writers: Atomic::new(0),
             begun: Atomic::new(0),
@@ -557,85 +521,6 @@ impl Drop for Pending<'_> {
         self.coherence.users.put();
         if self.writes {
             self.coherence.direct_writers.fetch_sub(1, Relaxed);
-        }
-    }
-}
-
-impl Devices {
-    /// Returns where the staging of `device` is, unless that is losing its driver.
-    fn find(&self, device: &Device) -> Option<usize> {
-        self.staged
-            .iter()
-            .position(|staging| staging.is_for(device))
-    }
-
-    /// Returns whether the staging of `device` has a base, if there is one.
-    fn has_base(&self, device: &Device) -> Option<bool> {
-        self.find(device).map(|at| self.staged[at].has_base())
-    }
-
-    fn staging(&mut self, id: StagingId) -> Option<&mut StagedDevice> {
-        self.staged.iter_mut().find(|staging| staging.id() == id)
-    }
-
-    fn take(&mut self, id: StagingId) -> Option<StagedDevice> {
-        let at = self.staged.iter().position(|staging| staging.id() == id)?;
-
-        self.staged.remove(at).ok()
-    }
-
-    /// Returns the list that `direct` belongs to.
-    fn list_of(&mut self, direct: &Direct) -> &mut List<Direct> {
-        match direct.is_synced() {
-            true => &mut self.synced,
-            false => &mut self.unsynced,
-        }
-    }
-
-    /// Calls `f` for each mapping that has to be synced.
-    fn for_each_synced(&self, f: impl Fn(&Direct)) {
-        for direct in self.synced.iter() {
-            f(&direct);
-            task::cond_resched();
-        }
-    }
-
-    /// Calls `f` for each mapping of the memory itself that has to be synced or unmapped.
-    fn for_each_direct(&self, f: impl Fn(&Direct)) {
-        for list in [&self.synced, &self.unsynced] {
-            for direct in list.iter() {
-                f(&direct);
-                task::cond_resched();
-            }
-        }
-    }
-
-    /// Returns how many mappings do not count any more, since all was fetched.
-    fn released(&mut self) -> usize {
-        self.staged
-            .iter_mut()
-            .filter(|staging| staging.is_settled())
-            .map(StagedDevice::take_kept_users)
-            .sum()
-    }
-
-    /// Fails with [`EIO`] if the last settle has met a poisoned page.
-    fn check_poison(&self) -> Result {
-        match self.was_poisoned {
-            true => Err(EIO),
-            false => Ok(()),
-        }
-    }
-}
-
-impl Drop for Devices {
-    /// Ends mappings that an importer has left without detaching: the memory goes next.
-    fn drop(&mut self) {
-        for list in [&mut self.synced, &mut self.unsynced] {
-            while let Some(direct) = list.pop_front() {
-                // SAFETY: Nobody else accesses the value any more.
-                unsafe { direct.end() };
-            }
         }
     }
 }

@@ -3,12 +3,12 @@
 //! The memory of a dma-buf mapped for an attached device.
 
 use super::{
-    coherence::StagingId,
     direct::Direct,
     memory::{
         Policy,
         SystemMemory, //
     },
+    staging::StagingId,
 };
 use crate::seam::{
     dma,

@@ -21,6 +21,7 @@ mod attachment;
 mod base;
 mod coherence;
 mod device_memory;
+mod devices;
 mod direct;
 mod exporter;
 mod mapping;

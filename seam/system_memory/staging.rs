@@ -4,7 +4,6 @@
 
 use super::{
     base::Base,
-    coherence::StagingId,
     device_memory::DeviceMemory,
     pass::{
         Pass,
@@ -26,6 +25,7 @@ use crate::seam::{
         SgTable, //
     }, //
 };
+use core::num::NonZero;
 use kernel::{
     device::Device,
     prelude::*,
@@ -34,6 +34,9 @@ use kernel::{
         Relaxed, //
     },
 };
+
+/// Name of a staging, unique for its buffer.
+pub(super) type StagingId = NonZero<usize>;
 
 /// The number of the next staging.
 static NEXT_ID: Atomic<usize> = Atomic::new(1);
