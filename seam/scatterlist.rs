@@ -23,6 +23,7 @@ use kernel::{
     bindings,
     dma::DmaAddress,
     error::to_result,
+    page::PAGE_SHIFT,
     prelude::*,
     types::Opaque, //
 };
@@ -38,6 +39,14 @@ pub struct SegmentLimits {
     /// Boundary in pages, a power of two. No segment crosses a page frame number that is a
     /// multiple of it.
     pub boundary_pages: usize,
+}
+
+impl SegmentLimits {
+    /// Returns whether `pages` pages from frame `frame` on, at least one, can be a segment.
+    #[inline]
+    fn allow(&self, frame: usize, pages: usize) -> bool {
+        pages <= self.max_pages && (frame ^ (frame + (pages - 1))) < self.boundary_pages
+    }
 }
 
 /// Memory that a scatterlist can describe.
@@ -85,6 +94,15 @@ impl SgTable {
         let runs = memory.runs();
         let pages = runs.pages();
         let runs = runs.runs_at(0);
+        if let [run] = runs {
+            if limits.allow(run.frame, pages) {
+                let table = Self::with_entries(table, 1)?;
+                // SAFETY: The table, which is not in use, has an entry. A run of `Runs` has a
+                // `struct page`, and more of them behind it.
+                unsafe { set_page(table.header().sgl, ffi::pfn_to_page(run.frame), pages) };
+                return Ok(table);
+            }
+        }
         let last = runs.last().ok_or(EINVAL)?;
         let (first, last) = (runs.as_ptr().cast(), core::ptr::from_ref(last).cast());
         let (max, boundary) = (limits.max_pages, limits.boundary_pages);
@@ -303,6 +321,25 @@ pub struct MappedSegment {
     pub length: c_uint,
 }
 
+/// Points `entry` at `pages` pages from `page` on, less than 4 GiB.
+///
+/// # Safety
+///
+/// It must be part of a table and not in use.
+#[inline]
+unsafe fn set_page(entry: *mut bindings::scatterlist, page: *mut bindings::page, pages: usize) {
+    // SAFETY: The caller passes an entry of a table that is not in use, so it may be written.
+    unsafe {
+        // CAST: Less than 4 GiB.
+        ffi::sg_set_page(entry, page, (pages << PAGE_SHIFT) as c_uint, 0);
+        // Of an earlier mapping.
+        #[cfg(CONFIG_NEED_SG_DMA_FLAGS)]
+        {
+            (*entry).dma_flags = 0;
+        }
+    }
+}
+
 /// Sets the DMA address and length of `entry`.
 ///
 /// # Safety
@@ -346,7 +383,6 @@ mod tests {
     use crate::seam::runs::Run;
     use kernel::page::{
         Page,
-        PAGE_SHIFT,
         PAGE_SIZE, //
     };
 
