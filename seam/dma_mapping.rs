@@ -73,6 +73,54 @@ pub struct DmaMapping {
     ranges: Option<Ranges>,
 }
 
+/// Maps `table` for `device`, with `attrs` besides those of every mapping.
+///
+/// Fails as [`DmaMapping::new`] does.
+///
+/// # Safety
+///
+/// The memory of `table` must outlive the mapping, for which `device` must be ready for DMA.
+#[inline]
+unsafe fn map_table(
+    table: &SgTable,
+    device: &Device,
+    direction: DataDirection,
+    attrs: c_ulong,
+) -> Result {
+    // SAFETY: The device is valid and ready for DMA by the safety requirements, and the table is
+    // complete.
+    to_result(unsafe {
+        bindings::dma_map_sgtable(
+            as_raw(device),
+            table.as_raw(),
+            direction.into(),
+            ATTRS | attrs,
+        )
+    })?;
+    // The C function warns about a device without a DMA mask, and maps nothing.
+    match table.header().nents {
+        0 => Err(EIO),
+        _ => Ok(()),
+    }
+}
+
+/// A table that was mapped for a device.
+pub enum MappedTable {
+    /// Neither syncing nor unmapping has an effect: there is nothing to end.
+    Plain(SgTable),
+    /// There is something to end.
+    Mapped(DmaMapping),
+}
+
+impl From<DmaMapping> for MappedTable {
+    fn from(mapping: DmaMapping) -> Self {
+        match mapping.needs_unmap || mapping.needs_sync {
+            true => Self::Mapped(mapping),
+            false => Self::Plain(mapping.into_table()),
+        }
+    }
+}
+
 impl DmaMapping {
     /// Maps `table` for `device`.
     ///
@@ -83,7 +131,7 @@ impl DmaMapping {
     /// # Safety
     ///
     /// The memory of `table` must outlive the value. `device` must be ready for DMA until the value
-    /// is dropped or [abandoned](Self::abandon).
+    /// is dropped.
     pub unsafe fn new(table: SgTable, device: &Device, direction: DataDirection) -> Result<Self> {
         // SAFETY: The caller keeps the memory for as long as the value lives, and the device ready.
         unsafe { Self::with_attrs(table, device, direction, 0) }.map_err(|(error, _table)| error)
@@ -102,13 +150,20 @@ impl DmaMapping {
         table: SgTable,
         device: &Device,
         direction: DataDirection,
-    ) -> Result<Self, (Error, SgTable)> {
+    ) -> Result<MappedTable, (Error, SgTable)> {
         let attrs = bindings::DMA_ATTR_REQUIRE_COHERENT as c_ulong;
-        // SAFETY: The caller keeps the memory for as long as the value lives, and the device ready.
-        let mut mapping = unsafe { Self::with_attrs(table, device, direction, attrs)? };
 
+        // SAFETY: The caller keeps the memory for as long as the value lives, and the device ready.
+        if let Err(error) = unsafe { map_table(&table, device, direction, attrs) } {
+            return Err((error, table));
+        }
+        if !dma::needs_unmap(device) {
+            return Ok(MappedTable::Plain(table));
+        }
+        // SAFETY: The table was just mapped; the rest holds by the safety requirements.
+        let mut mapping = unsafe { Self::of_mapped(table, device, direction, attrs) };
         mapping.needs_sync = false;
-        Ok(mapping)
+        Ok(MappedTable::Mapped(mapping))
     }
 
     /// Maps `table` for `device` as [`new`](Self::new) does, without a warning in the log if there
@@ -156,23 +211,29 @@ impl DmaMapping {
         direction: DataDirection,
         attrs: c_ulong,
     ) -> Result<Self, (Error, SgTable)> {
-        let attrs = ATTRS | attrs;
-        // SAFETY: The device is valid and ready for DMA by the safety requirements, and the table
-        // is complete.
-        let result = to_result(unsafe {
-            bindings::dma_map_sgtable(as_raw(device), table.as_raw(), direction.into(), attrs)
-        });
-        if let Err(error) = result {
-            return Err((error, table));
+        // SAFETY: The caller keeps the memory for as long as the value lives, and the device ready.
+        match unsafe { map_table(&table, device, direction, attrs) } {
+            // SAFETY: The table was just mapped; the rest holds by the safety requirements.
+            Ok(()) => Ok(unsafe { Self::of_mapped(table, device, direction, attrs) }),
+            Err(error) => Err((error, table)),
         }
-        // The C function warns about a device without a DMA mask, and maps nothing.
-        if table.header().nents == 0 {
-            return Err((EIO, table));
-        }
+    }
 
+    /// # Safety
+    ///
+    /// As for [`new`](Self::new). `table` must have been [mapped](map_table) for `device`, in
+    /// `direction` and with `attrs`.
+    #[inline]
+    unsafe fn of_mapped(
+        table: SgTable,
+        device: &Device,
+        direction: DataDirection,
+        attrs: c_ulong,
+    ) -> Self {
         let needs_unmap = dma::needs_unmap(device);
-        // INVARIANT: The table was just mapped; the rest holds by the safety requirements.
-        Ok(Self {
+
+        // INVARIANT: By the safety requirements.
+        Self {
             table,
             saved: Saved::Nothing,
             needs_sync: dma::needs_sync(device),
@@ -180,8 +241,8 @@ impl DmaMapping {
             ranges: needs_unmap.then(|| Ranges::of(device)),
             device: device.into(),
             direction,
-            attrs,
-        })
+            attrs: ATTRS | attrs,
+        }
     }
 
     /// Returns whether [`sync_for_cpu`](Self::sync_for_cpu) or
@@ -312,13 +373,6 @@ impl DmaMapping {
     /// Unmaps the table without making the device's data visible, and returns it.
     pub fn unmap_without_sync(self) -> SgTable {
         self.unmap_attrs(self.attrs | bindings::DMA_ATTR_SKIP_CPU_SYNC as c_ulong);
-        self.into_table()
-    }
-
-    /// Gives up the mapping without unmapping it, and returns the table.
-    ///
-    /// For a device that has taken the mapping with it, and for one whose mappings leave nothing.
-    pub fn abandon(self) -> SgTable {
         self.into_table()
     }
 

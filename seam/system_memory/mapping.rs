@@ -16,7 +16,10 @@ use crate::seam::{
         Attached,
         DeviceTable, //
     },
-    dma_mapping::DmaMapping,
+    dma_mapping::{
+        DmaMapping,
+        MappedTable, //
+    },
     mm::StableMemory,
     scatterlist::SgTable,
     slot::Slot,
@@ -106,13 +109,15 @@ impl<'a, P: Policy> SystemMapping<'a, P> {
             return Self::staged(system, attachment, writes);
         };
 
-        let (header, kind) = if mapping.needs_unmap() || mapping.needs_sync() {
-            let (direct, header) = Direct::new(mapping, is_translated)?;
-            (header, Kind::Direct(pending.direct(direct)))
-        } else {
-            pending.plain();
-            let table = mapping.abandon();
-            (table.header(), Kind::Plain(table))
+        let (header, kind) = match mapping {
+            MappedTable::Plain(table) => {
+                pending.plain();
+                (table.header(), Kind::Plain(table))
+            }
+            MappedTable::Mapped(mapping) => {
+                let (direct, header) = Direct::new(mapping, is_translated)?;
+                (header, Kind::Direct(pending.direct(direct)))
+            }
         };
         Ok(Self {
             system,
@@ -166,7 +171,7 @@ unsafe fn map_memory<M: StableMemory>(
     device: &Device,
     direction: DataDirection,
     kept: &Slot<SgTable>,
-) -> Result<DmaMapping> {
+) -> Result<MappedTable> {
     let table = SgTable::reusing(kept.take(), memory, dma::segment_limits(device)?)?;
 
     // SAFETY: The caller keeps the memory for as long as the mapping lives, and the device ready.
@@ -175,7 +180,8 @@ unsafe fn map_memory<M: StableMemory>(
         Err((EOPNOTSUPP, table)) => {
             // SAFETY: The caller keeps the memory for as long as the mapping lives, and the device
             // ready.
-            unsafe { DmaMapping::new(table, device, both_ways(direction)) }
+            let mapping = unsafe { DmaMapping::new(table, device, both_ways(direction))? };
+            Ok(mapping.into())
         }
         Err((error, _table)) => Err(error),
     }
@@ -191,7 +197,7 @@ unsafe fn try_map_memory<M: StableMemory>(
     device: &Device,
     direction: DataDirection,
     kept: &Slot<SgTable>,
-) -> Result<Option<DmaMapping>> {
+) -> Result<Option<MappedTable>> {
     if !dma::may_be_tried(device) {
         return Ok(None);
     }
@@ -224,7 +230,7 @@ unsafe fn try_map_memory<M: StableMemory>(
     };
     // SAFETY: The caller keeps the memory for as long as the mapping lives, and the device ready.
     match unsafe { DmaMapping::quiet(table, device, direction) } {
-        Ok(mapping) if mapping.is_at_offset(offset) => Ok(Some(mapping)),
+        Ok(mapping) if mapping.is_at_offset(offset) => Ok(Some(mapping.into())),
         Ok(mapping) => {
             drop(mapping.unmap_without_sync());
             Ok(None)
