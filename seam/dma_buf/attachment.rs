@@ -96,12 +96,12 @@ pub(super) struct AttachmentState<D, M> {
 }
 
 impl<D, M: DeviceTable> AttachmentState<D, M> {
-    pub(super) fn new(data: D) -> Self {
-        Self {
+    pub(super) fn new(data: D) -> impl Init<Self> {
+        init!(Self {
             first: UnsafeCell::new(None),
             others: UnsafeCell::new(List::new()),
             data,
-        }
+        })
     }
 
     pub(super) fn data(&self) -> &D {

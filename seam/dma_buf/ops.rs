@@ -99,7 +99,7 @@ impl<T: Exporter> VTable<T> {
 
         from_result(|| {
             let data = T::Attachment::attach(buffer, device)?;
-            let state: KBox<StateOf<T>> = KBox::new(AttachmentState::new(data), GFP_CHARGED)?;
+            let state: KBox<StateOf<T>> = KBox::init(AttachmentState::new(data), GFP_CHARGED)?;
 
             // SAFETY: The attachment is not in use yet, and `priv` is the exporter's.
             unsafe { (*attachment).priv_ = KBox::into_raw(state).cast() };
