@@ -28,8 +28,8 @@ use kernel::{
 /// # Safety
 ///
 /// Until the value is dropped, [`table`](Self::table) describes [`size`](Self::size) bytes of
-/// memory that the device may access, and its entries stay valid whatever the importer does to
-/// them.
+/// memory that the device may access. The importer may change its entries, but not the links
+/// between chunks of them; the memory stays accessible whatever it writes.
 pub unsafe trait DeviceTable: Send {
     /// Returns the header of the scatter table. The importer gets a copy of the header, and may
     /// write to the entries.
@@ -186,14 +186,26 @@ impl<D, M: DeviceTable> AttachmentState<D, M> {
     }
 
     /// Returns whether the importer has left no mapping.
-    pub(super) fn is_empty(&mut self) -> bool {
-        self.first.get_mut().is_none() && self.others.get_mut().is_empty()
+    ///
+    /// # Safety
+    ///
+    /// The attachment must be one that importers do not use any more.
+    pub(super) unsafe fn is_empty(&self) -> bool {
+        // SAFETY: By the safety requirements, nobody else accesses the mappings.
+        unsafe { (*self.first.get()).is_none() && (*self.others.get()).is_empty() }
     }
 
-    /// Ends all mappings that the importer has left.
-    pub(super) fn clear(&mut self) {
-        *self.first.get_mut() = None;
-        while self.others.get_mut().pop_front().is_some() {}
+    /// Ends all mappings that the importer has left. They may borrow from `data` until then.
+    ///
+    /// # Safety
+    ///
+    /// As for [`is_empty`](Self::is_empty). The current task must hold the resv lock of the dma-buf.
+    pub(super) unsafe fn clear(&self) {
+        // SAFETY: By the safety requirements, nobody else accesses the mappings.
+        unsafe {
+            *self.first.get() = None;
+            while (*self.others.get()).pop_front().is_some() {}
+        }
     }
 
     /// Calls `f` for each mapping.

@@ -118,13 +118,16 @@ impl<T: Exporter> VTable<T> {
         // SAFETY: The importer holds a reference to the dma-buf.
         let buffer = unsafe { Exported::<T>::from_raw(dmabuf) };
         // SAFETY: `attach()` has set `priv`, and this is the only call that takes it back.
-        let mut state = unsafe { KBox::from_raw((*attachment).priv_.cast::<StateOf<T>>()) };
+        let state = unsafe { KBox::from_raw((*attachment).priv_.cast::<StateOf<T>>()) };
 
-        // The attachment is off the list that `for_each_mapping()` walks. Mappings end with the
-        // resv lock held.
-        if !state.is_empty() {
+        // Mappings end with the resv lock held.
+        //
+        // SAFETY: The importer is done with the attachment, which is off the list that
+        // `for_each_mapping()` walks.
+        if !unsafe { state.is_empty() } {
             let _guard = buffer.lock();
-            state.clear();
+            // SAFETY: The importer is done with the attachment, and the lock was just taken.
+            unsafe { state.clear() };
         }
     }
 
