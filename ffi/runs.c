@@ -139,10 +139,6 @@ static __always_inline struct scatterlist *set_segment(struct scatterlist *sg, s
 						       size_t length)
 {
 	sg_set_page(sg, page, length << PAGE_SHIFT, 0);
-#ifdef CONFIG_NEED_SG_DMA_FLAGS
-	/* Of an earlier mapping. */
-	sg->dma_flags = 0;
-#endif
 	/* sg_next() is a call. */
 	if (!sg_is_last(sg++) && unlikely(sg_is_chain(sg)))
 		sg = sg_chain_ptr(sg);

@@ -251,11 +251,6 @@ impl DmaMapping {
         self.needs_sync
     }
 
-    /// Returns whether unmapping has an effect. If not, the addresses are not needed any more.
-    pub fn needs_unmap(&self) -> bool {
-        self.needs_unmap
-    }
-
     /// Returns the table. Its addresses may be changed after [`share`](Self::share).
     pub fn table(&self) -> &SgTable {
         &self.table

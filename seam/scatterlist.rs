@@ -84,8 +84,9 @@ impl SgTable {
         Self::reusing(None, memory, limits)
     }
 
-    /// Describes `memory` as [`new`](Self::new) does, in the entries of `table` if it has the right
-    /// number of them. Whatever a user of the table has written to them is overwritten.
+    /// Describes `memory` as [`new`](Self::new) does, in the entries of `table` if it has exactly as
+    /// many. Pages, lengths, addresses and marks that a user of the table has written to them are
+    /// overwritten; the links between chunks of entries must be intact, as for `sg_free_table()`.
     pub fn reusing<M: Scattered>(
         table: Option<Self>,
         memory: &M,
@@ -124,10 +125,12 @@ impl SgTable {
             return Self::with_capacity(count);
         };
 
-        // Mapping may have merged segments.
-        //
-        // SAFETY: By the type invariants, the header is initialised, and the value is ours alone.
-        unsafe { (*table.0.get()).nents = (*table.0.get()).orig_nents };
+        // SAFETY: By the type invariants, the table has `count` entries. The value is ours alone.
+        unsafe {
+            // Mapping may have merged segments.
+            (*table.0.get()).nents = (*table.0.get()).orig_nents;
+            unmark((*table.0.get()).sgl, count);
+        }
         Ok(table)
     }
 
@@ -155,8 +158,8 @@ impl SgTable {
         Self::of_segments_reusing(None, count, segments)
     }
 
-    /// Makes a table as [`of_segments`](Self::of_segments) does, of the entries of `table` if there
-    /// are as many.
+    /// Makes a table as [`of_segments`](Self::of_segments) does, of the entries of `table` if it has
+    /// exactly as many.
     pub fn of_segments_reusing(
         table: Option<Self>,
         count: usize,
@@ -237,8 +240,8 @@ impl SgTable {
 
     /// Returns the header.
     pub fn header(&self) -> bindings::sg_table {
-        // SAFETY: By the type invariants, the table is initialised. Its header is written by
-        // `dma_map_sgtable()` only, before the table is shared.
+        // SAFETY: By the type invariants, the table is initialised. Its header is written only before
+        // the table is shared: by `dma_map_sgtable()` and `with_entries()`.
         unsafe { *self.0.get() }
     }
 
@@ -285,16 +288,11 @@ impl Iterator for Entries<'_> {
             return None;
         }
 
-        // SAFETY: By the type invariants, this is an entry. One that is not marked as the last is
-        // followed by another, or by a link to the next chunk of entries.
+        // SAFETY: By the type invariants, this is an entry, and the last one is marked.
         self.next = unsafe {
-            if is_marked(entry, bindings::SG_END) {
-                core::ptr::null_mut()
-            } else if is_marked(entry.add(1), bindings::SG_CHAIN) {
-                let link = (*entry.add(1)).page_link;
-                (link & !(bindings::SG_PAGE_LINK_MASK as usize)) as *mut _
-            } else {
-                entry.add(1)
+            match is_marked(entry, bindings::SG_END) {
+                true => core::ptr::null_mut(),
+                false => behind(entry),
             }
         };
         Some(entry)
@@ -332,10 +330,50 @@ unsafe fn set_page(entry: *mut bindings::scatterlist, page: *mut bindings::page,
     unsafe {
         // CAST: Less than 4 GiB.
         ffi::sg_set_page(entry, page, (pages << PAGE_SHIFT) as c_uint, 0);
-        // Of an earlier mapping.
-        #[cfg(CONFIG_NEED_SG_DMA_FLAGS)]
-        {
-            (*entry).dma_flags = 0;
+    }
+}
+
+/// Clears what an earlier mapping has left in the flags of the `count` entries from `entry` on, and
+/// marks the last one as such, and no other.
+///
+/// # Safety
+///
+/// They must be the entries of a table that is not in use, with intact links between its chunks.
+unsafe fn unmark(mut entry: *mut bindings::scatterlist, count: usize) {
+    for left in (0..count).rev() {
+        // SAFETY: By the safety requirements, this is an entry, and may be written. If it is not
+        // the last one, another follows it, or a link to the next chunk of entries.
+        unsafe {
+            #[cfg(CONFIG_NEED_SG_DMA_FLAGS)]
+            {
+                (*entry).dma_flags = 0;
+            }
+            if left == 0 {
+                (*entry).page_link |= bindings::SG_END as usize;
+            } else {
+                (*entry).page_link &= !(bindings::SG_END as usize);
+                entry = behind(entry);
+            }
+        }
+        task::resched_every(left, BATCH);
+    }
+}
+
+/// Returns the entry behind `entry`.
+///
+/// # Safety
+///
+/// `entry` must be part of a table, and not the last one.
+#[inline]
+unsafe fn behind(entry: *mut bindings::scatterlist) -> *mut bindings::scatterlist {
+    // SAFETY: By the safety requirements, another entry follows, or a link to the next chunk of
+    // entries.
+    unsafe {
+        let next = entry.add(1);
+
+        match is_marked(next, bindings::SG_CHAIN) {
+            true => ((*next).page_link & !(bindings::SG_PAGE_LINK_MASK as usize)) as *mut _,
+            false => next,
         }
     }
 }
@@ -542,6 +580,54 @@ mod tests {
             // SAFETY: The entry belongs to a live table.
             let address = unsafe { ffi::sg_phys(entry) };
             assert_eq!(address, (run.frame as bindings::phys_addr_t) << PAGE_SHIFT);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn marks_that_were_written_to_a_table_are_undone() -> Result {
+        const ENTRIES: usize = 200;
+        let memory = Described::new(&[1; ENTRIES])?;
+        let table = SgTable::new(&memory, ANY)?;
+        // At the end, and before the link to the second chunk.
+        for (at, mark) in [(ENTRIES - 1, false), (126, true)] {
+            let entry = table.entries().nth(at).ok_or(EINVAL)?;
+            // SAFETY: The entry belongs to a live table that is not shared.
+            let link = unsafe { &mut (*entry).page_link };
+            match mark {
+                true => *link |= bindings::SG_END as usize,
+                false => *link &= !(bindings::SG_END as usize),
+            }
+        }
+        #[cfg(CONFIG_NEED_SG_DMA_FLAGS)]
+        // SAFETY: The entry belongs to a live table that is not shared.
+        unsafe {
+            (*table.header().sgl).dma_flags = bindings::SG_DMA_SWIOTLB;
+        }
+
+        let table = SgTable::reusing(Some(table), &memory, ANY)?;
+        assert_eq!(&*lengths(&table)?, &[1; ENTRIES]);
+        #[cfg(CONFIG_NEED_SG_DMA_FLAGS)]
+        // SAFETY: The entry belongs to a live table.
+        assert_eq!(unsafe { (*table.header().sgl).dma_flags }, 0);
+        Ok(())
+    }
+
+    #[test]
+    fn one_run_keeps_within_the_limits() -> Result {
+        let limits = SegmentLimits {
+            max_pages: 6,
+            boundary_pages: 8,
+        };
+
+        for (offset, pages, expected) in [
+            (0, 6, &[6][..]),
+            (0, 7, &[6, 1]),
+            (2, 6, &[6]),
+            (4, 6, &[4, 2]),
+        ] {
+            let table = SgTable::new(&Described::at(offset, &[pages])?, limits)?;
+            assert_eq!(&*lengths(&table)?, expected);
         }
         Ok(())
     }

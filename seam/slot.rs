@@ -17,11 +17,13 @@ use kernel::{
 
 /// Holds at most one value, which any task may take or put without waiting.
 ///
-/// While one task is at it, the slot is empty and full for all others.
+/// To other tasks, a slot in use reads as empty to [`take`](Self::take) and as full to
+/// [`put`](Self::put).
 ///
 /// # Invariants
 ///
-/// `value` is accessed only by the task that has changed `is_busy` from 0 to 1.
+/// `value` is accessed only by the task that has changed `is_busy` from 0 to 1, until it stores 0,
+/// or through an exclusive reference.
 pub struct Slot<T> {
     is_busy: Atomic<i32>,
     value: UnsafeCell<Option<T>>,
@@ -45,8 +47,8 @@ impl<T> Slot<T> {
         self.replace(None).ok().flatten()
     }
 
-    /// Puts a value into the slot. Returns one that is to be dropped: that which the slot has had,
-    /// or `value`.
+    /// Puts a value into the slot. Returns the displaced value, or `value` itself if another task is
+    /// using the slot.
     pub fn put(&self, value: T) -> Option<T> {
         self.replace(Some(value)).unwrap_or_else(|value| value)
     }

@@ -179,8 +179,8 @@ impl Coherence {
     /// other mappings. Fails as [`DmaMapping::new`] does, and with [`EINTR`] if a signal arrives
     /// first.
     ///
-    /// Caches are cleaned once the mapping is known. Had it been before, an END of another task in
-    /// between would have found no mapping, and left what that task has written in the caches.
+    /// Caches are cleaned when the mapping becomes known, so that nothing stays in them which a task
+    /// has written whose END came while the mapping was being made, and found none.
     ///
     /// # Safety
     ///

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The devices of a buffer that do not just share its memory.
+//! The devices of a buffer that need syncing, unmapping or a staging.
 
 use super::{
     direct::Direct,
@@ -19,7 +19,7 @@ use kernel::{
     prelude::*, //
 };
 
-/// What is known of the devices of a buffer that do not just share its memory.
+/// The devices that need syncing, unmapping or a staging, and the state of the last settle.
 pub(super) struct Devices {
     pub(super) staged: KVec<StagedDevice>,
     /// Mappings of the memory itself that have to be synced.

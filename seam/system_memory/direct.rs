@@ -24,7 +24,7 @@ use kernel::{
     sync::UniqueArc, //
 };
 
-/// A mapping of the memory itself that is listed in [`Devices`](super::coherence::Devices), and
+/// A mapping of the memory itself that is listed in [`Devices`](super::devices::Devices), and
 /// shared with the importer's [`SystemMapping`](super::mapping::SystemMapping).
 ///
 /// # Invariants

@@ -64,7 +64,7 @@ enum Kind {
     Direct(Arc<Direct>),
     /// To a staging.
     Staged(SgTable, StagingId),
-    /// Not any more.
+    /// Taken by `drop()`.
     Ended,
 }
 
@@ -232,7 +232,7 @@ unsafe fn try_map_memory<M: StableMemory>(
     match unsafe { DmaMapping::quiet(table, device, direction) } {
         Ok(mapping) if mapping.is_at_offset(offset) => Ok(Some(mapping.into())),
         Ok(mapping) => {
-            drop(mapping.unmap_without_sync());
+            drop(kept.put(mapping.unmap_without_sync()));
             Ok(None)
         }
         Err((EIO, _table)) => Ok(None),

@@ -30,6 +30,7 @@ mod pass;
 mod settle;
 mod staging;
 mod sync_users;
+mod tests;
 
 pub use self::memory::{
     Policy,
