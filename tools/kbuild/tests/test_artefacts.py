@@ -26,9 +26,12 @@ olddefconfig:
 modules_prepare:
 	echo '  RUSTC L rust/core.o'
 	sleep {seconds}
+	{fails}
+	echo $(ARCH) $(CROSS_COMPILE) $(CONFIG_COMPAT_VDSO) >$(O)/arguments
 	mkdir -p $(O)/rust $(O)/scripts
 	echo $(LOCALVERSION) >$(O)/rust/libkernel.rmeta
 	touch $(O)/rust/libmacros.so $(O)/scripts/target.json
+	cp $(O)/arguments $(O)/rust/libarguments.rmeta
 """
 
 
@@ -60,22 +63,22 @@ class Artefacts(unittest.TestCase):
     def compiler(self, version):
         self.tool("rustc", f"case $1 in --version) echo '{version}' ;; *) echo {self.folder}/sysroot ;; esac")
 
-    def source(self, sublevel=4, seconds=0):
+    def source(self, sublevel=4, seconds=0, fails=""):
         tree = self.folder / "linux-source-7.3"
         (tree / "drivers").mkdir(parents=True, exist_ok=True)
         (tree / "drivers/unused.c").touch()
-        (tree / "Makefile").write_text(MAKEFILE.format(sublevel=sublevel, seconds=seconds))
+        (tree / "Makefile").write_text(MAKEFILE.format(sublevel=sublevel, seconds=seconds, fails=fails))
         with tarfile.open(self.folder / "linux-source-7.3.tar.xz", "w:xz") as archive:
             archive.add(tree, "linux-source-7.3")
 
-    def start(self, *arguments):
+    def start(self, *arguments, release=RELEASE, **environment):
         command = [PROGRAM, "--top", self.top, "--headers", self.headers,
-                   "--source", self.folder / "linux-source-7.3.tar.xz", *arguments, RELEASE]
-        return subprocess.Popen(command, env={"PATH": f"{self.bin}:{os.environ['PATH']}"},
+                   "--source", self.folder / "linux-source-7.3.tar.xz", *arguments, release]
+        return subprocess.Popen(command, env={"PATH": f"{self.bin}:{os.environ['PATH']}", **environment},
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def run_it(self, *arguments):
-        child = self.start(*arguments)
+    def run_it(self, *arguments, **options):
+        child = self.start(*arguments, **options)
         child.out, child.err = child.communicate()
         return child
 
@@ -99,6 +102,38 @@ class Artefacts(unittest.TestCase):
                          f"KBUILD_OUTPUT={made}\ninclude /usr/src/common/Makefile\n")
         self.assertFalse((self.top / ".work").exists())
         self.assertIn("minutes", done.err)
+
+    def test_headers_that_are_merely_unpacked_have_the_common_ones_beside_them(self):
+        (self.folder / "common").mkdir()
+        (self.folder / "common/Makefile").touch()
+        self.run_it()
+        self.assertIn(f"\ninclude {self.folder}/common/Makefile\n", (self.top / RELEASE / "Makefile").read_text())
+
+    def test_another_architecture_may_be_named(self):
+        done = self.run_it(ARCH="arm64", CROSS_COMPILE="aarch64-linux-gnu-", CONFIG_COMPAT_VDSO="y")
+        self.assertEqual(done.returncode, 0, done.err)
+        self.assertEqual((self.top / RELEASE / "rust/libarguments.rmeta").read_text(), "arm64 aarch64-linux-gnu-\n")
+
+    def test_a_release_candidate_lacks_the_last_number(self):
+        self.source(sublevel=0)
+        done = self.run_it(release="7.3-amd64")
+        self.assertEqual(done.returncode, 0, done.err)
+        self.assertTrue((self.top / "7.3-amd64/rust/libkernel.rmeta").exists())
+
+    def test_a_missing_compiler_is_named(self):
+        (self.headers / ".kernelvariables").write_text("override CROSS_COMPILE = sparc-linux-gnu-\n"
+                                                       "CC = $(if $(CCACHE),ccache) $(CROSS_COMPILE)gcc-14\n")
+        self.assert_refused("sparc-linux-gnu-gcc-14 is missing")
+        self.tool("sparc-linux-gnu-gcc-14", "exit 0")
+        self.assertEqual(self.run_it().returncode, 0)
+
+    def test_a_full_disk_is_named(self):
+        self.source(fails="echo 'as: rust/core.o: No space left on device'; false")
+        self.assert_refused("no room left")
+
+    def test_an_error_is_told_from_names_that_resemble_one(self):
+        self.source(fails="echo HOSTCC fdt_strerror.o; echo 'sh: 1: arm-gcc: not found'; false")
+        self.assert_refused("arm-gcc: not found")
 
     def test_it_runs_once_a_kernel(self):
         self.run_it()
