@@ -46,6 +46,19 @@ class Obtain(unittest.TestCase):
     def test_other_inputs_other_entry(self):
         self.assertNotEqual(self.obtain(1).path, self.obtain(2).path)
 
+    def test_all_of_a_kind(self):
+        """Those of a kind whose name is longer are others, and so is what is not complete."""
+        one, two = self.obtain(1), self.obtain(2)
+        self.cache.obtain("thing-16k", 1, self.make, ["file"])
+        self.assertEqual({1, 2}, {entry.inputs for entry in self.cache.entries("thing", ["file"])})
+        (two.path / "file").unlink()
+        self.assertEqual([one], self.cache.entries("thing", ["file"]))
+
+    def test_a_look_makes_nothing(self):
+        self.assertIsNone(self.cache.look("thing", 1, ["file"]))
+        entry = self.obtain(1)
+        self.assertEqual((entry, 1), (self.cache.look("thing", 1, ["file"]), self.made))
+
     def test_interrupted(self):
         def interrupted(path, _lock):
             (path / "half").write_text("")

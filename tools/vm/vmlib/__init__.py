@@ -10,6 +10,8 @@ host        what the machine we run on must offer: a few packages
 progress    long steps that say what they do and how far they are
 buildroot   the pinned Debian system in which everything is built and run
 kernels     the kernels to choose from, and how each is made
+debian      what Debian publishes for them: versions, headers, image, modules, sources
+artefacts   its headers with the Rust artefacts that they lack
 debugkernel the one that looks for mistakes: configuration, build, what is kept
 modules     building out-of-tree modules against one of them
 initramfs   the file system of the VM, packed anew for every run

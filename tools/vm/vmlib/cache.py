@@ -36,6 +36,7 @@ class Entry:
 
     path: Path
     info: dict
+    inputs: dict
 
 
 def key_of(inputs):
@@ -83,6 +84,16 @@ class Cache:
             raise Failure(f"{path} was made, yet lacks one of: {', '.join(essential)}")
         return entry
 
+    def entries(self, kind, essential=()):
+        """All complete entries of that kind."""
+        found = (self._look(path, essential) for path in sorted(self.top.glob(f"{kind}-*"))
+                 if re.fullmatch(r"[0-9a-f]{12}", path.name[len(kind) + 1:]))
+        return [entry for entry in found if entry]
+
+    def look(self, kind, inputs, essential=()):
+        """The entry for `inputs`, or None where there is none."""
+        return self._look(self.top / f"{kind}-{key_of(inputs)}", essential)
+
     @staticmethod
     def _look(path, essential):
         try:
@@ -91,7 +102,7 @@ class Cache:
             return None
         if not all(any(path.glob(pattern)) for pattern in essential):
             return None
-        return Entry(path, stamp["info"])
+        return Entry(path, stamp["info"], stamp["inputs"])
 
     @staticmethod
     def _clear(path):

@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0
 """The files that Debian publishes for a kernel: headers, image, modules, sources."""
 
+import contextlib
 import os
 import re
 import shutil
 from dataclasses import dataclass
 
-from .errors import Failure
 from .progress import apt_status, checkpoints, count_lines, run_step
 
 SERIES = "7.3"
 
-FILES_RECIPE = 3  # raise it when _make_files changes
+FILES_RECIPE = 4  # raise it when _make_files changes
 SOURCE_RECIPE = 1  # raise it when _make_source changes
 
 # MiB that making them takes, with what is downloaded.
 FILES_SIZE, SOURCE_SIZE = 400, 2100
+
+HOST = "amd64"  # the architecture of the build roots
 
 
 @dataclass(frozen=True)
@@ -38,26 +40,27 @@ class Choice:
     release: str  # as in 7.3.4+deb13-amd64
     abi: str      # the release without the architecture
 
-    def packages(self):
+    def packages(self, arch=HOST):
         """What to download, as apt wants it named; the sources come first."""
-        return [f"{name}={self.debian}" for name in needed(self.release, self.abi)]
+        foreign = "" if arch == HOST else f":{arch}"
+        return [f"{name}{foreign if name.endswith(self.release) else ''}={self.debian}"
+                for name in needed(self.release, self.abi)]
 
 
 def needed(release, abi):
-    """The packages that make up one kernel."""
-    return [f"linux-source-{SERIES}", f"linux-headers-{release}", f"linux-headers-{abi}-common",
+    """The packages that make up one kernel. Those of programs that headers call are the build root's."""
+    return [f"linux-source-{SERIES}", f"linux-headers-{release}", f"linux-headers-{abi}-common", f"linux-kbuild-{abi}",
             f"linux-binary-unsigned-{release}", f"linux-modules-{release}"]
 
 
-def choose(available, arch, series=SERIES):
-    """The newest version for which all packages agree.
+def choices(available, arch, series=SERIES):
+    """All versions for which all packages agree, the newest first.
 
     `available` maps names of packages to the set of their versions. `arch` is
-    what names of kernels end in: amd64, arm64-16k. Returns None where there is
-    no such version.
+    what names of kernels end in: amd64, arm64-16k.
     """
     pattern = re.compile(rf"linux-headers-({re.escape(series)}(?:\.\d+)?(?:\+[^-]*)?)-{re.escape(arch)}")
-    choices = []
+    found = []
     for name, versions in available.items():
         match = pattern.fullmatch(name)
         if not match:
@@ -65,119 +68,154 @@ def choose(available, arch, series=SERIES):
         release = f"{match[1]}-{arch}"
         for version in versions:
             if all(version in available.get(other, ()) for other in needed(release, match[1])):
-                choices.append(Choice(version, release, match[1]))
-    return max(choices, key=lambda choice: _numbers(choice.debian), default=None)
+                found.append(Choice(version, release, match[1]))
+    return sorted(found, key=lambda choice: order(choice.debian), reverse=True)
 
 
-def _numbers(version):
+def order(version):
     """The numbers of a version, to sort by: what follows a tilde comes before it."""
     return [-1 if each == "~" else int(each) for each in re.findall(r"~|\d+", version)]
 
 
 def parse_madison(text):
-    """Names and versions from the output of apt-cache madison."""
+    """Names and versions from the output of apt-cache madison; names of another architecture are without it."""
     available = {}
     for line in text.splitlines():
         fields = [field.strip() for field in line.split("|")]
         if len(fields) == 3 and fields[2].endswith("Packages"):
-            available.setdefault(fields[0], set()).add(fields[1])
+            available.setdefault(fields[0].split(":")[0], set()).add(fields[1])
     return available
 
 
-def files(cache, root, arch, name, suite=BACKPORTS):
-    """The entry with Debian's files for the kernel of that name: headers, image, modules; and a link to the sources.
+# What is in the cache
 
-    What these links lead to is an entry as well, which the architectures share.
-    """
-    inputs = {"series": SERIES, "name": name, "suite": suite.name, "recipe": FILES_RECIPE, "place": str(cache.top)}
-    essential = ["source/.complete", f"source/linux-source-{SERIES}/Makefile", "headers/.config",
-                 "headers/Module.symvers", "image/vmlinuz", "image/modules.dep", "unpacked/usr/bin/busybox"]
-    return cache.obtain(f"debian-linux-{SERIES}-{name}", inputs,
-                        lambda path, lock: _make_files(cache, root, arch, name, suite, path, lock), essential,
-                        FILES_SIZE)
+ESSENTIAL = ["source/.complete", f"source/linux-source-{SERIES}/Makefile", "headers/.config", "headers/Module.symvers",
+             "headers/scripts/mod/modpost", "image/vmlinuz", "image/modules.dep", "unpacked/usr/bin/busybox"]
 
 
-def _make_files(cache, root, arch, name, suite, path, lock):
-    log = cache.log(f"debian-linux-{SERIES}-{name}")
-    apt = _private_apt(path / "apt", arch, root.sources(suite.name, root.suite))
-    where = {"cwd": path}
-    run_step("kernel: package lists", root.command(["apt-get", *apt, "-q", "update"], **where), log, "10 s",
-             count_lines(30), locks=[lock])
-    choice = _newest(root, apt, name, suite, where)
-    source, *packages = choice.packages()
-    inputs = {"series": SERIES, "debian": choice.debian, "recipe": SOURCE_RECIPE, "place": str(cache.top)}
-    sources = cache.obtain(f"debian-linux-{SERIES}-source", inputs,
-                           lambda path, lock: _make_source(cache, root, [*apt, "download", source], path, lock),
-                           [f"linux-source-{SERIES}/Makefile"], SOURCE_SIZE)
-    _download(root, f"Linux {choice.release} (130 MB)", [*apt, "download", *packages, "busybox-static"],
-              log, path, lock)
-    _arrange(path, choice, sources)
-    root.run(["sh", "-ec", f"ln -s usr/lib unpacked/lib; depmod -b unpacked {choice.release}"], cwd=path, locks=[lock])
-    return {"debian": choice.debian, "release": choice.release, "version": choice.abi.split("+")[0]}
+def _kind(name):
+    return f"debian-linux-{SERIES}-{name}"
 
 
-def _make_source(cache, root, apt, path, lock):
-    log = cache.log(f"debian-linux-{SERIES}-source")
-    _download(root, f"the sources of Linux {SERIES} (170 MB)", apt, log, path, lock)
-    archive = path / f"unpacked/usr/src/linux-source-{SERIES}.tar.xz"
-    run_step("kernel: unpacking the sources",
-             root.command(["tar", "-xf", archive, "--checkpoint=2000", "--checkpoint-action=echo=%u"], cwd=path),
-             log, "20 s", checkpoints(168000), locks=[lock])
-    shutil.rmtree(path / "unpacked")
-    return {}
+def _inputs(cache, name, suite, version):
+    return {"series": SERIES, "name": name, "suite": suite.name, "debian": version, "recipe": FILES_RECIPE,
+            "place": str(cache.top)}
 
 
-def _download(root, what, apt, log, path, lock):
-    """Have apt download packages, and unpack them into path/unpacked."""
-    debs = path / "debs"
-    debs.mkdir()
-    run_step(f"kernel: downloading {what}",
-             root.command(["apt-get", "-q", "-o", "APT::Status-Fd=1", *apt], cwd=debs),
-             log, "10 s to 2 min", apt_status, locks=[lock])
-    run_step("kernel: unpacking the packages",
-             root.command(["sh", "-ec", 'for deb in *.deb; do echo "$deb"; dpkg-deb -x "$deb" ../unpacked; done'],
-                          cwd=debs),
-             log, "10 s", count_lines(5), locks=[lock])
-    shutil.rmtree(debs)
+def kept(cache, name, suite=BACKPORTS):
+    """The complete entries with files for the kernel of that name, the newest version first."""
+    found = [entry for entry in cache.entries(_kind(name), ESSENTIAL)
+             if entry.inputs == _inputs(cache, name, suite, entry.info["debian"])]
+    return sorted(found, key=lambda entry: order(entry.info["debian"]), reverse=True)
+
+
+def source_tree(entry):
+    """The source tree of an entry of files, at its own place."""
+    return (entry.path / "source").resolve() / f"linux-source-{SERIES}"
+
+
+# What is in the archive
+
+class Archive:
+    """A suite, as apt sees it by lists of its own: which kernels of one name it has."""
+
+    def __init__(self, cache, root, arch, name, suite, folder, lock):
+        self.cache, self.root, self.arch, self.name, self.suite = cache, root, arch, name, suite
+        self.folder, self.locks = folder, [lock]
+        self.apt = _private_apt(folder, arch.debian, root.sources(suite.name, root.suite))
+
+    def choices(self):
+        """The versions to be had, the newest first."""
+        self._update()
+        prefixes = tuple(f"linux-{part}-{SERIES}" for part in ("source", "headers", "kbuild", "binary-unsigned", "modules"))
+        names = [each for each in self._cache("pkgnames", "linux-").split() if each.startswith(prefixes)]
+        return choices(parse_madison(self._cache("madison", *names)) if names else {}, self.name)
+
+    def obtain(self, choice):
+        """The entry with Debian's files for one version: headers, image, modules; and a link to the sources.
+
+        What these links lead to is an entry as well, which the architectures share.
+        """
+        return self.cache.obtain(_kind(self.name), _inputs(self.cache, self.name, self.suite, choice.debian),
+                                 lambda path, lock: self._make_files(choice, path, lock), ESSENTIAL, FILES_SIZE)
+
+    def _cache(self, *words):
+        return self.root.run(["apt-cache", *self.apt, *words], cwd=self.folder)
+
+    def _update(self):
+        log = self.cache.log(_kind(self.name))
+        run_step("kernel: package lists", self.root.command(["apt-get", *self.apt, "-q", "update"], cwd=self.folder),
+                 log, "10 s", count_lines(30), locks=self.locks)
+
+    def _make_files(self, choice, path, lock):
+        log = self.cache.log(_kind(self.name))
+        source, *packages = choice.packages(self.arch.debian)
+        inputs = {"series": SERIES, "debian": choice.debian, "recipe": SOURCE_RECIPE, "place": str(self.cache.top)}
+        sources = self.cache.obtain(f"debian-linux-{SERIES}-source", inputs,
+                                    lambda path, lock: self._make_source(source, path, lock),
+                                    [f"linux-source-{SERIES}/Makefile"], SOURCE_SIZE)
+        busybox = "busybox-static" if self.arch.debian == HOST else f"busybox-static:{self.arch.debian}"
+        self._download(f"Linux {choice.release} (130 MB)", [*packages, busybox], log, path, lock)
+        _arrange(path, choice, sources)
+        self.root.run(["sh", "-ec", f"ln -s usr/lib unpacked/lib; depmod -b unpacked {choice.release}"], cwd=path,
+                      locks=[lock])
+        return {"debian": choice.debian, "release": choice.release, "version": choice.abi.split("+")[0]}
+
+    def _make_source(self, package, path, lock):
+        log = self.cache.log(f"debian-linux-{SERIES}-source")
+        self._download(f"the sources of Linux {SERIES} (170 MB)", [package], log, path, lock)
+        archive = path / f"unpacked/usr/src/linux-source-{SERIES}.tar.xz"
+        run_step("kernel: unpacking the sources",
+                 self.root.command(["tar", "-xf", archive, "--checkpoint=2000", "--checkpoint-action=echo=%u"], cwd=path),
+                 log, "20 s", checkpoints(168000), locks=[lock])
+        shutil.rmtree(path / "unpacked")
+        return {}
+
+    def _download(self, what, packages, log, path, lock):
+        """Have apt download packages, and unpack them into path/unpacked."""
+        debs = path / "debs"
+        debs.mkdir()
+        run_step(f"kernel: downloading {what}",
+                 self.root.command(["apt-get", "-q", "-o", "APT::Status-Fd=1", *self.apt, "download", *packages], cwd=debs),
+                 log, "10 s to 2 min", apt_status, locks=[lock])
+        run_step("kernel: unpacking the packages",
+                 self.root.command(["sh", "-ec", 'for deb in *.deb; do echo "$deb"; dpkg-deb -x "$deb" ../unpacked; done'],
+                                   cwd=debs),
+                 log, "10 s", count_lines(5), locks=[lock])
+        shutil.rmtree(debs)
+
+
+@contextlib.contextmanager
+def archive(cache, root, arch, name, suite=BACKPORTS):
+    """An Archive; its lists are gone in the end."""
+    folder = cache.top / f"apt-{suite.name}-{name}"
+    with cache.lock(folder.name) as lock:
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+            yield Archive(cache, root, arch, name, suite, folder, lock)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _private_apt(folder, arch, sources):
-    """Options that let apt work on lists of its own, without root rights, for any architecture."""
+    """Options that let apt work on lists of its own, without root rights, for an architecture beside the root's."""
     for sub in ("lists/partial", "cache/archives/partial", "log"):
         (folder / sub).mkdir(parents=True)
     (folder / "sources.list").write_text(sources)
     settings = {"Dir::Etc::SourceList": folder / "sources.list", "Dir::Etc::SourceParts": "/dev/null",
                 # The Release file of a suite may be past its date.
-                "Acquire::Check-Valid-Until": "false",
+                "Acquire::Check-Valid-Until": "false", "Acquire::Languages": "none",
                 "Dir::State::Lists": folder / "lists", "Dir::Cache": folder / "cache", "Dir::Log": folder / "log",
-                "APT::Architecture": arch.debian, "APT::Architectures": arch.debian,
+                "APT::Architecture": HOST, "APT::Architectures": ",".join(dict.fromkeys([HOST, arch])),
                 "APT::Sandbox::User": "root" if os.getuid() == 0 else "", "Acquire::Retries": "5",
                 "Debug::NoLocking": "true"}
     return [word for name, value in settings.items() if value for word in ("-o", f"{name}={value}")]
 
 
-def _newest(root, apt, name, suite, where):
-    prefixes = tuple(f"linux-{part}-{SERIES}" for part in ("source", "headers", "binary-unsigned", "modules"))
-    names = [each for each in root.run(["apt-cache", *apt, "pkgnames", "linux-"], **where).split()
-             if each.startswith(prefixes)]
-    text = root.run(["apt-cache", *apt, "madison", *names], **where) if names else ""
-    choice = choose(parse_madison(text), name)
-    if not choice:
-        raise Failure(f"Debian's {suite.name} has no Linux {SERIES} for {name} whose source, headers, image "
-                      "and modules are of one version just now; try again in a few hours")
-    return choice
-
-
-def source_tree(entry):
-    """The source tree of an entry of files(), at its own place."""
-    return (entry.path / "source").resolve() / f"linux-source-{SERIES}"
-
-
 def _arrange(path, choice, sources):
-    """Short names for the parts, and away with what is no longer needed."""
+    """Short names for the parts."""
     modules = f"unpacked/usr/lib/modules/{choice.release}"
     (path / "source").symlink_to(sources.path)
     (path / "headers").symlink_to(f"unpacked/usr/src/linux-headers-{choice.release}")
     (path / "image").symlink_to(modules)
     (path / modules / "vmlinuz").symlink_to("vmlinuz.unsigned")
-    shutil.rmtree(path / "apt")
