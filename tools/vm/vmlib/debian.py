@@ -26,10 +26,11 @@ class Suite:
 
     name: str
     root: str
+    mark: str  # what its releases have after the version
 
 
-BACKPORTS = Suite("trixie-backports", "root")
-EXPERIMENTAL = Suite("experimental", "root-forky")
+BACKPORTS = Suite("trixie-backports", "root", "+deb13")
+EXPERIMENTAL = Suite("experimental", "root-forky", "")
 
 
 @dataclass(frozen=True)

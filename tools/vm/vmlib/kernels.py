@@ -8,6 +8,7 @@ STOCK does.
 """
 
 import functools
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Tuple
@@ -110,6 +111,38 @@ def _files(cache, root, stock):
             raise Failure(f"Debian's {stock.suite.name} has no Linux {debian.SERIES} for {stock.name} whose source, "
                           "headers, image and modules are of one version just now; try again in a few hours")
         return archive.obtain(found[0])
+
+
+def check_release(release):
+    """The one of STOCK whose release that is; refuses what is none of theirs."""
+    for stock in STOCK.values():
+        if re.fullmatch(rf"{re.escape(debian.SERIES)}(\.\d+)?{re.escape(stock.suite.mark)}-{stock.name}", release):
+            return stock
+    names = sorted({stock.name for stock in STOCK.values()})
+    raise Failure(f"'{release}' is no Linux {debian.SERIES} of Debian; name it as 'uname -r' prints it there, like "
+                  f"{debian.SERIES}.4{debian.BACKPORTS.mark}-amd64 (the kernels are {', '.join(names)})")
+
+
+def obtain_artefacts(cache, release):
+    """The build directory for a release of Debian, and the version of its packages."""
+    stock = check_release(release)
+    root = buildroot.obtain(cache, stock.suite.root)
+    files = _exactly(cache, root, stock, release)
+    return artefacts.obtain(cache, root, stock.name, files), files.info["debian"]
+
+
+def _exactly(cache, root, stock, release):
+    for files in debian.kept(cache, stock.name, stock.suite):
+        if files.info["release"] == release:
+            return files
+    with debian.archive(cache, root, stock.arch, stock.name, stock.suite) as archive:
+        found = archive.choices()
+        for choice in found:
+            if choice.release == release:
+                return archive.obtain(choice)
+    others = ", ".join(choice.release for choice in found) or "none that is complete"
+    raise Failure(f"Debian's {stock.suite.name} has no Linux {release} now, as it drops old versions, and the cache has "
+                  f"none either; it has {others}: install that kernel and its headers, and name it")
 
 
 def _debug(cache):
