@@ -129,7 +129,7 @@ class Artefacts(unittest.TestCase):
 
     def test_a_full_disk_is_named(self):
         self.source(fails="echo 'as: rust/core.o: No space left on device'; false")
-        self.assert_refused("no room left")
+        self.assert_refused("No space left on device; make room")
 
     def test_an_error_is_told_from_names_that_resemble_one(self):
         self.source(fails="echo HOSTCC fdt_strerror.o; echo 'sh: 1: arm-gcc: not found'; false")

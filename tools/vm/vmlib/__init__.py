@@ -11,6 +11,8 @@ progress    long steps that say what they do and how far they are
 buildroot   the pinned Debian system in which everything is built and run
 kernels     the kernels to choose from, and how each is made
 debian      what Debian publishes for them: versions, headers, image, modules, sources
+dates       suites of Debian's that are past their date
+versions    which version of them is used: the one in the cache, a newer one, or what can be had
 artefacts   its headers with the Rust artefacts that they lack
 debugkernel the one that looks for mistakes: configuration, build, what is kept
 modules     building out-of-tree modules against one of them

@@ -10,8 +10,8 @@ import re
 import shutil
 
 from . import buildroot, debian, disk
-from .errors import Failure
-from .progress import run_step
+from .errors import Failure, Unavailable
+from .progress import StepFailed, run_step
 
 PROGRAM = buildroot.CHECKOUT / "tools/kbuild/artefacts"
 RECIPE = 1  # raise it when the files that PROGRAM makes change
@@ -20,10 +20,19 @@ ESSENTIAL = ["*/include/generated/rustc_cfg", "*/rust/libkernel.rmeta", "*/rust/
 
 
 def obtain(cache, root, name, files):
-    """The build directory that belongs to an entry of Debian's files, made first where there is none."""
+    """The build directory that belongs to an entry of Debian's files, made first where there is none.
+
+    Raises Unavailable where it cannot be made.
+    """
     entry = cache.obtain(_kind(name), _inputs(root, files), lambda path, lock: _make(cache, root, files, path, lock),
                          ESSENTIAL, SIZE)
     return entry.path / files.info["release"]
+
+
+def look(cache, root, name, files):
+    """The same, or None where there is none."""
+    entry = cache.look(_kind(name), _inputs(root, files), ESSENTIAL)
+    return entry and entry.path / files.info["release"]
 
 
 def _kind(name):
@@ -37,8 +46,11 @@ def _inputs(root, files):
 def _make(cache, root, files, path, lock):
     release = files.info["release"]
     command = [PROGRAM, "--top", path, "--headers", files.path / "headers", "--source", debian.source_tree(files), release]
-    run_step(f"kernel: Rust artefacts of Linux {release}", root.command(command, cwd=path), cache.log(path.name),
-             "2 to 4 min on two cores", _percent, locks=[lock])
+    try:
+        run_step(f"kernel: Rust artefacts of Linux {release}", root.command(command, cwd=path), cache.log(path.name),
+                 "2 to 4 min on two cores", _percent, locks=[lock])
+    except StepFailed as failure:
+        raise Unavailable(failure.lines(f"{PROGRAM.name}: ")[-1].rstrip("."))
     return {"release": release, "debian": files.info["debian"]}
 
 

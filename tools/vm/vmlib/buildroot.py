@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Tuple
 
-from . import disk, host, process
+from . import dates, disk, host, process
 from .errors import Failure
-from .privilege import as_root
+from .privilege import as_root, remove_tree
 from .progress import count_lines, run_step
 
 SUITE = "trixie"
@@ -165,18 +165,22 @@ def _make(cache, name, kind, path, lock, mirror):
             f"'Release: {kind.suite}' | head -n 1 > \"$1{MIRROR}\"; test -s \"$1{MIRROR}\"")
     if ASM in kind.essential:
         hook += f"; ln -s x86_64-linux-gnu/asm \"$1{ASM}\""
-    # The cache may lie where apt's own user cannot look, hence its sandbox is off. The Release file
-    # of a suite that is not released may be past its date.
+    # The cache may lie where apt's own user cannot look, hence its sandbox is off.
     argv = ["mmdebstrap", "--verbose", "--mode=root", "--variant=apt", "--architectures=amd64",
             "--include=" + ",".join(kind.packages), "--aptopt=APT::Sandbox::User \"root\"",
-            "--aptopt=Acquire::Retries \"5\"", "--aptopt=Acquire::Check-Valid-Until \"false\"",
+            "--aptopt=Acquire::Retries \"5\"",
             "--customize-hook=" + hook, kind.suite, str(path / "root")]
     # Whatever gets mounted on the way is gone with the command.
     environment = ["unshare", "--mount", "--propagation", "private",
                    "env", "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive"]
-    run_step(f"{_title(name)}: {len(kind.packages)} Debian packages of {kind.suite} and what they need",
-             as_root(environment + argv + ([mirror] if mirror else [])),
-             log, "1 to 3 min", count_lines(55 * len(kind.packages)), locks=[lock])
+
+    def step(dated):
+        remove_tree(path / "root")
+        undated = [] if dated else [f"--aptopt={dates.CHECK} \"false\""]
+        run_step(f"{_title(name)}: {len(kind.packages)} Debian packages of {kind.suite} and what they need",
+                 as_root(environment + argv[:1] + undated + argv[1:] + ([mirror] if mirror else [])),
+                 cache.log(name), "1 to 3 min", count_lines(55 * len(kind.packages)), locks=[lock])
+    dates.despite(step)
     return {"toolchain": _versions(path / "root", TOOLCHAIN), "suite": kind.suite}
 
 

@@ -7,7 +7,9 @@ import re
 import shutil
 from dataclasses import dataclass
 
-from .progress import apt_status, checkpoints, count_lines, run_step
+from . import dates
+from .errors import Unavailable
+from .progress import StepFailed, apt_status, checkpoints, count_lines, run_step
 
 SERIES = "7.3"
 
@@ -118,7 +120,10 @@ def source_tree(entry):
 # What is in the archive
 
 class Archive:
-    """A suite, as apt sees it by lists of its own: which kernels of one name it has."""
+    """A suite, as apt sees it by lists of its own: which kernels of one name it has.
+
+    Its methods raise Unavailable where apt fails.
+    """
 
     def __init__(self, cache, root, arch, name, suite, folder, lock):
         self.cache, self.root, self.arch, self.name, self.suite = cache, root, arch, name, suite
@@ -126,11 +131,15 @@ class Archive:
         self.apt = _private_apt(folder, arch.debian, root.sources(suite.name, root.suite))
 
     def choices(self):
-        """The versions to be had, the newest first."""
+        """The versions to be had, the newest first; there is at least one."""
         self._update()
         prefixes = tuple(f"linux-{part}-{SERIES}" for part in ("source", "headers", "kbuild", "binary-unsigned", "modules"))
         names = [each for each in self._cache("pkgnames", "linux-").split() if each.startswith(prefixes)]
-        return choices(parse_madison(self._cache("madison", *names)) if names else {}, self.name)
+        found = choices(parse_madison(self._cache("madison", *names)) if names else {}, self.name)
+        if not found:
+            raise Unavailable(f"{self.suite.name} has no Linux {SERIES} for {self.name} whose source, headers, image and "
+                              "modules are of one version just now")
+        return found
 
     def obtain(self, choice):
         """The entry with Debian's files for one version: headers, image, modules; and a link to the sources.
@@ -144,9 +153,16 @@ class Archive:
         return self.root.run(["apt-cache", *self.apt, *words], cwd=self.folder)
 
     def _update(self):
-        log = self.cache.log(_kind(self.name))
+        try:
+            dates.despite(self._lists)
+        except StepFailed as failure:
+            raise Unavailable(f"apt cannot read the lists of {self.suite.name} ({failure.lines('E: ')[0]})")
+
+    def _lists(self, dated):
+        # The roots may be without that check.
+        self.apt += ["-o", f"{dates.CHECK}={'true' if dated else 'false'}"]
         run_step("kernel: package lists", self.root.command(["apt-get", *self.apt, "-q", "update"], cwd=self.folder),
-                 log, "10 s", count_lines(30), locks=self.locks)
+                 self.cache.log(_kind(self.name)), "10 s", count_lines(30), locks=self.locks)
 
     def _make_files(self, choice, path, lock):
         log = self.cache.log(_kind(self.name))
@@ -176,6 +192,14 @@ class Archive:
         """Have apt download packages, and unpack them into path/unpacked."""
         debs = path / "debs"
         debs.mkdir()
+        try:
+            self._fetch(what, packages, log, debs, lock)
+        except StepFailed as failure:
+            raise Unavailable(f"{self.suite.name} lists {what.partition(' (')[0]}, but apt cannot get it "
+                              f"({failure.lines('E: ')[0]})")
+        shutil.rmtree(debs)
+
+    def _fetch(self, what, packages, log, debs, lock):
         run_step(f"kernel: downloading {what}",
                  self.root.command(["apt-get", "-q", "-o", "APT::Status-Fd=1", *self.apt, "download", *packages], cwd=debs),
                  log, "10 s to 2 min", apt_status, locks=[lock])
@@ -183,7 +207,6 @@ class Archive:
                  self.root.command(["sh", "-ec", 'for deb in *.deb; do echo "$deb"; dpkg-deb -x "$deb" ../unpacked; done'],
                                    cwd=debs),
                  log, "10 s", count_lines(5), locks=[lock])
-        shutil.rmtree(debs)
 
 
 @contextlib.contextmanager
@@ -204,8 +227,7 @@ def _private_apt(folder, arch, sources):
         (folder / sub).mkdir(parents=True)
     (folder / "sources.list").write_text(sources)
     settings = {"Dir::Etc::SourceList": folder / "sources.list", "Dir::Etc::SourceParts": "/dev/null",
-                # The Release file of a suite may be past its date.
-                "Acquire::Check-Valid-Until": "false", "Acquire::Languages": "none",
+                "APT::Update::Error-Mode": "any", "Acquire::Languages": "none",
                 "Dir::State::Lists": folder / "lists", "Dir::Cache": folder / "cache", "Dir::Log": folder / "log",
                 "APT::Architecture": HOST, "APT::Architectures": ",".join(dict.fromkeys([HOST, arch])),
                 "APT::Sandbox::User": "root" if os.getuid() == 0 else "", "Acquire::Retries": "5",

@@ -14,6 +14,10 @@ class Failure(Exception):
         self.status = status
 
 
+class Unavailable(Failure):
+    """A version of a kernel cannot be had; another one may. The sentence has no end."""
+
+
 class Said(Failure):
     """A failure of a program that we started, which has told the user."""
 

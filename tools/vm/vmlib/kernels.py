@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Tuple
 
-from . import artefacts, buildroot, debian, debugkernel
+from . import artefacts, buildroot, debian, debugkernel, versions
 from .errors import Failure
 
 
@@ -88,29 +88,16 @@ STOCK = {
 }
 
 
-def _stock(cache, flavour):
+def _stock(cache, update, flavour):
     """Debian's own kernel, unmodified; modules are built against its headers, as on a user's machine."""
     stock = STOCK[flavour]
     root = buildroot.obtain(cache, stock.suite.root)
-    files = _files(cache, root, stock)
+    files, build = versions.settle(cache, root, stock, update)
     version, release = files.info["version"], files.info["release"]
     return Kernel(flavour=flavour, root=root, arch=stock.arch, version=version, localversion=release[len(version):],
-                  source=debian.source_tree(files), build=artefacts.obtain(cache, root, stock.name, files),
+                  source=debian.source_tree(files), build=build,
                   image=files.path / "image" / "vmlinuz", busybox=files.path / "unpacked/usr/bin/busybox",
                   modules=files.path / "image", make=())
-
-
-def _files(cache, root, stock):
-    """The entry with Debian's files."""
-    kept = debian.kept(cache, stock.name, stock.suite)
-    if kept:
-        return kept[0]
-    with debian.archive(cache, root, stock.arch, stock.name, stock.suite) as archive:
-        found = archive.choices()
-        if not found:
-            raise Failure(f"Debian's {stock.suite.name} has no Linux {debian.SERIES} for {stock.name} whose source, "
-                          "headers, image and modules are of one version just now; try again in a few hours")
-        return archive.obtain(found[0])
 
 
 def check_release(release):
@@ -127,28 +114,14 @@ def obtain_artefacts(cache, release):
     """The build directory for a release of Debian, and the version of its packages."""
     stock = check_release(release)
     root = buildroot.obtain(cache, stock.suite.root)
-    files = _exactly(cache, root, stock, release)
+    files = versions.exactly(cache, root, stock, release)
     return artefacts.obtain(cache, root, stock.name, files), files.info["debian"]
 
 
-def _exactly(cache, root, stock, release):
-    for files in debian.kept(cache, stock.name, stock.suite):
-        if files.info["release"] == release:
-            return files
-    with debian.archive(cache, root, stock.arch, stock.name, stock.suite) as archive:
-        found = archive.choices()
-        for choice in found:
-            if choice.release == release:
-                return archive.obtain(choice)
-    others = ", ".join(choice.release for choice in found) or "none that is complete"
-    raise Failure(f"Debian's {stock.suite.name} has no Linux {release} now, as it drops old versions, and the cache has "
-                  f"none either; it has {others}: install that kernel and its headers, and name it")
-
-
-def _debug(cache):
+def _debug(cache, update):
     """A kernel of the same sources that looks for mistakes while it runs."""
     root = buildroot.obtain(cache)
-    files = _files(cache, root, STOCK["stock"])
+    files, _ = versions.settle(cache, root, STOCK["stock"], update)
     source, version = debian.source_tree(files), files.info["version"]
     inputs = {"source": str(source), "options": debugkernel.options(debugkernel.FRAGMENT.read_text()),
               "toolchain": root.toolchain, "recipe": debugkernel.RECIPE}
@@ -165,10 +138,10 @@ def _debug(cache):
 FLAVOURS = {"debug": _debug, **{flavour: functools.partial(_stock, flavour=flavour) for flavour in STOCK}}
 
 
-def obtain(cache, name="stock"):
-    """The kernel of that name, made first where there is none."""
+def obtain(cache, name="stock", update=False):
+    """The kernel of that name, made first where there is none; with `update`, where there is a newer one as well."""
     check(name)
-    return FLAVOURS[name](cache)
+    return FLAVOURS[name](cache, update)
 
 
 def check(name):

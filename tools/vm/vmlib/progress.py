@@ -99,6 +99,20 @@ class Waiting:
             self.shown = False
 
 
+class StepFailed(Failure):
+    """A step ended with a status, for another reason than a full disk."""
+
+    def __init__(self, sentence, log):
+        super().__init__(sentence)
+        self.log = log
+
+    def lines(self, beginning):
+        """The lines of the log that begin like that, without it; or else one that says where the log is."""
+        with open(self.log, errors="replace") as log:
+            found = [line[len(beginning):].strip() for line in log if line.startswith(beginning)]
+        return found or [f"see {self.log}"]
+
+
 def count_lines(expected):
     """A gauge for commands whose output has about `expected` lines."""
     def gauge(number, _line):
@@ -133,14 +147,14 @@ def run_step(title, argv, log, usual, gauge, **options):
 
     `gauge` is called with the number and text of each line of output and
     answers with a percentage, or None where the line says nothing about it.
-    `options` go to Popen.
+    `options` go to Popen. Raises StepFailed where the command fails.
     """
     step = Step(title, usual)
     os.makedirs(os.path.dirname(log), exist_ok=True)
     full = False
     child = process.start(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
     try:
-        with open(log, "ab") as record:
+        with open(log, "ab") as record, child.stdout:
             for number, line in enumerate(child.stdout):
                 record.write(line)
                 line = line.decode(errors="replace").rstrip()
@@ -156,7 +170,7 @@ def run_step(title, argv, log, usual, gauge, **options):
         step.failed()
         if full:
             raise Failure(f"{disk.sentence([log])} (the full log is {log})")
-        raise Failure(f"{title} failed (status {status}); the full log is {log}, and ends with:\n{_tail(log)}")
+        raise StepFailed(f"{title} failed (status {status}); the full log is {log}, and ends with:\n{_tail(log)}", log)
     step.done()
 
 

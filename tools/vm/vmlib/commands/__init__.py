@@ -15,12 +15,12 @@ def add_kernel(parser):
                         help="which kernel: " + ", ".join(sorted(kernels.FLAVOURS)) + " (default: %(default)s)")
 
 
-def prepare(kernel_name):
+def prepare(kernel_name, update=False):
     """The cache, the build root and the kernel, made first where they are missing."""
     kernels.check(kernel_name)
     top = cache.Cache()
     root = buildroot.obtain(top)
-    return top, root, kernels.obtain(top, kernel_name)
+    return top, root, kernels.obtain(top, kernel_name, update)
 
 
 CACHE_NOTE = (f"Everything made is kept in {cache.default_top()}, and is safe to delete at any time"

@@ -24,7 +24,7 @@ FACTS = {
 }
 
 
-ARTEFACTS = "artefacts"
+ARTEFACTS, UPDATE = "artefacts", "update"
 
 
 def main():
@@ -36,8 +36,10 @@ def main():
     parser.add_argument("--for", metavar="RELEASE", dest="release",
                         help=f"with {ARTEFACTS}: the kernel, as uname -r prints it, like 7.3.4+deb13-amd64")
     parser.add_argument("--into", metavar="DIR", type=Path, help=f"with {ARTEFACTS}: a directory that is empty or new")
-    parser.add_argument("fact", choices=[*FACTS, ARTEFACTS], metavar="FACT",
+    parser.add_argument("fact", choices=[*FACTS, UPDATE, ARTEFACTS], metavar="FACT",
                         help="; ".join(f"{name}: {text}" for name, (text, _) in FACTS.items())
+                        + f"; {UPDATE}: takes the newest version that Debian has, rather than the one that is there, and "
+                        "prints the release"
                         + f"; {ARTEFACTS}: makes the files for Rust modules that Debian's headers of a kernel lack, "
                         "and prints their names")
     arguments = parser.parse_args()
@@ -46,8 +48,8 @@ def main():
         parser.error(f"'{ARTEFACTS}' takes --for RELEASE and --into DIR, both, and no other FACT does")
     if making:
         return _make(arguments.release, arguments.into)
-    _, _, kernel = prepare(arguments.kernel)
-    print(FACTS[arguments.fact][1](kernel))
+    _, _, kernel = prepare(arguments.kernel, arguments.fact == UPDATE)
+    print(FACTS["release" if arguments.fact == UPDATE else arguments.fact][1](kernel))
     return 0
 
 
