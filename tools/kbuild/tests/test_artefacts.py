@@ -123,7 +123,8 @@ class Artefacts(unittest.TestCase):
     def test_a_missing_compiler_is_named(self):
         (self.headers / ".kernelvariables").write_text("override CROSS_COMPILE = sparc-linux-gnu-\n"
                                                        "CC = $(if $(CCACHE),ccache) $(CROSS_COMPILE)gcc-14\n")
-        self.assert_refused("sparc-linux-gnu-gcc-14 is missing")
+        self.assert_refused("sparc-linux-gnu-gcc-14 is missing, which Linux 7.3.4+deb13-amd64 is built with; install gcc-14, "
+                            "or, on a machine of another architecture, gcc-14-sparc-linux-gnu.")
         self.tool("sparc-linux-gnu-gcc-14", "exit 0")
         self.assertEqual(self.run_it().returncode, 0)
 
