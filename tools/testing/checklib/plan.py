@@ -9,7 +9,8 @@ UPSTREAM = "upstream"
 KUNIT = "kunit"
 
 RESERVE_2_GIB = "echo 1024 > /proc/sys/vm/nr_hugepages"
-KEEP_128_MIB = "echo 64 > /proc/sys/vm/nr_hugepages"
+# Of 2 MiB, which are not the usual ones where pages are of 16 KiB.
+KEEP_128_MIB = "echo 64 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
 # Without it a whole subject would be skipped, and nobody would call that a failure.
 LOAD_IMPORTER = "insmod /check/udmabuf_importer.ko || exit 1"
 LOAD_SAMPLES = "insmod /check/rust_dma_buf_exporter.ko && insmod /check/rust_dma_buf_importer.ko || exit 1"

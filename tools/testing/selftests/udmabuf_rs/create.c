@@ -296,7 +296,7 @@ TEST_F(create, hugetlb_part_at_an_offset_inside_a_huge_page)
 
 TEST_F(create, several_items_on_one_huge_page)
 {
-	size_t pg = page_size();
+	size_t pg = page_size(), last = HUGE / pg - 1;
 	struct udmabuf_create_item items[20];
 	int memfd, buf, i;
 	char *a, *b;
@@ -310,13 +310,13 @@ TEST_F(create, several_items_on_one_huge_page)
 	munmap(a, HUGE);
 	/* Neighbours in the list and on the page: runs merge, pins must not. */
 	for (i = 0; i < 20; i++)
-		items[i] = item(memfd, (i < 10 ? i : 200 - i) * pg, pg);
+		items[i] = item(memfd, (i < 10 ? i : last - i) * pg, pg);
 	buf = create_list(self->dev, items, 20);
 	ASSERT_LE(0, buf);
 	b = map_rw(buf, 20 * pg);
 	ASSERT_NE(MAP_FAILED, b);
 	for (i = 0; i < 20; i++)
-		EXPECT_EQ(word_at(6, i < 10 ? i : 200 - i), page_tag(b, i));
+		EXPECT_EQ(word_at(6, i < 10 ? i : last - i), page_tag(b, i));
 	munmap(b, 20 * pg);
 	EXPECT_EQ(-EBUSY, seal_write(memfd));
 	close(buf);

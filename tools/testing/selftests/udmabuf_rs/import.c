@@ -21,13 +21,13 @@ FIXTURE(import)
 /* What the memory is: kernels map each in another way. */
 FIXTURE_VARIANT(import)
 {
-	size_t size;
+	size_t size;	/* 0: a page */
 	unsigned int memfd_flags;
 };
 
 FIXTURE_VARIANT_ADD(import, one_page)
 {
-	.size = 4096,
+	.size = 0,
 };
 
 FIXTURE_VARIANT_ADD(import, pages)
@@ -38,7 +38,7 @@ FIXTURE_VARIANT_ADD(import, pages)
 FIXTURE_VARIANT_ADD(import, huge_pages)
 {
 	.size = 4 * MIB,
-	.memfd_flags = MFD_HUGETLB,
+	.memfd_flags = MFD_HUGETLB | MFD_HUGE_2MB,
 };
 
 FIXTURE_SETUP(import)
@@ -52,7 +52,7 @@ FIXTURE_SETUP(import)
 	self->dev = node_open();
 	ASSERT_LE(0, self->dev)
 		TH_LOG("%s: %s", node_path(), strerror(-self->dev));
-	self->size = variant->size;
+	self->size = variant->size ?: page_size();
 	self->memfd = memfd_create("import", MFD_ALLOW_SEALING | variant->memfd_flags);
 	ASSERT_LE(0, self->memfd);
 	ASSERT_EQ(0, ftruncate(self->memfd, self->size));
@@ -198,7 +198,8 @@ TEST_F(import, C3_all_of_sixteen_readers_see_a_bracket)
 
 TEST_F(import, C10_segments_stay_within_what_the_device_takes)
 {
-	static const unsigned int limits[] = { 4096, 8192, 65536, 3 * 4096 + 100, 0 };
+	unsigned int pg = page_size();
+	unsigned int limits[] = { pg, 2 * pg, 16 * pg, 3 * pg + 100, 0 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
 		struct importer_segments segments;
@@ -245,7 +246,7 @@ TEST_F(import, C10_few_segments_for_contiguous_memory)
 
 	ASSERT_EQ(0, device_map(self->importer, 0, self->buf, IMPORTER_BIDIRECTIONAL));
 	ASSERT_EQ(0, importer_segments(self->importer, 0, &segments));
-	EXPECT_GE(self->size / 4096, segments.count);
+	EXPECT_GE(self->size / page_size(), segments.count);
 	/* Bounce buffers come in pieces of 256 KiB. */
 	if (variant->memfd_flags & MFD_HUGETLB)
 		EXPECT_GE(self->size / (256 * 1024), segments.count);
