@@ -342,22 +342,21 @@ TEST(kernel_mapping_is_undone)
 	EXPECT_EQ(0, kmsg_reports(kmsg));
 }
 
-/* The importer holds on to the mapping, so the driver has to end it. */
-TEST_F(import, own_bounce_buffers_are_released_when_the_device_goes)
+/* Whether the device reaches the memory or not. The driver ends what the importer leaves. */
+TEST_F(import, own_no_bounce_buffer_is_used_or_left_when_the_device_goes)
 {
-	long long before = read_number(TLB_USED), during;
+	long long before = read_number(TLB_USED);
 
+	if (before < 0)
+		SKIP(return, "no pool of bounce buffers to look at");
 	ASSERT_EQ(0, device_map(self->importer, 0, self->buf, IMPORTER_BIDIRECTIONAL));
-	during = read_number(TLB_USED);
-	if (before < 0 || during < before + self->size / 2048)
-		SKIP(return, "needs a boot with swiotlb=force");
+	/* Disks and consoles bounce, too, but not as much. */
+	EXPECT_GT(before + (long long)self->size / 2048, read_number(TLB_USED));
 	ASSERT_EQ(0, importer_call(self->importer, IMPORTER_UNPLUG, NULL));
-	/* Disks and consoles bounce, too: wait for theirs to end. */
-	for (int i = 0; i < 20 && read_number(TLB_USED) > before; i++)
-		sleep_us(100000);
-	EXPECT_GE(before, read_number(TLB_USED));
 	ASSERT_EQ(0, importer_call(self->importer, IMPORTER_PLUG, NULL));
 	device_unmap(self->importer, 0);
+	for (int i = 0; i < 20 && read_number(TLB_USED) > before; i++)
+		sleep_us(100000);
 	EXPECT_GE(before, read_number(TLB_USED));
 	EXPECT_EQ(self->size, count_of(self->b, self->size, 1));
 }
