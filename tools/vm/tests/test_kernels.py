@@ -7,9 +7,9 @@ from vmlib import debian, kernels
 from vmlib.errors import Failure
 
 
-def published(abi, version, arch="amd64", but=()):
+def published(abi, version, arch="amd64", but=(), series="7.3"):
     """What the archive has for one kernel, except the packages in `but`."""
-    names = [name for name in debian.needed(f"{abi}-{arch}", abi) if name not in but]
+    names = [name for name in debian.needed(f"{abi}-{arch}", abi, series) if name not in but]
     return {name: {version} for name in names}
 
 
@@ -48,6 +48,14 @@ class Choose(unittest.TestCase):
         available = together(published("7.3.4+deb13", "7.3.4-1~bpo13+1", arch="rt-amd64"),
                              published("7.30.4+deb13", "7.30.4-1~bpo13+1"))
         self.assertEqual([], debian.choices(available, "amd64"))
+
+    def test_older_series(self):
+        available = together(published("7.2.12+deb13", "7.2.12-1~bpo13+1", series="7.2"),
+                             published("7.3.4+deb13", "7.3.4-1~bpo13+1"))
+        choice = debian.choices(available, "amd64", debian.BACKPORTS_BEFORE.series)[0]
+        self.assertEqual("7.2.12+deb13-amd64", choice.release)
+        self.assertEqual("linux-source-7.2=7.2.12-1~bpo13+1", choice.packages()[0])
+        self.assertEqual("7.3.4+deb13-amd64", debian.choices(available, "amd64")[0].release)
 
     def test_page_sizes_of_arm64(self):
         available = together(published("7.3.4+deb13", "7.3.4-1~bpo13+1", arch="arm64"),

@@ -11,8 +11,6 @@ from . import dates
 from .errors import Unavailable
 from .progress import StepFailed, apt_status, checkpoints, count_lines, run_step
 
-SERIES = "7.3"
-
 FILES_RECIPE = 4  # raise it when _make_files changes
 SOURCE_RECIPE = 1  # raise it when _make_source changes
 
@@ -24,14 +22,17 @@ HOST = "amd64"  # the architecture of the build roots
 
 @dataclass(frozen=True)
 class Suite:
-    """A suite of Debian that has kernels, and the build root that has their tools."""
+    """A suite of Debian that has kernels of a series, and the build root that has their tools."""
 
     name: str
     root: str
     mark: str  # what its releases have after the version
+    series: str = "7.3"
 
 
 BACKPORTS = Suite("trixie-backports", "root", "+deb13")
+BACKPORTS_BEFORE = Suite("trixie-backports", "root", "+deb13", "7.2")
+FORKY = Suite("forky", "root-forky", "+deb14", "7.2")
 EXPERIMENTAL = Suite("experimental", "root-forky", "")
 
 
@@ -42,21 +43,22 @@ class Choice:
     debian: str   # the version of the packages, as in 7.3.4-1~bpo13+1
     release: str  # as in 7.3.4+deb13-amd64
     abi: str      # the release without the architecture
+    series: str   # as in 7.3
 
     def packages(self, arch=HOST):
         """What to download, as apt wants it named; the sources come first."""
         foreign = "" if arch == HOST else f":{arch}"
         return [f"{name}{foreign if name.endswith(self.release) else ''}={self.debian}"
-                for name in needed(self.release, self.abi)]
+                for name in needed(self.release, self.abi, self.series)]
 
 
-def needed(release, abi):
+def needed(release, abi, series):
     """The packages that make up one kernel. Those of programs that headers call are the build root's."""
-    return [f"linux-source-{SERIES}", f"linux-headers-{release}", f"linux-headers-{abi}-common", f"linux-kbuild-{abi}",
+    return [f"linux-source-{series}", f"linux-headers-{release}", f"linux-headers-{abi}-common", f"linux-kbuild-{abi}",
             f"linux-binary-unsigned-{release}", f"linux-modules-{release}"]
 
 
-def choices(available, arch, series=SERIES):
+def choices(available, arch, series=BACKPORTS.series):
     """All versions for which all packages agree, the newest first.
 
     `available` maps names of packages to the set of their versions. `arch` is
@@ -70,8 +72,8 @@ def choices(available, arch, series=SERIES):
             continue
         release = f"{match[1]}-{arch}"
         for version in versions:
-            if all(version in available.get(other, ()) for other in needed(release, match[1])):
-                found.append(Choice(version, release, match[1]))
+            if all(version in available.get(other, ()) for other in needed(release, match[1], series)):
+                found.append(Choice(version, release, match[1], series))
     return sorted(found, key=lambda choice: order(choice.debian), reverse=True)
 
 
@@ -92,29 +94,31 @@ def parse_madison(text):
 
 # What is in the cache
 
-ESSENTIAL = ["source/.complete", f"source/linux-source-{SERIES}/Makefile", "headers/.config", "headers/Module.symvers",
-             "headers/scripts/mod/modpost", "image/vmlinuz", "image/modules.dep", "unpacked/usr/bin/busybox"]
+def _essential(suite):
+    return ["source/.complete", f"source/linux-source-{suite.series}/Makefile", "headers/.config", "headers/Module.symvers",
+            "headers/scripts/mod/modpost", "image/vmlinuz", "image/modules.dep", "unpacked/usr/bin/busybox"]
 
 
-def _kind(name):
-    return f"debian-linux-{SERIES}-{name}"
+def _kind(name, suite):
+    return f"debian-linux-{suite.series}-{name}"
 
 
 def _inputs(cache, name, suite, version):
-    return {"series": SERIES, "name": name, "suite": suite.name, "debian": version, "recipe": FILES_RECIPE,
+    return {"series": suite.series, "name": name, "suite": suite.name, "debian": version, "recipe": FILES_RECIPE,
             "place": str(cache.top)}
 
 
 def kept(cache, name, suite=BACKPORTS):
     """The complete entries with files for the kernel of that name, the newest version first."""
-    found = [entry for entry in cache.entries(_kind(name), ESSENTIAL)
+    found = [entry for entry in cache.entries(_kind(name, suite), _essential(suite))
              if entry.inputs == _inputs(cache, name, suite, entry.info["debian"])]
     return sorted(found, key=lambda entry: order(entry.info["debian"]), reverse=True)
 
 
 def source_tree(entry):
     """The source tree of an entry of files, at its own place."""
-    return (entry.path / "source").resolve() / f"linux-source-{SERIES}"
+    series = ".".join(entry.info["version"].split(".")[:2])
+    return (entry.path / "source").resolve() / f"linux-source-{series}"
 
 
 # What is in the archive
@@ -128,16 +132,17 @@ class Archive:
     def __init__(self, cache, root, arch, name, suite, folder, lock):
         self.cache, self.root, self.arch, self.name, self.suite = cache, root, arch, name, suite
         self.folder, self.locks = folder, [lock]
-        self.apt = _private_apt(folder, arch.debian, root.sources(suite.name, root.suite))
+        self.apt = _private_apt(folder, arch.debian, root.sources(*dict.fromkeys((suite.name, root.suite))))
 
     def choices(self):
         """The versions to be had, the newest first; there is at least one."""
         self._update()
-        prefixes = tuple(f"linux-{part}-{SERIES}" for part in ("source", "headers", "kbuild", "binary-unsigned", "modules"))
+        series = self.suite.series
+        prefixes = tuple(f"linux-{part}-{series}" for part in ("source", "headers", "kbuild", "binary-unsigned", "modules"))
         names = [each for each in self._cache("pkgnames", "linux-").split() if each.startswith(prefixes)]
-        found = choices(parse_madison(self._cache("madison", *names)) if names else {}, self.name)
+        found = choices(parse_madison(self._cache("madison", *names)) if names else {}, self.name, series)
         if not found:
-            raise Unavailable(f"{self.suite.name} has no Linux {SERIES} for {self.name} whose source, headers, image and "
+            raise Unavailable(f"{self.suite.name} has no Linux {series} for {self.name} whose source, headers, image and "
                               "modules are of one version just now")
         return found
 
@@ -146,8 +151,9 @@ class Archive:
 
         What these links lead to is an entry as well, which the architectures share.
         """
-        return self.cache.obtain(_kind(self.name), _inputs(self.cache, self.name, self.suite, choice.debian),
-                                 lambda path, lock: self._make_files(choice, path, lock), ESSENTIAL, FILES_SIZE)
+        return self.cache.obtain(_kind(self.name, self.suite), _inputs(self.cache, self.name, self.suite, choice.debian),
+                                 lambda path, lock: self._make_files(choice, path, lock), _essential(self.suite),
+                                 FILES_SIZE)
 
     def _cache(self, *words):
         return self.root.run(["apt-cache", *self.apt, *words], cwd=self.folder)
@@ -162,15 +168,15 @@ class Archive:
         # The roots may be without that check.
         self.apt += ["-o", f"{dates.CHECK}={'true' if dated else 'false'}"]
         run_step("kernel: package lists", self.root.command(["apt-get", *self.apt, "-q", "update"], cwd=self.folder),
-                 self.cache.log(_kind(self.name)), "10 s", count_lines(30), locks=self.locks)
+                 self.cache.log(_kind(self.name, self.suite)), "10 s", count_lines(30), locks=self.locks)
 
     def _make_files(self, choice, path, lock):
-        log = self.cache.log(_kind(self.name))
+        log, series = self.cache.log(_kind(self.name, self.suite)), self.suite.series
         source, *packages = choice.packages(self.arch.debian)
-        inputs = {"series": SERIES, "debian": choice.debian, "recipe": SOURCE_RECIPE, "place": str(self.cache.top)}
-        sources = self.cache.obtain(f"debian-linux-{SERIES}-source", inputs,
+        inputs = {"series": series, "debian": choice.debian, "recipe": SOURCE_RECIPE, "place": str(self.cache.top)}
+        sources = self.cache.obtain(f"debian-linux-{series}-source", inputs,
                                     lambda path, lock: self._make_source(source, path, lock),
-                                    [f"linux-source-{SERIES}/Makefile"], SOURCE_SIZE)
+                                    [f"linux-source-{series}/Makefile"], SOURCE_SIZE)
         busybox = "busybox-static" if self.arch.debian == HOST else f"busybox-static:{self.arch.debian}"
         self._download(f"Linux {choice.release} (130 MB)", [*packages, busybox], log, path, lock)
         _arrange(path, choice, sources)
@@ -179,9 +185,10 @@ class Archive:
         return {"debian": choice.debian, "release": choice.release, "version": choice.abi.split("+")[0]}
 
     def _make_source(self, package, path, lock):
-        log = self.cache.log(f"debian-linux-{SERIES}-source")
-        self._download(f"the sources of Linux {SERIES} (170 MB)", [package], log, path, lock)
-        archive = path / f"unpacked/usr/src/linux-source-{SERIES}.tar.xz"
+        series = self.suite.series
+        log = self.cache.log(f"debian-linux-{series}-source")
+        self._download(f"the sources of Linux {series} (170 MB)", [package], log, path, lock)
+        archive = path / f"unpacked/usr/src/linux-source-{series}.tar.xz"
         run_step("kernel: unpacking the sources",
                  self.root.command(["tar", "-xf", archive, "--checkpoint=2000", "--checkpoint-action=echo=%u"], cwd=path),
                  log, "20 s", checkpoints(168000), locks=[lock])
@@ -212,7 +219,7 @@ class Archive:
 @contextlib.contextmanager
 def archive(cache, root, arch, name, suite=BACKPORTS):
     """An Archive; its lists are gone in the end."""
-    folder = cache.top / f"apt-{suite.name}-{name}"
+    folder = cache.top / f"apt-{suite.name}-{suite.series}-{name}"
     with cache.lock(folder.name) as lock:
         try:
             shutil.rmtree(folder, ignore_errors=True)

@@ -84,6 +84,8 @@ STOCK = {
     "arm64-16k": Stock(ARM64, "arm64-16k"),
     "arm64-cloud": Stock(ARM64, "cloud-arm64"),
     "arm64-rt": Stock(ARM64, "rt-arm64"),
+    "stock-7.2": Stock(AMD64, "amd64", debian.BACKPORTS_BEFORE),
+    "forky": Stock(AMD64, "amd64", debian.FORKY),
     "experimental": Stock(AMD64, "amd64", debian.EXPERIMENTAL),
 }
 
@@ -103,11 +105,12 @@ def _stock(cache, update, flavour):
 def check_release(release):
     """The one of STOCK whose release that is; refuses what is none of theirs."""
     for stock in STOCK.values():
-        if re.fullmatch(rf"{re.escape(debian.SERIES)}(\.\d+)?{re.escape(stock.suite.mark)}-{stock.name}", release):
+        suite = stock.suite
+        if re.fullmatch(rf"{re.escape(suite.series)}(\.\d+)?{re.escape(suite.mark)}-{stock.name}", release):
             return stock
-    names = sorted({stock.name for stock in STOCK.values()})
-    raise Failure(f"'{release}' is no Linux {debian.SERIES} of Debian; name it as 'uname -r' prints it there, like "
-                  f"{debian.SERIES}.4{debian.BACKPORTS.mark}-amd64 (the kernels are {', '.join(names)})")
+    names, series = sorted({stock.name for stock in STOCK.values()}), sorted({stock.suite.series for stock in STOCK.values()})
+    raise Failure(f"'{release}' is no Linux {' or '.join(series)} of Debian; name it as 'uname -r' prints it there, like "
+                  f"{debian.BACKPORTS.series}.4{debian.BACKPORTS.mark}-amd64 (the kernels are {', '.join(names)})")
 
 
 def obtain_artefacts(cache, release):
