@@ -14,6 +14,8 @@ endif
 
 obj-$(CONFIG_UDMABUF_RS) += udmabuf_rs.o
 
+include $(src)/ffi/version.mk
+
 # The crate root may not be an object of the module's name, so it gets another.
 udmabuf_rs-y := udmabuf_rs_main.o ffi/shim.o ffi/compound.o ffi/runs.o uapi/check.o version.o
 

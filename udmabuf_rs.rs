@@ -16,10 +16,7 @@ mod uapi;
 mod udmabuf;
 
 use kernel::{
-    miscdevice::{
-        MiscDeviceOptions,
-        MiscDeviceRegistration, //
-    },
+    miscdevice::MiscDeviceOptions,
     prelude::*, //
 };
 use seam::{
@@ -29,6 +26,7 @@ use seam::{
         StringParam,
         Text, //
     },
+    version::Registration,
     workqueue::DropQueue, //
 };
 
@@ -66,7 +64,7 @@ module_params! {
 #[pin_data]
 pub struct Module {
     #[pin]
-    _registration: MiscDeviceRegistration<udmabuf::Node>,
+    _registration: Registration<udmabuf::Node>,
     _drop_queue: DropQueue,
 }
 
@@ -78,7 +76,7 @@ impl kernel::InPlaceModule for Module {
                 let name = udmabuf::node_name(node.get())?;
                 node.choose(name);
                 pr_info!("creating buffers at /dev/{}\n", name);
-                MiscDeviceRegistration::register(MiscDeviceOptions { name })
+                Registration::register(MiscDeviceOptions { name })
             },
         })
     }

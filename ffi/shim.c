@@ -19,6 +19,9 @@
 
 #include "shim.h"
 
+/* Rust cannot ask for VM_MAYSHARE in Linux 7.2: seam/version.rs. */
+static_assert(VM_SHARED << 4 == VM_MAYSHARE);
+
 bool rs_shmem_file(struct file *file)
 {
 	return shmem_file(file);

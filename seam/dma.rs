@@ -7,7 +7,8 @@
 use super::{
     device::as_raw,
     gfp::GFP_CHARGED_RAW,
-    scatterlist::SegmentLimits, //
+    scatterlist::SegmentLimits,
+    version::dma_max_mapping_size, //
 };
 use crate::ffi;
 use core::ops::Deref;
@@ -38,7 +39,7 @@ const MAX_SEGMENT: usize = u32::MAX as usize;
 /// DMA mask.
 pub fn segment_limits(device: &Device) -> Result<SegmentLimits> {
     // SAFETY: The reference guarantees a valid device; this only reads its properties.
-    let mapping = unsafe { bindings::dma_max_mapping_size(as_raw(device)) };
+    let mapping = unsafe { dma_max_mapping_size(as_raw(device)) };
 
     limits(device, mapping)
 }
@@ -108,8 +109,7 @@ pub fn may_bounce(device: &Device) -> bool {
 
     // SAFETY: The reference guarantees a valid device; these only read its properties.
     unsafe {
-        bindings::dma_max_mapping_size(device) != usize::MAX
-            || bindings::dma_addressing_limited(device)
+        dma_max_mapping_size(device) != usize::MAX || bindings::dma_addressing_limited(device)
     }
 }
 
@@ -119,7 +119,7 @@ pub fn may_bounce(device: &Device) -> bool {
 /// beyond that of a device.
 pub fn may_be_tried(device: &Device) -> bool {
     // SAFETY: The reference guarantees a valid device; this only reads its properties.
-    let has_pool = unsafe { bindings::dma_max_mapping_size(as_raw(device)) != usize::MAX };
+    let has_pool = unsafe { dma_max_mapping_size(as_raw(device)) != usize::MAX };
 
     !has_pool || max_address(device) >= DmaMask::new::<32>().value()
 }

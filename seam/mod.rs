@@ -23,4 +23,5 @@ pub mod slot;
 pub mod system_memory;
 pub mod task;
 pub mod unbind;
+pub mod version;
 pub mod workqueue;

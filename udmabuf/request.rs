@@ -10,7 +10,8 @@ use crate::{
             NotMemory,
             Seals, //
         },
-        one_or_many::OneOrMany, //
+        one_or_many::OneOrMany,
+        version::EBADFD, //
     },
     uapi, //
 };

@@ -22,7 +22,10 @@ use super::{
         StateOf, //
     },
 };
-use crate::seam::gfp::GFP_CHARGED;
+use crate::seam::{
+    gfp::GFP_CHARGED,
+    version::owner_of, //
+};
 use core::{
     marker::PhantomData,
     ptr::NonNull, //
@@ -35,7 +38,6 @@ use kernel::{
         from_result, //
     },
     mm::virt::VmaNew,
-    module::this_module,
     pr_err_once,
     prelude::*,
     sync::aref::ARef, //
@@ -58,7 +60,7 @@ impl DmaBuf {
 
         let info = bindings::dma_buf_export_info {
             exp_name: T::NAME.as_char_ptr(),
-            owner: this_module::<T::OwnerModule>().as_ptr(),
+            owner: owner_of!(T),
             ops: VTable::<T>::build(),
             size,
             flags: bindings::O_RDWR as c_int,

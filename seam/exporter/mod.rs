@@ -24,3 +24,5 @@ pub mod shared_mapping;
 pub mod shared_vvec;
 #[path = "../task.rs"]
 pub mod task;
+#[path = "../version.rs"]
+pub mod version;

@@ -5,12 +5,18 @@
 use super::LockedMemfd;
 use crate::{
     ffi,
-    seam::mm::{
-        folio::{
-            FolioInfo,
-            PageMap, //
+    seam::{
+        mm::{
+            folio::{
+                FolioInfo,
+                PageMap, //
+            },
+            pinned::PinnedPages, //
         },
-        pinned::PinnedPages, //
+        version::barrier::{
+            self,
+            smp_mb, //
+        },
     },
 };
 use core::{
@@ -25,10 +31,6 @@ use kernel::{
         PAGE_SIZE, //
     },
     prelude::*,
-    sync::barrier::{
-        self,
-        smp_mb, //
-    },
     types::ScopeGuard, //
 };
 

@@ -8,14 +8,16 @@
 //! There are many folios, and a call into C for each question would be most of the cost: flags and
 //! reference count are read here.
 
-use crate::ffi;
-use kernel::{
-    bindings,
-    prelude::*,
-    sync::barrier::{
+use crate::{
+    ffi,
+    seam::version::barrier::{
         self,
         smp_mb, //
-    },
+    }, //
+};
+use kernel::{
+    bindings,
+    prelude::*, //
 };
 
 /// Upper bound on the references of a folio that is to be pinned once more.

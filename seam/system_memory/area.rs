@@ -14,7 +14,8 @@ use crate::{
             self,
             Access,
             Fault, //
-        }, //
+        },
+        version::MAYSHARE, //
     },
 };
 use core::{
@@ -38,7 +39,7 @@ use kernel::{
 ///
 /// Fails with [`EINVAL`] for a private mapping.
 pub(super) fn mmap<P: Policy>(buffer: &Exported<SystemMemory<P>>, vma: &VmaNew) -> Result {
-    if vma.flags() & (flags::SHARED | flags::MAYSHARE) == 0 {
+    if vma.flags() & (flags::SHARED | MAYSHARE) == 0 {
         return Err(EINVAL);
     }
 

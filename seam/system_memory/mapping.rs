@@ -23,7 +23,8 @@ use crate::seam::{
     mm::StableMemory,
     scatterlist::SgTable,
     slot::Slot,
-    task, //
+    task,
+    version::EOPNOTSUPP, //
 };
 use core::mem::replace;
 use kernel::{

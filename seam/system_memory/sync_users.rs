@@ -3,16 +3,14 @@
 //! A lockless look at whether CPU access needs any syncing.
 
 use super::settle::Users;
-use kernel::sync::{
-    atomic::{
-        Atomic,
-        Full,
-        Release, //
-    },
-    barrier::{
-        self,
-        smp_mb, //
-    },
+use crate::seam::version::barrier::{
+    self,
+    smp_mb, //
+};
+use kernel::sync::atomic::{
+    Atomic,
+    Full,
+    Release, //
 };
 
 /// Number of reasons to sync around CPU access: mappings that are staged or incoherent.
