@@ -44,7 +44,8 @@ use seam::{
         Locked, //
     },
     shared_mapping::SharedMapping,
-    shared_vvec::SharedVVec, //
+    shared_vvec::SharedVVec,
+    version::Registration, //
 };
 
 module! {
@@ -170,13 +171,13 @@ impl MiscDevice for Node {
 #[pin_data]
 pub struct Module {
     #[pin]
-    _node: MiscDeviceRegistration<Node>,
+    _node: Registration<Node>,
 }
 
 impl kernel::InPlaceModule for Module {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            _node <- MiscDeviceRegistration::register(MiscDeviceOptions {
+            _node <- Registration::register(MiscDeviceOptions {
                 name: c"rust_dma_buf_exporter",
             }),
         })

@@ -36,6 +36,7 @@ use kernel::{
 };
 use seam::{
     faux::DmaDevice,
+    version::Registration,
     Attachment,
     CpuAccess,
     DmaBuf,
@@ -131,13 +132,13 @@ impl MiscDevice for ImporterFile {
 #[pin_data]
 struct Importer {
     #[pin]
-    _node: MiscDeviceRegistration<ImporterFile>,
+    _node: Registration<ImporterFile>,
 }
 
 impl kernel::InPlaceModule for Importer {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            _node <- MiscDeviceRegistration::register(MiscDeviceOptions {
+            _node <- Registration::register(MiscDeviceOptions {
                 name: c"rust_dma_buf_importer",
             }),
         })

@@ -5,7 +5,10 @@
 //! C headers: [`include/linux/device/faux.h`](srctree/include/linux/device/faux.h),
 //! [`include/linux/dma-mapping.h`](srctree/include/linux/dma-mapping.h)
 
-use super::bound::as_raw;
+use super::{
+    bound::as_raw,
+    version::bound, //
+};
 use kernel::{
     bindings,
     device::{
@@ -78,10 +81,10 @@ impl DmaDevice {
     /// Fails with [`ENODEV`] where there is a device of that name, and with [`ENOMEM`].
     pub fn new(name: &CStr) -> Result<Self> {
         let registration = faux::Registration::new(name, None)?;
-        let bound: &Device<Bound> = registration.as_ref().as_ref();
+        let device = bound(&registration);
         let memory = Arc::new(
             DeviceMemory {
-                device: bound.into(),
+                device: device.into(),
                 parameters: Opaque::zeroed(),
                 mask: Opaque::zeroed(),
             },
@@ -151,7 +154,7 @@ impl DmaDevice {
 
 impl AsRef<Device<Bound>> for DmaDevice {
     fn as_ref(&self) -> &Device<Bound> {
-        self.registration.as_ref().as_ref()
+        bound(&self.registration)
     }
 }
 

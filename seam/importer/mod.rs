@@ -37,6 +37,7 @@ pub mod dma_buf;
 pub mod faux;
 pub mod pci;
 pub mod sync;
+pub mod version;
 
 mod attachment;
 mod cpu_access;

@@ -5,6 +5,7 @@
 //! C headers: [`include/linux/pci.h`](srctree/include/linux/pci.h),
 //! [`include/linux/interrupt.h`](srctree/include/linux/interrupt.h)
 
+pub use super::version::request_irq;
 use core::{
     mem::transmute,
     ptr::NonNull, //
@@ -16,22 +17,13 @@ use kernel::{
         Bound,
         Core, //
     },
-    devres,
     dma::{
         Device as _,
         DmaMask, //
     },
-    irq::{
-        Flags,
-        Handler,
-        IrqRequest,
-        Registration, //
-    },
     pci::{
         Device,
-        DeviceId,
-        IrqTypes,
-        IrqVectorRegistration, //
+        DeviceId, //
     },
     prelude::*,
     sync::aref::ARef, //
@@ -91,44 +83,6 @@ pub fn enable_dma(device: &Device<Core<'_>>, mask: DmaMask) -> Result {
 pub fn disable_dma(device: &Device<Bound>) {
     // SAFETY: The reference guarantees a valid device.
     unsafe { bindings::pci_clear_master(as_raw(device)) };
-}
-
-/// Requests the one interrupt of `device`, by message if it can, until the device is unbound.
-///
-/// The handler must know interrupts that are not the device's, as a line may be shared. Fails with
-/// [`ENOSPC`] where there is none, [`ENOMEM`], and as `request_irq()` does.
-pub fn request_irq<T>(device: &Device<Bound>, name: &'static CStr, handler: T) -> Result
-where
-    T: Handler + Send + 'static,
-{
-    /// The interrupt. Fields are dropped in this order.
-    ///
-    /// The registration borrows from the vectors, so `ForLt` cannot express the lifetime.
-    struct RegisteredIrq<T: Handler + 'static> {
-        _registration: Pin<KBox<Registration<'static, T>>>,
-        _vectors: KBox<IrqVectorRegistration<'static>>,
-    }
-
-    let vectors = KBox::new(device.alloc_irq_vectors(1, 1, IrqTypes::all())?, GFP_KERNEL)?;
-    let request: IrqRequest<'_> = vectors.index(0)?.into();
-    // SAFETY: The types differ in nothing but a lifetime. The device holds the registration
-    // made of this, and drops it before the vectors and before it is unbound.
-    let request = unsafe { transmute::<IrqRequest<'_>, IrqRequest<'static>>(request) };
-    // SAFETY: The types differ in nothing but a lifetime. The device holds the vectors and drops
-    // them before it is unbound.
-    let vectors = unsafe {
-        transmute::<KBox<IrqVectorRegistration<'_>>, KBox<IrqVectorRegistration<'static>>>(vectors)
-    };
-
-    // A `Result` is an initialiser, too.
-    let handler: Result<T> = Ok(handler);
-    // SAFETY: The device does not leak it.
-    let registration = unsafe { Registration::new(request, Flags::SHARED, name, handler) };
-    let interrupt = RegisteredIrq {
-        _registration: KBox::pin_init(registration, GFP_KERNEL)?,
-        _vectors: vectors,
-    };
-    devres::register(device.as_ref(), interrupt, GFP_KERNEL)
 }
 
 /// Returns the raw pointer of a PCI device.

@@ -7,6 +7,7 @@
 
 use super::{
     bound::as_raw,
+    version::EOPNOTSUPP,
     ImportedVmap,
     MappedTable, //
 };

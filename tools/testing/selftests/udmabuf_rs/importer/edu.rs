@@ -14,6 +14,13 @@ use crate::{
         bound::Room,
         pci as seam_pci,
         sync::Completion,
+        version::{
+            parameter,
+            pci_device_table,
+            DevresBar,
+            IdInfo,
+            IoBase, //
+        },
         Attachment,
         DmaBuf,
         MappedTable,
@@ -32,11 +39,8 @@ use kernel::{
         DmaAddress,
         DmaMask, //
     },
-    io::{
-        Io,
-        IoBase, //
-    },
-    irq,
+    io::Io,
+    irq::IrqReturn,
     new_mutex,
     pci,
     prelude::*,
@@ -88,25 +92,24 @@ global_lock! {
 
 /// The part of the device that its interrupt handler needs.
 struct Signals {
-    bar: pci::DevresBar<{ regs::END }>,
+    bar: DevresBar<{ regs::END }>,
     done: Pin<KBox<Completion>>,
 }
 
-struct Interrupt(Arc<Signals>);
-
-impl irq::Handler for Interrupt {
-    fn handle(&self) -> irq::IrqReturn {
-        let Some(bar) = self.0.bar.try_access() else {
-            return irq::IrqReturn::None;
+impl Signals {
+    /// Handles an interrupt, which may be that of another device.
+    fn handle(&self) -> IrqReturn {
+        let Some(bar) = self.bar.try_access() else {
+            return IrqReturn::None;
         };
 
         let status = bar.read32(regs::IRQ_STATUS);
         if status == 0 {
-            return irq::IrqReturn::None;
+            return IrqReturn::None;
         }
         bar.write32(status, regs::IRQ_ACK);
-        self.0.done.complete();
-        irq::IrqReturn::Handled
+        self.done.complete();
+        IrqReturn::Handled
     }
 }
 
@@ -297,7 +300,7 @@ pub(crate) fn refuse(refuses: bool) {
 /// The driver. [`DEVICE`] has its state for a device.
 pub(crate) struct Driver;
 
-kernel::pci_device_table!(
+pci_device_table!(
     PCI_TABLE,
     <Driver as pci::Driver>::IdInfo,
     [(seam_pci::device_id(VENDOR, DEVICE_ID), ())]
@@ -311,13 +314,13 @@ impl pci::Driver for Driver {
 
     fn probe<'bound>(
         device: &'bound pci::Device<Core<'_>>,
-        _info: Option<&'bound Self::IdInfo>,
+        _info: IdInfo<'bound, Self::IdInfo>,
     ) -> impl PinInit<Self, Error> + 'bound {
         if REFUSES.load(Relaxed) {
             return Err(EBUSY);
         }
         device.enable_device_mem()?;
-        let mask = module_parameters::edu_mask.value();
+        let mask = parameter(&module_parameters::edu_mask);
         seam_pci::enable_dma(device, DmaMask::try_new(mask)?)?;
         let undo = ScopeGuard::new(|| seam_pci::disable_dma(device));
 
@@ -329,7 +332,8 @@ impl pci::Driver for Driver {
             },
             GFP_KERNEL,
         )?;
-        seam_pci::request_irq(device, c"udmabuf_importer", Interrupt(signals.clone()))?;
+        let for_handler = signals.clone();
+        seam_pci::request_irq(device, c"udmabuf_importer", move || for_handler.handle())?;
 
         let bound: &device::Device<Bound> = device.as_ref();
         Room::open(&DEVICE, bound, |device| {

@@ -15,6 +15,10 @@ use crate::{
     seam::{
         faux::DmaLimits,
         first_page,
+        version::{
+            this_module,
+            EOPNOTSUPP, //
+        },
         CpuAccess,
         DmaBuf,
         Fence,
@@ -40,7 +44,6 @@ use kernel::{
         MiscDeviceRegistration, //
     },
     mm::virt::VmaNew,
-    module::this_module,
     new_mutex,
     page::PAGE_SHIFT,
     prelude::*,

@@ -22,13 +22,11 @@ pub mod seam;
 
 use kernel::{
     driver,
-    miscdevice::{
-        MiscDeviceOptions,
-        MiscDeviceRegistration, //
-    },
+    miscdevice::MiscDeviceOptions,
     pci,
     prelude::*, //
 };
+use seam::version::Registration;
 
 module! {
     type: Module,
@@ -49,7 +47,7 @@ module! {
 struct Module {
     // Dropped in this order: no file is open any more, then the devices go.
     #[pin]
-    _node: MiscDeviceRegistration<file::OpenFile>,
+    _node: Registration<file::OpenFile>,
     #[pin]
     _edu: driver::Registration<pci::Adapter<edu::Driver>>,
     _faux: faux::AllPlugged,
@@ -66,7 +64,7 @@ impl kernel::InPlaceModule for Module {
         try_pin_init!(Self {
             _faux: faux::AllPlugged::new()?,
             _edu <- driver::Registration::new(c"udmabuf_importer", module),
-            _node <- MiscDeviceRegistration::register(MiscDeviceOptions {
+            _node <- Registration::register(MiscDeviceOptions {
                 name: c"udmabuf_importer",
             }),
         })
