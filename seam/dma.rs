@@ -31,7 +31,10 @@ use kernel::{
 };
 
 /// Longest segment of a `struct scatterlist`, whose length is an `unsigned int`.
-const MAX_SEGMENT: usize = u32::MAX as usize;
+///
+/// Where the next segment would cross a boundary of 4 GiB, `iommu_dma_map_sg()` adds less than the
+/// length of that one to it.
+const MAX_SEGMENT: usize = 1 << 31;
 
 /// Returns the limits of `device` for one segment of a scatterlist that is to be mapped.
 ///
