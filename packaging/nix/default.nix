@@ -32,6 +32,6 @@ kernel.stdenv.mkDerivation {
     description = "Kernel module that makes dma-bufs of memfd pages, in Rust";
     license = lib.licenses.gpl2Only;
     platforms = lib.platforms.linux;
-    broken = lib.versionOlder kernel.version "7.3" || !(kernel.withRust or false);
+    broken = lib.versionOlder kernel.version "7.2" || !(kernel.withRust or false);
   };
 }

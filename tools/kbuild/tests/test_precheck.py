@@ -65,8 +65,9 @@ class Precheck(unittest.TestCase):
 
     def test_an_older_kernel_is_refused(self):
         release = self.kdir / "include/config/kernel.release"
-        for name, taken in (("6.12.118+deb13-amd64", False), ("7.2.12+deb13-amd64", False), ("7.2-rc1", False),
-                            ("7.3.4+deb13-amd64", True), ("7.10.1", True), ("10.0.1", True)):
+        for name, taken in (("6.12.118+deb13-amd64", False), ("7.1.12+deb13-amd64", False), ("7.1-rc1", False),
+                            ("7.2.12+deb13-amd64", True), ("7.2-amd64", True), ("7.3.4+deb13-amd64", True),
+                            ("7.10.1", True), ("10.0.1", True)):
             with self.subTest(name):
                 release.write_text(name + "\n")
                 if taken:
