@@ -16,7 +16,8 @@ from .build import CHECKOUT, VM, BuildError, output_of
 from .plan import KEEP_128_MIB, LOAD_IMPORTER, Boot
 
 SUBJECT = "kernels"
-KERNELS = ["stock", "cloud", "rt", "arm64", "arm64-16k", "arm64-cloud", "arm64-rt", "experimental"]
+KERNELS = ["stock", "cloud", "rt", "arm64", "arm64-16k", "arm64-cloud", "arm64-rt", "experimental", "stock-7.2",
+           "forky"]
 WARNING = re.compile(r"^warning: (?!\d+ warnings? emitted)(.*)|^.*?: warning: (.*)", re.MULTILINE)
 
 STEPS = ["!" + KEEP_128_MIB, "create", "seals", "mmap", "sync", "share", "lifetime", "!" + LOAD_IMPORTER, "import",
