@@ -129,12 +129,8 @@ static size_t check_size(int buffer, const struct picture *pic)
 /* Reads the whole picture as the rules of dma-buf want it. */
 static __u32 read_picture(int buffer, size_t size, const struct picture *pic)
 {
-	void *pixels;
+	void *pixels = map_buffer(buffer, size, PROT_READ);
 	__u32 sum;
-
-	pixels = mmap(NULL, size, PROT_READ, MAP_SHARED, buffer, 0);
-	if (pixels == MAP_FAILED)
-		fail("cannot map the dma-buf");
 
 	/*
 	 * Between START and END the bytes belong to the CPU: START waits for

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * producer - decodes a PNG into a memfd, makes a dma-buf of it, and gives the
+ * producer - makes a dma-buf of a memfd, decodes a PNG into it, and gives the
  * dma-buf to another process.
  *
  * The pixels are written once, by the decoder. The descriptor crosses to the
@@ -10,18 +10,16 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include <drm_fourcc.h>
-#include <linux/udmabuf.h>
+#include <linux/dma-buf.h>
 #include <png.h>
 
 #include "common.h"
@@ -38,16 +36,10 @@ static void die_usage(void)
 	exit(64);
 }
 
-/*
- * Decodes the picture at @path straight into a new memfd. With a @pic that has
- * a width and a height already, the picture goes to the middle of that canvas.
- */
-static int decode_to_memfd(const char *path, struct picture *pic, size_t *size)
+/* Opens the picture at @path. A @pic that has no width yet gets that of the picture. */
+static png_image open_picture(const char *path, struct picture *pic)
 {
 	png_image png = { .version = PNG_IMAGE_VERSION };
-	size_t page = sysconf(_SC_PAGESIZE);
-	unsigned char *pixels, *corner;
-	int memfd;
 
 	if (!png_image_begin_read_from_file(&png, path)) {
 		errno = 0;
@@ -68,56 +60,25 @@ static int decode_to_memfd(const char *path, struct picture *pic, size_t *size)
 	png.format = PNG_FORMAT_BGRA;
 	pic->fourcc = DRM_FORMAT_XRGB8888;
 	pic->stride = pic->width * 4;
-
-	/* dma-bufs are made of whole pages. */
-	*size = (size_t)pic->stride * pic->height;
-	*size = (*size + page - 1) / page * page;
-
-	memfd = memfd_create("picture", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (memfd == -1)
-		fail("cannot make a memfd");
-	if (ftruncate(memfd, *size) == -1)
-		fail("cannot size the memfd to %zu bytes", *size);
-	pixels = mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
-	if (pixels == MAP_FAILED)
-		fail("cannot map the memfd");
-
-	/* No SYNC here: this is plain memory until a dma-buf is made of it. */
-	corner = pixels + (pic->height - png.height) / 2 * pic->stride +
-		 (pic->width - png.width) / 2 * 4;
-	if (!png_image_finish_read(&png, NULL, corner, pic->stride, NULL)) {
-		errno = 0;
-		fail("cannot decode %s: %s", path, png.message);
-	}
-	pic->checksum = checksum(pixels, (size_t)pic->stride * pic->height);
-
-	munmap(pixels, *size);
-	return memfd;
+	return png;
 }
 
-/* Makes a dma-buf of the whole memfd. */
-static int make_dma_buf(const char *path, int memfd, size_t size)
+/* Decodes the picture straight into the buffer, to the middle of the canvas. */
+static void decode_into(int buffer, size_t size, png_image *png, struct picture *pic)
 {
-	struct udmabuf_create create = {
-		.memfd = memfd,
-		.flags = UDMABUF_FLAGS_CLOEXEC,
-		.offset = 0,
-		.size = size,
-	};
-	int node, buffer;
+	unsigned char *pixels = map_buffer(buffer, size, PROT_READ | PROT_WRITE), *corner;
 
-	/* The driver wants the promise that the file will never shrink. */
-	if (fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK) == -1)
-		fail("cannot seal the memfd with F_SEAL_SHRINK");
-
-	node = open(path, O_RDWR | O_CLOEXEC);
-	if (node == -1)
-		fail("cannot open %s", path);
-	buffer = ioctl(node, UDMABUF_CREATE, &create);
-	if (buffer == -1)
-		fail("%s made no dma-buf of %zu bytes (UDMABUF_CREATE)", path, size);
-	close(node);
-	return buffer;
+	corner = pixels + (pic->height - png->height) / 2 * pic->stride +
+		 (pic->width - png->width) / 2 * 4;
+	/* Every CPU access to a dma-buf belongs between a START and an END. */
+	sync_buffer(buffer, DMA_BUF_SYNC_START | DMA_BUF_SYNC_RW);
+	if (!png_image_finish_read(png, NULL, corner, pic->stride, NULL)) {
+		errno = 0;
+		fail("cannot decode the picture: %s", png->message);
+	}
+	pic->checksum = checksum(pixels, (size_t)pic->stride * pic->height);
+	sync_buffer(buffer, DMA_BUF_SYNC_END | DMA_BUF_SYNC_RW);
+	munmap(pixels, size);
 }
 
 static int connect_to_consumer(const char *path)
@@ -171,7 +132,8 @@ int main(int argc, char **argv)
 	};
 	const char *node = "/dev/udmabuf", *socket_path = DEFAULT_SOCKET, *path;
 	struct picture pic = { 0 };
-	int option, memfd, buffer, sock;
+	int option, buffer, sock;
+	png_image png;
 	size_t size;
 	char rest;
 
@@ -190,15 +152,15 @@ int main(int argc, char **argv)
 		die_usage();
 	path = argv[optind];
 
-	memfd = decode_to_memfd(path, &pic, &size);
-	printf("producer[%d]: decoded %s into a memfd: %ux%u, %zu bytes, checksum %08x\n",
-	       getpid(), path, pic.width, pic.height, size, pic.checksum);
+	png = open_picture(path, &pic);
+	size = (size_t)pic.stride * pic.height;
+	buffer = make_buffer(node, &size);
+	printf("producer[%d]: %s made a dma-buf of %zu bytes; memfd and node are closed\n",
+	       getpid(), node, size);
 
-	/* The dma-buf keeps the pages by itself, so the memfd can go. */
-	buffer = make_dma_buf(node, memfd, size);
-	close(memfd);
-	printf("producer[%d]: %s made a dma-buf of it; memfd and node are closed\n",
-	       getpid(), node);
+	decode_into(buffer, size, &png, &pic);
+	printf("producer[%d]: decoded %s into it: %ux%u, checksum %08x\n",
+	       getpid(), path, pic.width, pic.height, pic.checksum);
 
 	sock = connect_to_consumer(socket_path);
 	send_picture(sock, &pic, buffer);
