@@ -837,8 +837,11 @@ static void use_batch(int memfd)
 		record("create_close_32", since(start));
 }
 
-/* Pieces of a page each, with as much between them. */
-static void use_list(int memfd)
+/*
+ * Pieces of a page each, with as much between them; of @memfd and @other in turn.
+ * @names are those of creating the buffer and closing it.
+ */
+static void use_list(const char *const *names, int memfd, int other)
 {
 	struct udmabuf_create_list *list;
 	uint64_t start;
@@ -851,15 +854,15 @@ static void use_list(int memfd)
 	list->count = LIST;
 	for (uint64_t i = 0; i < LIST; i++)
 		list->list[i] = (struct udmabuf_create_item){
-			.memfd = memfd, .offset = 2 * i * PAGE, .size = PAGE,
+			.memfd = i & 1 ? other : memfd, .offset = 2 * i * PAGE, .size = PAGE,
 		};
 	start = ticks();
 	fd = ioctl(subjects[subject].node, UDMABUF_CREATE_LIST, list);
 	if (fd < 0) {
-		failed("create_list");
+		failed(names[0]);
 	} else {
-		record("create_list", since(start));
-		measure_close("close_list", fd);
+		record(names[0], since(start));
+		measure_close(names[1], fd);
 	}
 	free(list);
 }
@@ -992,15 +995,30 @@ static void run_size(int memfd, uint64_t size)
 
 static void run_wholes(int memfd, uint64_t size)
 {
+	static const char *const list[] = { "create_list", "close_list" };
+	static const char *const turns[] = { "create_turns", "close_turns" };
+	bool lists = wants(LISTS) && size >= 2 * LIST * PAGE;
+	uint64_t least = (2 * LIST * PAGE + memory.folio - 1) / memory.folio * memory.folio;
+	int other = -1;
+
+	/* The pools of hugetlb have room for one memfd. */
+	if (lists && !(memory.flags & MFD_HUGETLB)) {
+		other = memfd_of(least);
+		populate(other, least);
+	}
 	for (round_now = -warmups; round_now < rounds; round_now++) {
 		for (int place = 0; place < drivers; place++) {
 			subject = subject_at(place);
 			if (wants(BATCHES) && size >= BATCH * BATCH_SIZE)
 				use_batch(memfd);
-			if (wants(LISTS) && size >= 2 * LIST * PAGE)
-				use_list(memfd);
+			if (lists) {
+				use_list(list, memfd, memfd);
+				if (other != -1)
+					use_list(turns, memfd, other);
+			}
 		}
 	}
+	close(other);
 	print_samples();
 }
 

@@ -55,6 +55,8 @@ OPERATIONS = {each.name: each for each in [
     Operation("create_close_32", "create and close 32 x 32 MiB", "batch"),
     Operation("create_list", "CREATE_LIST of 8,000 x 4 KiB", "list"),
     Operation("close_list", "close of that list", "list"),
+    Operation("create_turns", "the same of two memfds in turn", "list"),
+    Operation("close_turns", "close of that list", "list"),
     Operation("memory", "kernel memory of a buffer", "memory", BYTES),
     Operation("page_tables", "page tables after touching all", "touch", BYTES),
     Operation("entries", "page table entries", "touch", ENTRIES),
