@@ -97,11 +97,12 @@ class Releases(unittest.TestCase):
                               ("arm64-16k", "arm64-16k"), ("cloud-arm64", "arm64-cloud"), ("rt-arm64", "arm64-rt")):
             self.assertEqual(kernels.STOCK[flavour], kernels.check_release(f"7.3.4+deb13-{name}"))
         self.assertEqual(kernels.STOCK["experimental"], kernels.check_release("7.3-amd64"))
+        self.assertEqual(kernels.STOCK["stock-7.2"], kernels.check_release("7.2.12+deb13-amd64"))
 
     def test_others(self):
-        for release in ("", "7.2.12+deb13-amd64", "7.3.4+deb13-riscv64", "7.3.4-amd64-custom", "7.3.4+deb13-amd64 ",
+        for release in ("", "7.1.12+deb13-amd64", "7.3.4+deb13-riscv64", "7.3.4-amd64-custom", "7.3.4+deb13-amd64 ",
                         "7x3.4+deb13-amd64", "7.30.4+deb13-amd64"):
-            with self.assertRaisesRegex(Failure, "is no Linux 7.3 of Debian; name it as 'uname -r' prints it there"):
+            with self.assertRaisesRegex(Failure, "is no Linux 7.2 or 7.3 of Debian; name it as 'uname -r' prints it there"):
                 kernels.check_release(release)
 
 
