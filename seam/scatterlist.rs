@@ -84,9 +84,10 @@ impl SgTable {
         Self::reusing(None, memory, limits)
     }
 
-    /// Describes `memory` as [`new`](Self::new) does, in the entries of `table` if it has exactly as
-    /// many. Pages, lengths, addresses and marks that a user of the table has written to them are
-    /// overwritten; the links between chunks of entries must be intact, as for `sg_free_table()`.
+    /// Describes `memory` as [`new`](Self::new) does, in the entries of `table` if it has exactly
+    /// as many. Pages, lengths, addresses and marks that a user of the table has written to them
+    /// are overwritten; the links between chunks of entries must be intact, as for
+    /// `sg_free_table()`.
     pub fn reusing<M: Scattered>(
         table: Option<Self>,
         memory: &M,
@@ -158,8 +159,8 @@ impl SgTable {
         Self::of_segments_reusing(None, count, segments)
     }
 
-    /// Makes a table as [`of_segments`](Self::of_segments) does, of the entries of `table` if it has
-    /// exactly as many.
+    /// Makes a table as [`of_segments`](Self::of_segments) does, of the entries of `table` if it
+    /// has exactly as many.
     pub fn of_segments_reusing(
         table: Option<Self>,
         count: usize,
@@ -240,8 +241,8 @@ impl SgTable {
 
     /// Returns the header.
     pub fn header(&self) -> bindings::sg_table {
-        // SAFETY: By the type invariants, the table is initialised. Its header is written only before
-        // the table is shared: by `dma_map_sgtable()` and `with_entries()`.
+        // SAFETY: By the type invariants, the table is initialised. Its header is written only
+        // before the table is shared: by `dma_map_sgtable()` and `with_entries()`.
         unsafe { *self.0.get() }
     }
 

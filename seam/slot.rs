@@ -47,8 +47,8 @@ impl<T> Slot<T> {
         self.replace(None).ok().flatten()
     }
 
-    /// Puts a value into the slot. Returns the displaced value, or `value` itself if another task is
-    /// using the slot.
+    /// Puts a value into the slot. Returns the displaced value, or `value` itself if another task
+    /// is using the slot.
     pub fn put(&self, value: T) -> Option<T> {
         self.replace(Some(value)).unwrap_or_else(|value| value)
     }

@@ -2,8 +2,8 @@
 
 //! What differs between versions of the kernel, under the names that Linux 7.3 has for it.
 //!
-//! No other file of the seam is compiled by version, but `importer/version.rs` for importers. Kbuild
-//! sets `linux_7_2` for Linux 7.2: ffi/version.mk. The floor below has `ffi/version.rs`.
+//! No other file of the seam is compiled by version, but `importer/version.rs` for importers.
+//! Kbuild sets `linux_7_2` for Linux 7.2: ffi/version.mk. The floor below has `ffi/version.rs`.
 
 // Modules that export nothing do not use `owner_of`.
 #![allow(unused_imports, unused_macros)]

@@ -199,7 +199,8 @@ impl<D, M: DeviceTable> AttachmentState<D, M> {
     ///
     /// # Safety
     ///
-    /// As for [`is_empty`](Self::is_empty). The current task must hold the resv lock of the dma-buf.
+    /// As for [`is_empty`](Self::is_empty). The current task must hold the resv lock of the
+    /// dma-buf.
     pub(super) unsafe fn clear(&self) {
         // SAFETY: By the safety requirements, nobody else accesses the mappings.
         unsafe {

@@ -90,8 +90,8 @@ impl MappedTable {
         self.translation().is_some()
     }
 
-    /// Counts the pages of the buffer that the device has a copy of: in a bounce buffer or in memory
-    /// of its own.
+    /// Counts the pages of the buffer that the device has a copy of: in a bounce buffer or in
+    /// memory of its own.
     ///
     /// Fails as [`ImportedVmap::new`] does.
     pub fn pages_elsewhere(&self) -> Result<usize> {

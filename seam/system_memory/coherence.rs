@@ -179,8 +179,8 @@ impl Coherence {
     /// other mappings. Fails as [`DmaMapping::new`] does, and with [`EINTR`] if a signal arrives
     /// first.
     ///
-    /// Caches are cleaned when the mapping becomes known, so that nothing stays in them which a task
-    /// has written whose END came while the mapping was being made, and found none.
+    /// Caches are cleaned when the mapping becomes known, so that nothing stays in them which a
+    /// task has written whose END came while the mapping was being made, and found none.
     ///
     /// # Safety
     ///
@@ -249,8 +249,8 @@ impl Coherence {
         }
     }
 
-    /// Removes and ends a mapping that was [added](Pending::direct), and returns its table. What the
-    /// device has written becomes visible to others, unless the task is killed.
+    /// Removes and ends a mapping that was [added](Pending::direct), and returns its table. What
+    /// the device has written becomes visible to others, unless the task is killed.
     ///
     /// # Safety
     ///

@@ -78,8 +78,8 @@ impl<'a, P: Policy> SystemMapping<'a, P> {
     /// [`ENOMEM`], with [`EINTR`] or `ERESTARTSYS` if a signal arrives first, and as
     /// `dma_map_sgtable()` does.
     ///
-    /// The table is built once for an attachment, and filled again for each mapping, since importers
-    /// may change it. A second mapping at the same time has one of its own.
+    /// The table is built once for an attachment, and filled again for each mapping, since
+    /// importers may change it. A second mapping at the same time has one of its own.
     pub(super) fn new(
         system: &'a SystemMemory<P>,
         attachment: &Attached<'a, SystemMemory<P>>,
