@@ -453,14 +453,10 @@ static uint64_t big_size(void)
 	return size / MIB * MIB;
 }
 
-/* A child that makes a buffer of @size bytes of @memfd and of a page of @other, if any. */
-static pid_t start_list_pinner(int dev, int memfd, uint64_t size, int other,
-			       struct pinner *shared)
+/* A child that makes a buffer of these items. */
+static pid_t start_lister(int dev, const struct udmabuf_create_item *items, size_t count,
+			  struct pinner *shared)
 {
-	struct udmabuf_create_item items[] = {
-		{ .memfd = memfd, .size = size },
-		{ .memfd = other, .size = page_size() },
-	};
 	pid_t pid;
 
 	memset(shared, 0, sizeof(*shared));
@@ -468,10 +464,22 @@ static pid_t start_list_pinner(int dev, int memfd, uint64_t size, int other,
 	if (pid)
 		return pid;
 	__atomic_store_n(&shared->started, true, __ATOMIC_RELEASE);
-	shared->result = create_list(dev, items, other < 0 ? 1 : 2);
+	shared->result = create_list(dev, items, count);
 	__atomic_store_n(&shared->done, true, __ATOMIC_RELEASE);
 	for (;;)
 		pause();
+}
+
+/* One that makes a buffer of @size bytes of @memfd and of a page of @other, if any. */
+static pid_t start_list_pinner(int dev, int memfd, uint64_t size, int other,
+			       struct pinner *shared)
+{
+	struct udmabuf_create_item items[] = {
+		{ .memfd = memfd, .size = size },
+		{ .memfd = other, .size = page_size() },
+	};
+
+	return start_lister(dev, items, other < 0 ? 1 : 2, shared);
 }
 
 static pid_t start_pinner(int dev, int memfd, uint64_t size, struct pinner *shared)
@@ -673,22 +681,6 @@ TEST_F_TIMEOUT(limits, long_list_is_not_made_longer_under_the_lock, 240)
 		percent = 100 * shared->longest_us / took;
 	}
 	EXPECT_GT(4, percent);
-}
-
-static pid_t start_lister(int dev, const struct udmabuf_create_item *items, size_t count,
-			  struct pinner *shared)
-{
-	pid_t pid;
-
-	memset(shared, 0, sizeof(*shared));
-	pid = fork();
-	if (pid)
-		return pid;
-	__atomic_store_n(&shared->started, true, __ATOMIC_RELEASE);
-	shared->result = create_list(dev, items, count);
-	__atomic_store_n(&shared->done, true, __ATOMIC_RELEASE);
-	for (;;)
-		pause();
 }
 
 /*
