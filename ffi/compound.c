@@ -18,19 +18,20 @@
 #include "compound.h"
 
 /*
- * memfd_get_seals() and memfd_fcntl() are not exported, so this reads what they
- * read. Bits are only ever added, under the inode lock: a reader who holds that
+ * Where a memory file keeps its seals, or NULL for any other file. The function of
+ * this name in mm/memfd.c is static, and memfd_get_seals() and memfd_fcntl() are not
+ * exported. Bits are only ever added, under the inode lock: a reader who holds that
  * lock shared sees them stand still.
  */
-int rs_memfd_get_seals(struct file *file)
+unsigned int *rs_memfd_file_seals_ptr(struct file *file)
 {
 	if (shmem_file(file))
-		return READ_ONCE(SHMEM_I(file_inode(file))->seals);
+		return &SHMEM_I(file_inode(file))->seals;
 #ifdef CONFIG_HUGETLBFS
 	if (is_file_hugepages(file))
-		return READ_ONCE(HUGETLBFS_I(file_inode(file))->seals);
+		return &HUGETLBFS_I(file_inode(file))->seals;
 #endif
-	return F_SEAL_SEAL;
+	return NULL;
 }
 
 void rs_folio_zero(struct folio *folio)

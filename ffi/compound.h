@@ -15,7 +15,7 @@ struct folio;
 struct page;
 struct vm_fault;
 
-int rs_memfd_get_seals(struct file *file);
+unsigned int *rs_memfd_file_seals_ptr(struct file *file);
 void rs_folio_zero(struct folio *folio);
 void rs_pmd_install(struct vm_fault *vmf);
 void rs_dma_never_bounce(struct device *dev);

@@ -57,9 +57,8 @@ pub mod runs;
 pub mod version;
 
 shims! {
-    fn shmem_file(file: *mut file) -> bool;
-    fn is_file_hugepages(file: *mut file) -> bool;
     fn inode_lock_shared_killable(file: *mut file) -> c_int;
+    fn inode_trylock_shared(file: *mut file) -> bool;
     fn inode_unlock_shared(file: *mut file);
 
     fn folio_pfn(folio: *mut folio) -> c_ulong;
@@ -116,7 +115,7 @@ shims! {
     fn device_unlock(dev: *mut device);
 
     // ffi/compound.h
-    fn memfd_get_seals(file: *mut file) -> c_int;
+    fn memfd_file_seals_ptr(file: *mut file) -> *mut c_uint;
     fn folio_zero(folio: *mut folio);
     fn pmd_install(vmf: *mut vm_fault);
     fn dma_never_bounce(dev: *mut device);

@@ -6,14 +6,12 @@
 #include <linux/dma-resv.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
-#include <linux/hugetlb.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/pagemap.h>
 #include <linux/pgtable.h>
 #include <linux/scatterlist.h>
 #include <linux/sched/signal.h>
-#include <linux/shmem_fs.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
@@ -22,19 +20,14 @@
 /* Rust cannot ask for VM_MAYSHARE in Linux 7.2: seam/version.rs. */
 static_assert(VM_SHARED << 4 == VM_MAYSHARE);
 
-bool rs_shmem_file(struct file *file)
-{
-	return shmem_file(file);
-}
-
-bool rs_is_file_hugepages(struct file *file)
-{
-	return is_file_hugepages(file);
-}
-
 int rs_inode_lock_shared_killable(struct file *file)
 {
 	return inode_lock_shared_killable(file_inode(file));
+}
+
+bool rs_inode_trylock_shared(struct file *file)
+{
+	return inode_trylock_shared(file_inode(file));
 }
 
 void rs_inode_unlock_shared(struct file *file)

@@ -22,10 +22,9 @@ struct vm_area_struct;
 struct vm_fault;
 struct ww_acquire_ctx;
 
-/* Files, inodes, seals: linux/fs.h, linux/memfd.h, linux/hugetlb.h */
-bool rs_shmem_file(struct file *file);
-bool rs_is_file_hugepages(struct file *file);
+/* Files and inodes: linux/fs.h */
 int rs_inode_lock_shared_killable(struct file *file);
+bool rs_inode_trylock_shared(struct file *file);
 void rs_inode_unlock_shared(struct file *file);
 
 /* Folios and pages: linux/mm.h, linux/pagemap.h, linux/highmem.h */

@@ -22,6 +22,7 @@ pub mod scatterlist;
 pub mod slot;
 pub mod system_memory;
 pub mod task;
+pub mod uaccess;
 pub mod unbind;
 pub mod version;
 pub mod workqueue;

@@ -30,14 +30,6 @@ impl<T> OneOrMany<T> {
         }
     }
 
-    /// Returns the last element.
-    pub(crate) fn last_mut(&mut self) -> Option<&mut T> {
-        match self {
-            Self::One(one) => one.as_mut(),
-            Self::Many(many) => many.last_mut(),
-        }
-    }
-
     /// Makes room for `additional` elements. Fails with [`ENOMEM`].
     #[inline]
     pub(crate) fn reserve(&mut self, additional: usize, flags: Flags) -> Result {

@@ -66,14 +66,6 @@ impl<'a> Runs<'a> {
         self.pages
     }
 
-    /// Returns the frame number with which a page, put behind the buffer, would go on where the
-    /// last run ends.
-    pub fn next_frame(&self) -> Option<usize> {
-        self.runs
-            .last()
-            .map(|last| last.frame + (self.pages - last.page))
-    }
-
     /// Returns the extents that make up the pages `range` of the buffer, in order.
     ///
     /// What lies past the end of the buffer is left out.
@@ -145,7 +137,8 @@ mod tests {
     fn collect(stretches: &[(usize, usize)]) -> (Vec<Run>, usize) {
         let (mut runs, mut pages) = (Vec::new(), 0);
         for &(frame, count) in stretches {
-            if list(&runs, pages).next_frame() != Some(frame) {
+            let next = |last: &Run| last.frame + (pages - last.page);
+            if runs.last().map(next) != Some(frame) {
                 runs.push(Run { page: pages, frame });
             }
             pages += count;
@@ -194,7 +187,6 @@ mod tests {
     fn an_empty_list_has_no_extents() {
         let runs = list(&[], 0);
 
-        assert_eq!(runs.next_frame(), None);
         assert_eq!(runs.iter().next(), None);
         assert_eq!(runs.extents(3..9).next(), None);
     }
@@ -231,13 +223,5 @@ mod tests {
         let left: Vec<_> = (0..6).map(|page| runs.runs_at(page).len()).collect();
         assert_eq!(left, [3, 3, 3, 2, 1, 1]);
         assert_eq!(runs.runs_at(4)[0].frame, 40);
-    }
-
-    #[test]
-    fn the_next_frame_goes_on_where_the_last_run_ends() {
-        let (runs, pages) = collect(&[(7, 3), (20, 4)]);
-
-        assert_eq!(list(&runs, pages).next_frame(), Some(24));
-        assert_eq!(list(&[], 0).next_frame(), None);
     }
 }

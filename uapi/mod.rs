@@ -13,6 +13,10 @@ use kernel::{
     ioctl::_IOW,
     prelude::*, //
 };
+use zerocopy_derive::{
+    Immutable,
+    KnownLayout, //
+};
 
 /// `UDMABUF_FLAGS_CLOEXEC`: the new descriptor is closed on exec.
 pub(crate) const FLAGS_CLOEXEC: u32 = 0x01;
@@ -29,7 +33,7 @@ pub(crate) struct Create {
 
 /// `struct udmabuf_create_item`: one range of [`UDMABUF_CREATE_LIST`].
 #[repr(C)]
-#[derive(Clone, Copy, FromBytes, IntoBytes)]
+#[derive(Clone, Copy, FromBytes, Immutable, IntoBytes, KnownLayout)]
 pub(crate) struct CreateItem {
     pub(crate) memfd: u32,
     pub(crate) pad: u32,

@@ -11,11 +11,15 @@ use crate::{
             Seals, //
         },
         one_or_many::OneOrMany,
+        uaccess,
         version::EBADFD, //
     },
     uapi, //
 };
-use core::ops::Range;
+use core::{
+    mem::replace,
+    ops::Range, //
+};
 use kernel::{
     page::PAGE_SIZE,
     prelude::*,
@@ -105,24 +109,69 @@ impl Limits {
     }
 }
 
-/// A memory file that items name one after the other.
+/// Sources that are searched for the descriptor of an item before it is looked up again.
+const RECENT_SOURCES: usize = 8;
+
+/// A memory file that items name.
 struct Source {
     memfd: Memfd,
-    fd: u32,
-    /// Bytes, when it was looked up: it does not become less.
-    size: u64,
-    /// Which of the ranges are of this file.
-    ranges: Range<usize>,
+    info: SourceInfo,
 }
 
-/// A request for a buffer that can be served, as far as can be told without doing it.
+/// What an item is checked against.
+#[derive(Clone, Copy)]
+struct SourceInfo {
+    fd: u32,
+    /// Index of the source.
+    index: u32,
+    /// Size in bytes at lookup. F_SEAL_SHRINK was checked and cannot be removed, so this is a lower
+    /// bound.
+    size: u64,
+}
+
+impl SourceInfo {
+    /// Checks `raw`, an item of this source that has passed [`total`], and returns what it names.
+    #[inline(always)]
+    fn piece(&self, raw: &uapi::CreateItem) -> Result<Piece, CreateError> {
+        let end = raw
+            .offset
+            .checked_add(raw.size)
+            .filter(|end| *end <= self.size)
+            .ok_or(CreateError::BeyondEnd)?;
+
+        match raw.size {
+            0 => Err(CreateError::Empty),
+            _ => Ok(Piece {
+                range: raw.offset..end,
+                source: self.index,
+            }),
+        }
+    }
+}
+
+/// A range of a memory file.
+pub(super) struct Piece {
+    /// In bytes: not empty, multiples of the page size.
+    pub(super) range: Range<u64>,
+    /// Which of the sources it is of.
+    pub(super) source: u32,
+}
+
+impl Piece {
+    /// Returns whether `self` begins where `other` ends.
+    #[inline]
+    fn continues(&self, other: &Self) -> bool {
+        self.source == other.source && self.range.start == other.range.end
+    }
+}
+
+/// A request for a buffer, with everything checked that can be checked without pinning.
 ///
-/// Items that name the same descriptor one after the other share what that costs, and become one
-/// range where the second begins at the end of the first.
+/// A descriptor is looked up once for all items that name it, unless many others come between.
+/// Items become one piece where the second continues the first.
 pub(super) struct Request {
-    /// What the buffer is made of, in order, in bytes: not empty, multiples of the page size.
-    ranges: OneOrMany<Range<u64>>,
-    /// The files they are of, in the same order.
+    /// What the buffer is made of, in order.
+    pieces: OneOrMany<Piece>,
     sources: OneOrMany<Source>,
     /// Size of the buffer in bytes.
     pub(super) size: u64,
@@ -133,7 +182,7 @@ pub(super) struct Request {
 impl Request {
     /// Reads the argument of `UDMABUF_CREATE`.
     pub(super) fn single(argument: UserPtr) -> Result<Self, CreateError> {
-        let create: uapi::Create = read(argument)?;
+        let create: uapi::Create = uaccess::read(argument)?;
         let item = uapi::CreateItem {
             memfd: create.memfd,
             pad: 0,
@@ -141,115 +190,104 @@ impl Request {
             size: create.size,
         };
 
-        Self::new(create.flags, 1, core::iter::once(item), Limits::current())
+        Self::new(create.flags, &[item], Limits::current())
     }
 
     /// Reads the argument of `UDMABUF_CREATE_LIST`, each byte of it once.
     pub(super) fn list(argument: UserPtr) -> Result<Self, CreateError> {
         let limits = Limits::current();
-        let head: uapi::CreateList = read(argument)?;
+        let head: uapi::CreateList = uaccess::read(argument)?;
         if head.count > limits.items {
             return Err(CreateError::TooManyItems);
         }
 
-        let count = head.count as usize;
         let mut bytes = KVVec::new();
         UserSlice::new(
             argument.wrapping_byte_add(size_of::<uapi::CreateList>()),
-            count * size_of::<uapi::CreateItem>(),
+            head.count as usize * size_of::<uapi::CreateItem>(),
         )
         .read_all(&mut bytes, GFP_CHARGED)?;
-        let items = bytes
-            .chunks_exact(size_of::<uapi::CreateItem>())
-            .filter_map(|item| uapi::CreateItem::read_from_bytes(item).ok());
+        // The allocator aligns to more than the item asks for.
+        let items = <[uapi::CreateItem]>::ref_from_bytes(&bytes).map_err(|_| EINVAL)?;
 
-        Self::new(head.flags, count, items, limits)
+        Self::new(head.flags, items, limits)
     }
 
     /// Checks everything there is to check: first what the numbers say by themselves, then each
-    /// item against its file. There are `count` items.
-    fn new(
-        flags: u32,
-        count: usize,
-        items: impl Iterator<Item = uapi::CreateItem> + Clone,
-        limits: Limits,
-    ) -> Result<Self, CreateError> {
+    /// item against its file.
+    #[inline(always)]
+    fn new(flags: u32, items: &[uapi::CreateItem], limits: Limits) -> Result<Self, CreateError> {
         let mut request = Self {
-            size: total(items.clone(), limits)?,
-            ranges: OneOrMany::new(),
+            size: total(items, limits)?,
+            pieces: OneOrMany::new(),
             sources: OneOrMany::new(),
             close_on_exec: flags & uapi::FLAGS_CLOEXEC != 0,
         };
+        let (first, others) = items.split_first().ok_or(CreateError::Empty)?;
+        let mut source = request.source(first.memfd)?;
+        let mut last = source.piece(first)?;
 
-        request.ranges.reserve(count, GFP_CHARGED)?;
-        for item in items {
-            request.add(&item)?;
+        request.pieces.reserve(items.len(), GFP_CHARGED)?;
+        for item in others {
+            if item.memfd != source.fd {
+                source = request.source(item.memfd)?;
+            }
+            let piece = source.piece(item)?;
+
+            match piece.continues(&last) {
+                true => last.range.end = piece.range.end,
+                false => request.push(replace(&mut last, piece))?,
+            }
         }
+        request.push(last)?;
         Ok(request)
     }
 
-    /// Adds what `raw` names, which must have passed [`total`]. There must be room for the range.
+    /// Appends `piece`. There must be room for it.
     #[inline(always)]
-    fn add(&mut self, raw: &uapi::CreateItem) -> Result<(), CreateError> {
-        let at = self.ranges.as_slice().len();
-        if self
-            .sources
-            .as_slice()
-            .last()
-            .is_none_or(|last| last.fd != raw.memfd)
-        {
-            let memfd = open(raw.memfd)?;
-            let source = Source {
-                // What forbids it to shrink has been seen, and is for good.
-                size: memfd.size(),
-                memfd,
-                fd: raw.memfd,
-                ranges: at..at,
-            };
-            self.sources.push(source, GFP_CHARGED)?;
+    fn push(&mut self, piece: Piece) -> Result {
+        match self.pieces.push_within_capacity(piece) {
+            true => Ok(()),
+            false => Err(ENOMEM),
         }
-        let source = self.sources.last_mut().ok_or(CreateError::Empty)?;
-
-        let end = raw
-            .offset
-            .checked_add(raw.size)
-            .filter(|end| *end <= source.size)
-            .ok_or(CreateError::BeyondEnd)?;
-        if raw.size == 0 {
-            return Err(CreateError::Empty);
-        }
-
-        match self.ranges.last_mut() {
-            Some(last) if !source.ranges.is_empty() && last.end == raw.offset => last.end = end,
-            _ => {
-                if !self.ranges.push_within_capacity(raw.offset..end) {
-                    return Err(CreateError::Kernel(ENOMEM));
-                }
-                source.ranges.end += 1;
-            }
-        }
-        Ok(())
     }
 
-    /// Returns the files and the ranges of each that make up the buffer, in order.
-    pub(super) fn sources(&self) -> impl Iterator<Item = (&Memfd, &[Range<u64>])> {
-        let ranges = self.ranges.as_slice();
+    /// Returns the source that `fd` names. Looks it up if no recent source is.
+    fn source(&mut self, fd: u32) -> Result<SourceInfo, CreateError> {
+        let mut recent = self.sources.as_slice().iter().rev().take(RECENT_SOURCES);
 
-        self.sources
-            .as_slice()
-            .iter()
-            .map(|source| (&source.memfd, &ranges[source.ranges.clone()]))
+        match recent.find(|source| source.info.fd == fd) {
+            Some(source) => Ok(source.info),
+            None => self.add_source(fd),
+        }
     }
-}
 
-/// Reads a `T` at `argument`. Fails with [`EFAULT`].
-fn read<T: FromBytes + IntoBytes>(argument: UserPtr) -> Result<T> {
-    let mut value = T::new_zeroed();
+    #[inline(never)]
+    fn add_source(&mut self, fd: u32) -> Result<SourceInfo, CreateError> {
+        let memfd = open(fd)?;
+        let info = SourceInfo {
+            fd,
+            // CAST: There are no more sources than items, which `u32` counts.
+            index: self.sources.as_slice().len() as u32,
+            size: memfd.size(),
+        };
+        self.sources.push(Source { memfd, info }, GFP_CHARGED)?;
 
-    UserSlice::new(argument, size_of::<T>())
-        .reader()
-        .read_slice(value.as_mut_bytes())?;
-    Ok(value)
+        Ok(info)
+    }
+
+    /// Returns the ranges that make up the buffer, in order.
+    pub(super) fn pieces(&self) -> &[Piece] {
+        self.pieces.as_slice()
+    }
+
+    /// Returns the file of `piece`, one of [`pieces`](Self::pieces).
+    #[inline]
+    pub(super) fn memfd(&self, piece: &Piece) -> Option<&Memfd> {
+        let source = self.sources.as_slice().get(piece.source as usize);
+
+        source.map(|source| &source.memfd)
+    }
 }
 
 /// Looks up the memory file `fd` and checks that it may be put into a buffer.
@@ -264,10 +302,7 @@ fn open(fd: u32) -> Result<Memfd, CreateError> {
 }
 
 /// Adds up the sizes of `items`, which must be whole pages, some, and within the limit.
-fn total(
-    items: impl Iterator<Item = uapi::CreateItem>,
-    limits: Limits,
-) -> Result<u64, CreateError> {
+fn total(items: &[uapi::CreateItem], limits: Limits) -> Result<u64, CreateError> {
     let mut total = 0u64;
 
     for item in items {

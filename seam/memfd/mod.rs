@@ -8,9 +8,14 @@
 
 mod pin;
 
-pub(crate) use pin::FolioBatch;
+pub(crate) use pin::{
+    FolioBatch,
+    FolioRoom,
+    Pinned, //
+};
 
 use crate::ffi;
+use core::ptr::NonNull;
 use kernel::{
     bindings,
     error::to_result,
@@ -66,8 +71,11 @@ impl core::ops::BitOr for Seals {
 ///
 /// # Invariants
 ///
-/// `shmem_file()` or `is_file_hugepages()` is true for the file.
-pub(crate) struct Memfd(ARef<LocalFile>);
+/// `seals` points to the seals in the inode of `file`, which is tmpfs or hugetlb memory.
+pub(crate) struct Memfd {
+    file: ARef<LocalFile>,
+    seals: NonNull<c_uint>,
+}
 
 impl Memfd {
     /// Looks up the descriptor `fd` of the current process.
@@ -75,11 +83,12 @@ impl Memfd {
         let file = LocalFile::fget(fd).map_err(|_| NotMemory::BadFd)?;
 
         // SAFETY: We hold a reference to the file.
-        if unsafe { ffi::shmem_file(file.as_ptr()) || ffi::is_file_hugepages(file.as_ptr()) } {
-            // INVARIANT: Just tested; what a file is does not change.
-            Ok(Self(file))
-        } else {
-            Err(NotMemory::OtherFile)
+        let seals = unsafe { ffi::memfd_file_seals_ptr(file.as_ptr()) };
+
+        match NonNull::new(seals) {
+            // INVARIANT: A file keeps its inode, and only files in memory have seals.
+            Some(seals) => Ok(Self { file, seals }),
+            None => Err(NotMemory::OtherFile),
         }
     }
 
@@ -103,11 +112,9 @@ impl Memfd {
     /// Returns the seals. Others can come at any time; under [`lock_shared`](Self::lock_shared)
     /// they cannot.
     pub(crate) fn seals(&self) -> Seals {
-        // SAFETY: We hold a reference to the file, which has seals by the type invariants.
-        let seals = unsafe { ffi::memfd_get_seals(self.as_ptr()) };
-
-        // CAST: A set of bits.
-        Seals(seals as u32)
+        // SAFETY: By the type invariants, `seals` lies in the inode, which lives as long as the
+        // file. Others may write to it meanwhile, as they may to what C reads with READ_ONCE().
+        Seals(unsafe { self.seals.as_ptr().read_volatile() })
     }
 
     /// Takes the lock of the inode for reading, which keeps seals, size and the file's pages as
@@ -121,13 +128,23 @@ impl Memfd {
         Ok(LockedMemfd(self))
     }
 
+    /// Takes the lock as [`lock_shared`](Self::lock_shared) does, if it need not be waited for.
+    pub(crate) fn try_lock_shared(&self) -> Option<LockedMemfd<'_>> {
+        // SAFETY: We hold a reference to the file.
+        match unsafe { ffi::inode_trylock_shared(self.as_ptr()) } {
+            // INVARIANT: Just locked.
+            true => Some(LockedMemfd(self)),
+            false => None,
+        }
+    }
+
     /// Returns `O_RDONLY`, `O_WRONLY`, `O_RDWR` or, for a file that was opened for neither, 3.
     fn access_mode(&self) -> u32 {
-        self.0.flags() & flags::O_ACCMODE
+        self.file.flags() & flags::O_ACCMODE
     }
 
     fn as_ptr(&self) -> *mut bindings::file {
-        self.0.as_ptr()
+        self.file.as_ptr()
     }
 }
 

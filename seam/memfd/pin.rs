@@ -11,7 +11,7 @@ use crate::{
                 FolioInfo,
                 PageMap, //
             },
-            pinned::PinnedPages, //
+            pinned::PinnedPagesBuilder, //
         },
         version::barrier::{
             self,
@@ -30,8 +30,7 @@ use kernel::{
         PAGE_SHIFT,
         PAGE_SIZE, //
     },
-    prelude::*,
-    types::ScopeGuard, //
+    prelude::*, //
 };
 
 /// What one call has pinned.
@@ -43,76 +42,202 @@ pub(crate) struct Pinned {
     pub(crate) folios: usize,
 }
 
-/// Folios that are pinned in one go.
-///
-/// # Invariants
-///
-/// The first `count` elements of where they are have been written.
-pub(crate) struct FolioBatch {
-    /// Where they are, if there is room for no more than these.
-    few: [MaybeUninit<*mut bindings::folio>; FEW],
-    many: Option<KVec<*mut bindings::folio>>,
-    /// How many there are.
-    count: usize,
-    map: PageMap,
+impl Pinned {
+    /// What [`pin_page`](LockedMemfd::pin_page) pins.
+    pub(crate) const PAGE: Self = Self {
+        bytes: PAGE_SIZE as u64,
+        folios: 1,
+    };
+}
+
+/// Memory for a [`FolioBatch`].
+pub(crate) enum FolioRoom {
+    /// In the value itself.
+    Few([MaybeUninit<*mut bindings::folio>; FEW]),
+    /// The spare capacity.
+    Many(KVec<*mut bindings::folio>),
 }
 
 /// Folios for which no memory is allocated.
 const FEW: usize = 16;
 
-impl FolioBatch {
-    /// Makes room for `folios` folios, at least one.
+impl FolioRoom {
+    /// Makes room for `folios` folios, at least one. Fails with [`ENOMEM`].
     pub(crate) fn new(folios: usize) -> Result<Self> {
-        // INVARIANT: There are none.
-        Ok(Self {
-            few: [MaybeUninit::uninit(); FEW],
-            many: match folios {
-                ..=FEW => None,
-                folios => Some(KVec::with_capacity(folios, GFP_KERNEL)?),
-            },
-            count: 0,
-            map: PageMap::new(),
+        Ok(match folios {
+            ..=FEW => Self::Few([MaybeUninit::uninit(); FEW]),
+            _ => Self::Many(KVec::with_capacity(folios, GFP_KERNEL)?),
         })
     }
 
-    /// Returns the place for them, and for how many.
-    fn room(&mut self) -> (*mut *mut bindings::folio, usize) {
-        match &mut self.many {
-            None => (self.few.as_mut_ptr().cast(), FEW),
-            Some(many) => (many.as_mut_ptr(), many.capacity()),
+    /// Returns an empty batch.
+    pub(crate) fn batch(&mut self) -> FolioBatch<'_> {
+        let room = match self {
+            Self::Few(few) => few,
+            Self::Many(many) => many.spare_capacity_mut(),
+        };
+
+        FolioBatch::new(room, PageMap::new())
+    }
+}
+
+/// Folios that one call of `memfd_pin_folios()` pinned and nothing has taken over. Dropping it
+/// unpins them.
+///
+/// # Invariants
+///
+/// The first `count` elements of `room` are written, and this value owns a pin on each of those
+/// from `next` on, which is no more than `count`. A full barrier lies behind the pinning.
+pub(crate) struct FolioBatch<'a> {
+    room: &'a mut [MaybeUninit<*mut bindings::folio>],
+    count: usize,
+    next: usize,
+    map: PageMap,
+}
+
+impl<'a> FolioBatch<'a> {
+    /// Creates an empty batch.
+    #[inline]
+    fn new(room: &'a mut [MaybeUninit<*mut bindings::folio>], map: PageMap) -> Self {
+        // INVARIANT: There are no folios.
+        Self {
+            room,
+            count: 0,
+            next: 0,
+            map,
         }
     }
 
-    /// Forgets those that were there.
-    fn clear(&mut self) {
-        self.count = 0;
-        if let Some(many) = &mut self.many {
-            many.clear();
-        }
-    }
-
-    /// Notes that there are `count`.
-    ///
-    /// # Safety
-    ///
-    /// There must have been none, and the first `count` in [`room`](Self::room) must be written.
-    unsafe fn set(&mut self, count: usize) {
-        // INVARIANT: By the safety requirements.
-        self.count = count;
-        if let Some(many) = &mut self.many {
-            // SAFETY: `count` elements are written by the safety requirements, and there were none.
-            unsafe { many.inc_len(count) };
-        }
-    }
-
-    /// Returns them.
+    /// Returns the folios that are pinned.
     #[inline]
     fn folios(&self) -> &[*mut bindings::folio] {
-        match &self.many {
-            // SAFETY: So many have been written, by the type invariants.
-            None => unsafe { core::slice::from_raw_parts(self.few.as_ptr().cast(), self.count) },
-            Some(many) => many,
+        let room: *const *mut bindings::folio = self.room.as_ptr().cast();
+
+        // SAFETY: By the type invariants, those from `next` to `count` are written.
+        unsafe { core::slice::from_raw_parts(room.add(self.next), self.count - self.next) }
+    }
+
+    /// Pins folios of `range`, no more than `most`. Returns the page of the first at which the
+    /// range starts.
+    #[inline]
+    fn pin(&mut self, memfd: &LockedMemfd<'_>, range: &Range<u64>, most: usize) -> Result<usize> {
+        self.release();
+
+        // CAST: No range that ends within the sizes of files starts outside.
+        let (start, end) = (
+            range.start as i64,
+            i64::try_from(range.end).map_err(|_| EINVAL)?,
+        );
+        let most = self.room.len().min(most).min(c_int::MAX as usize);
+        let mut offset = 0;
+        // SAFETY: The file is a memory file. There is room for `most` pointers.
+        let count = unsafe {
+            bindings::memfd_pin_folios(
+                memfd.0.as_ptr(),
+                start,
+                end - 1,
+                self.room.as_mut_ptr().cast(),
+                // CAST: It fits an `int`.
+                most as c_uint,
+                &mut offset,
+            )
+        };
+        if count <= 0 {
+            // CAST: An errno. Nothing pinned and no reason given does not happen.
+            to_result(count as c_int)?;
+            return Err(EINVAL);
         }
+
+        smp_mb(barrier::Full);
+        // INVARIANT: So many have been written, and each was pinned once, before the barrier.
+        (self.next, self.count) = (0, count as usize);
+        Ok(offset >> PAGE_SHIFT)
+    }
+
+    /// Appends folios to `pinned`, as long as there is nothing to do about them, and no more than
+    /// `most` pages. Returns the number of pages.
+    ///
+    /// This is [`append_next_to`](Self::append_next_to) for many.
+    #[inline(never)]
+    fn append_ready_to(
+        &mut self,
+        mapping: *const bindings::address_space,
+        pinned: &mut PinnedPagesBuilder,
+        most: usize,
+    ) -> usize {
+        let map = self.map;
+        let ready = self.folios().iter().map_while(|&folio| {
+            // SAFETY: By the type invariants we own a pin on each of these.
+            let info = unsafe { FolioInfo::read(folio, mapping, map) };
+
+            info.is_ready().then_some((info.frame, info.pages))
+        });
+        // SAFETY: By the type invariants we own a pin on each of these, and give up those of the
+        // folios that are appended. Each has a page in the range, of which `most` pages are left.
+        let (folios, pages) = unsafe { pinned.append_folios(ready, most) };
+        // INVARIANT: The pins of these folios belong to `pinned` now.
+        self.next += folios;
+
+        pages
+    }
+
+    /// Appends the pages of the next folio from page `first` on, but no more than `most`, to
+    /// `pinned`. Returns the number of pages: 0 if there is no next folio or it has left the file.
+    #[inline(always)]
+    fn append_next_to(
+        &mut self,
+        mapping: *const bindings::address_space,
+        pinned: &mut PinnedPagesBuilder,
+        first: usize,
+        most: usize,
+    ) -> Result<usize> {
+        let Some(&folio) = self.folios().first() else {
+            return Ok(0);
+        };
+
+        // SAFETY: By the type invariants we own a pin on the folio.
+        let mut info = unsafe { FolioInfo::read(folio, mapping, self.map) };
+        if !info.is_ready() {
+            // SAFETY: By the type invariants we own a pin on the folio. We hold no folio lock.
+            info = match unsafe { settled(folio, mapping, self.map) }? {
+                Some(info) => info,
+                None => return Ok(0),
+            };
+        }
+
+        let pages = (info.pages - first).min(most);
+        // SAFETY: These are pages of the folio, whose pin is ours.
+        if !unsafe { pinned.append(info.frame + first, pages, first > 0) }? {
+            // SAFETY: The pin is ours still, and is not used any more.
+            unsafe { bindings::unpin_folio(folio) };
+        }
+        // INVARIANT: The pin was given up.
+        self.next += 1;
+        Ok(pages)
+    }
+
+    /// Unpins the folios that are left.
+    #[inline]
+    fn release(&mut self) {
+        if self.next < self.count {
+            self.release_rest();
+        }
+    }
+
+    #[cold]
+    fn release_rest(&mut self) {
+        let rest = self.folios();
+
+        // SAFETY: By the type invariants these pins are ours. The array is only read.
+        unsafe { bindings::unpin_folios(rest.as_ptr().cast_mut(), rest.len()) };
+        // INVARIANT: There are none left.
+        self.next = self.count;
+    }
+}
+
+impl Drop for FolioBatch<'_> {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 
@@ -125,7 +250,7 @@ impl LockedMemfd<'_> {
     /// users.
     ///
     /// Every page that is appended is the one that the file has at that offset, and stays it: see
-    /// [`PinnedFolio::settle`].
+    /// [`settled`].
     ///
     /// May sleep. Cannot be interrupted except while it waits for the lock of a folio, so the size
     /// of the batch, and that of the range, decide how long a signal waits. Fails with
@@ -137,221 +262,141 @@ impl LockedMemfd<'_> {
     /// - whatever the file system says when it cannot allocate: [`ENOSPC`] where memory is strictly
     ///   accounted.
     ///
-    /// `left_pages` is the number of pages still to be pinned for the buffer, these included, and
-    /// is passed to [`PinnedPages::reserve`]. After a failure `pinned` may have become longer:
-    /// dropping it undoes everything.
+    /// After a failure `pinned` may have become longer: dropping it undoes everything.
+    #[inline(never)]
     pub(crate) fn pin(
         &self,
         range: Range<u64>,
         most: usize,
-        batch: &mut FolioBatch,
-        pinned: &mut PinnedPages,
-        left_pages: usize,
+        batch: &mut FolioBatch<'_>,
+        pinned: &mut PinnedPagesBuilder,
     ) -> Result<Pinned> {
         if (range.start | range.end) & (PAGE_SIZE as u64 - 1) != 0 {
             return Err(EINVAL);
         }
 
-        let mut folios = PinnedFolios::new(self, &range, most, batch)?;
-        let count = folios.remaining();
-        pinned.reserve(count, left_pages)?;
+        let mut first = batch.pin(self, &range, most)?;
+        let count = batch.folios().len();
 
+        let mapping = self.mapping();
         // CAST: More pages than a `usize` holds are not found in one batch.
         let pages = ((range.end - range.start) >> PAGE_SHIFT) as usize;
         let mut left = pages;
         while left > 0 {
-            if folios.remaining() > 1 {
-                left -= folios.append_ready_to(pinned, left);
+            if first == 0 && batch.folios().len() > 1 {
+                left -= batch.append_ready_to(mapping, pinned, left);
             }
-            match folios.append_next_to(pinned, left)? {
-                Some(pages) => left -= pages,
-                None => break,
+            match batch.append_next_to(mapping, pinned, first, left)? {
+                0 => break,
+                pages => left -= pages,
             }
+            first = 0;
         }
+        batch.release();
 
         Ok(Pinned {
             bytes: ((pages - left) << PAGE_SHIFT) as u64,
             folios: count,
         })
     }
-}
 
-/// Folios that came out of one call of `memfd_pin_folios()` and have not been dealt with.
-///
-/// # Invariants
-///
-/// We own a pin on each folio of the batch from `next` on. A full barrier lies behind the pinning.
-struct PinnedFolios<'a> {
-    batch: &'a mut FolioBatch,
-    next: usize,
-    /// At which page of the next folio the range starts.
-    first: usize,
-    /// The pages of the file. Only compared.
-    mapping: *const bindings::address_space,
-}
+    /// Pins the page at `offset`, in bytes, and appends it to `pinned`, as [`pin`](Self::pin) does.
+    /// Returns whether it did. If not, there is more to be done about its folio, and
+    /// [`pin`](Self::pin) does it.
+    ///
+    /// Lists of single pages are common, and would spend on the batch as much as on the page.
+    #[inline]
+    pub(crate) fn pin_page(
+        &self,
+        offset: u64,
+        batch: &FolioBatch<'_>,
+        pinned: &mut PinnedPagesBuilder,
+    ) -> Result<bool> {
+        let (mut folio, mut start) = (core::ptr::null_mut(), 0);
 
-impl<'a> PinnedFolios<'a> {
-    fn new(
-        memfd: &LockedMemfd<'_>,
-        range: &Range<u64>,
-        most: usize,
-        batch: &'a mut FolioBatch,
-    ) -> Result<Self> {
-        let (place, room) = batch.room();
-        let start = i64::try_from(range.start).map_err(|_| EINVAL)?;
-        let last = i64::try_from(range.end).map_err(|_| EINVAL)? - 1;
-        let mut offset = 0;
-
-        batch.clear();
-        // SAFETY: The file is a memory file. There is room for `room` pointers.
+        // SAFETY: The file is a memory file. There is room for one pointer.
         let count = unsafe {
             bindings::memfd_pin_folios(
-                memfd.0.as_ptr(),
-                start,
-                last,
-                place,
-                c_uint::try_from(room.min(most)).unwrap_or(c_uint::MAX),
-                &mut offset,
+                self.0.as_ptr(),
+                // CAST: What becomes negative is refused.
+                offset as i64,
+                (offset | (PAGE_SIZE as u64 - 1)) as i64,
+                &mut folio,
+                1,
+                &mut start,
             )
         };
-        if count <= 0 {
-            // CAST: An errno. Nothing pinned and no reason given does not happen.
-            to_result(count as c_int)?;
-            return Err(EINVAL);
+        if count != 1 {
+            return Ok(false);
         }
 
-        // SAFETY: So many have been written, and there were none.
-        unsafe { batch.set(count as usize) };
         smp_mb(barrier::Full);
-        // INVARIANT: Each of them was pinned once, before the barrier.
-        Ok(Self {
-            batch,
-            next: 0,
-            first: offset >> PAGE_SHIFT,
-            // SAFETY: We hold a reference to the file, whose mapping never changes.
-            mapping: unsafe { (*memfd.0.as_ptr()).f_mapping },
-        })
-    }
-
-    fn remaining(&self) -> usize {
-        self.batch.count - self.next
-    }
-
-    /// Appends the next folios to `pinned`, as long as there is nothing to do about them, and no
-    /// more than `most` pages. Returns the number of pages.
-    ///
-    /// This is [`append_next_to`](Self::append_next_to) for many.
-    #[inline(never)]
-    fn append_ready_to(&mut self, pinned: &mut PinnedPages, most: usize) -> usize {
-        if self.first != 0 {
-            return 0;
-        }
-
-        let (mapping, map) = (self.mapping, self.batch.map);
-        let rest = &self.batch.folios()[self.next..];
-        let ready = rest.iter().map_while(|&folio| {
-            // SAFETY: By the type invariants we own a pin on each of these.
-            let info = unsafe { FolioInfo::read(folio, mapping, map) };
-
-            (info.is_settled && info.in_file && info.may_pin).then_some((info.frame, info.pages))
-        });
-        // SAFETY: By the type invariants we own a pin on each of these, and give up those of the
-        // folios that are appended. Each has a page in the range, of which `most` pages are left.
-        let (folios, pages) = unsafe { pinned.append_folios(ready, most) };
-        // INVARIANT: The pins of these folios belong to `pinned` now.
-        self.next += folios;
-
-        pages
-    }
-
-    /// Appends the pages of the next folio, from where the range goes on, but no more than `most`,
-    /// to `pinned`. Returns the number of pages, or [`None`] if there is no next folio or it has
-    /// left the file.
-    #[inline]
-    fn append_next_to(&mut self, pinned: &mut PinnedPages, most: usize) -> Result<Option<usize>> {
-        let Some(&folio) = self.batch.folios().get(self.next) else {
-            return Ok(None);
+        // SAFETY: The folio was pinned for us.
+        let info = unsafe { FolioInfo::read(folio, self.mapping(), batch.map) };
+        let (first, is_ready) = (start >> PAGE_SHIFT, info.is_ready());
+        let taken_over = match is_ready {
+            // SAFETY: This is a page of the folio, whose pin is ours.
+            true => unsafe { pinned.append(info.frame + first, 1, first > 0) },
+            false => Ok(false),
         };
+        if !matches!(taken_over, Ok(true)) {
+            // SAFETY: The pin is ours, and is not used any more.
+            unsafe { bindings::unpin_folio(folio) };
+        }
+        taken_over.map(|_| is_ready)
+    }
 
-        self.next += 1;
-        // INVARIANT: The pin goes over to the `PinnedFolio`.
-        let folio = PinnedFolio(folio);
-        let first = core::mem::take(&mut self.first);
-        // SAFETY: The folio is pinned.
-        let mut info = unsafe { FolioInfo::read(folio.0, self.mapping, self.batch.map) };
-        if !info.is_settled {
-            folio.settle(self.mapping, self.batch.map)?;
-            // SAFETY: The folio is pinned.
-            info = unsafe { FolioInfo::read(folio.0, self.mapping, self.batch.map) };
-        }
-        if !info.in_file {
-            return Ok(None);
-        }
-        if !info.may_pin {
-            return Err(ENOMEM);
-        }
-
-        let pages = (info.pages - first).min(most);
-        // SAFETY: These are pages of the folio, whose pin is ours.
-        if unsafe { pinned.append(info.frame + first, pages, first > 0) }? {
-            // The pin that came with `folio` was handed over.
-            let _ = core::mem::ManuallyDrop::new(folio);
-        }
-        Ok(Some(pages))
+    /// Returns the page cache of the file. Only compared.
+    #[inline]
+    fn mapping(&self) -> *const bindings::address_space {
+        // SAFETY: We hold a reference to the file, whose mapping never changes.
+        unsafe { (*self.0.as_ptr()).f_mapping }
     }
 }
 
-impl Drop for PinnedFolios<'_> {
-    fn drop(&mut self) {
-        let rest = &self.batch.folios()[self.next..];
+/// Waits until `folio` has contents and is not locked. A folio that has no contents gets zeroes.
+/// Returns its state then, or [`None`] if it has left the file.
+///
+/// A folio that belongs to the file of `mapping` after it was settled stays in it as long as it is
+/// pinned. `collapse_file()` locks folios, expects no references but its own, copies them into a
+/// large folio and takes them out of the file before it unlocks them; unlike all others that remove
+/// folios, it does not freeze the references. It either sees the pin, or it locked the folio before
+/// the pin was taken, so that this finds the folio locked or removed.
+///
+/// Fails with [`EINTR`] on a fatal signal, and with [`ENOMEM`] if the folio is pinned so often that
+/// its count might overflow.
+///
+/// # Safety
+///
+/// The caller must own a pin on `folio` and hold no folio lock.
+#[cold]
+unsafe fn settled(
+    folio: *mut bindings::folio,
+    mapping: *const bindings::address_space,
+    map: PageMap,
+) -> Result<Option<FolioInfo>> {
+    // SAFETY: The folio is pinned, by the safety requirements.
+    let info = || unsafe { FolioInfo::read(folio, mapping, map) };
 
-        if !rest.is_empty() {
-            // SAFETY: By the type invariants these pins are ours. The array is only read.
-            unsafe { bindings::unpin_folios(rest.as_ptr().cast_mut(), rest.len()) };
-        }
+    // SAFETY: The folio is pinned, and the caller holds no folio lock.
+    to_result(unsafe { ffi::folio_lock_killable(folio) })?;
+    // A folio that is not in the file is not shown: what it lacks may be on its way from swap.
+    // Someone else may have filled it before we got the lock. The flag is never taken away from
+    // memory files.
+    //
+    // SAFETY: The folio is pinned.
+    if info().in_file && !unsafe { ffi::folio_test_uptodate(folio) } {
+        // SAFETY: The folio is locked and its contents have not been shown to anyone.
+        unsafe { ffi::folio_zero(folio) };
+        // SAFETY: The folio is locked, and it has contents now.
+        unsafe { ffi::folio_mark_uptodate(folio) };
     }
-}
+    // SAFETY: Locked above.
+    unsafe { bindings::folio_unlock(folio) };
 
-/// A folio that we own one pin on.
-struct PinnedFolio(*mut bindings::folio);
-
-impl PinnedFolio {
-    /// Waits until the folio has contents and is not locked. A folio that has no contents gets
-    /// zeroes.
-    ///
-    /// A folio that belongs to the file of `mapping` after it was settled stays in it as long as it
-    /// is pinned. `collapse_file()` locks folios, expects no references but its own, copies them
-    /// into a large folio and takes them out of the file before it unlocks them; unlike all others
-    /// that remove folios, it does not freeze the references. It either sees the pin, or it locked
-    /// the folio before the pin was taken, so that this finds the folio locked or removed.
-    #[cold]
-    fn settle(&self, mapping: *const bindings::address_space, map: PageMap) -> Result {
-        // SAFETY: The folio is pinned, and we hold no folio lock.
-        to_result(unsafe { ffi::folio_lock_killable(self.0) })?;
-        let _unlock = ScopeGuard::new(|| {
-            // SAFETY: Locked above.
-            unsafe { bindings::folio_unlock(self.0) }
-        });
-
-        // A folio that is not in the file is not shown: what it lacks may be on its way from swap.
-        // SAFETY: The folio is pinned.
-        let is_shown = unsafe { FolioInfo::read(self.0, mapping, map) }.in_file;
-        // Someone else may have filled it before we got the lock. The flag is never taken away from
-        // memory files.
-        // SAFETY: The folio is pinned.
-        if is_shown && !unsafe { ffi::folio_test_uptodate(self.0) } {
-            // SAFETY: The folio is locked and its contents have not been shown to anyone.
-            unsafe { ffi::folio_zero(self.0) };
-            // SAFETY: The folio is locked, and it has contents now.
-            unsafe { ffi::folio_mark_uptodate(self.0) };
-        }
-        Ok(())
+    let info = info();
+    if info.in_file && !info.may_pin {
+        return Err(ENOMEM);
     }
-}
-
-impl Drop for PinnedFolio {
-    fn drop(&mut self) {
-        // SAFETY: The pin is ours.
-        unsafe { bindings::unpin_folio(self.0) };
-    }
+    Ok(Some(info).filter(|info| info.in_file))
 }

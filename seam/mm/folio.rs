@@ -61,6 +61,12 @@ pub(crate) struct FolioInfo {
 }
 
 impl FolioInfo {
+    /// Returns whether the folio can be appended to a buffer as it is.
+    #[inline(always)]
+    pub(crate) fn is_ready(&self) -> bool {
+        self.is_settled && self.in_file && self.may_pin
+    }
+
     /// Reads the state of `folio`, which was looked up in `mapping`.
     ///
     /// # Safety

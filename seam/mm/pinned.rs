@@ -20,7 +20,7 @@ use crate::{
 use kernel::prelude::*;
 
 /// Upper bound on speculative growth, as a multiple of the current number of runs.
-const GROWTH_LIMIT: usize = 512;
+const GROWTH_LIMIT: usize = 1024;
 
 /// Pages released between two chances for other tasks to run.
 const RELEASE_BATCH: usize = 1 << 14;
@@ -52,81 +52,102 @@ unsafe impl StableMemory for PinnedPages {
     }
 }
 
-impl PinnedPages {
-    /// Creates an empty list.
-    pub(crate) fn new() -> Self {
+/// [`PinnedPages`] that are being put together. Dropping it unpins those that are there.
+pub(crate) struct PinnedPagesBuilder {
+    pinned: PinnedPages,
+    /// PFN that would extend the last run; without a run, one that no page has.
+    next_frame: usize,
+    /// Number of pages that there will be in the end.
+    nr_pages: usize,
+}
+
+impl PinnedPagesBuilder {
+    /// Creates an empty list, to which `nr_pages` pages are to be added.
+    pub(crate) fn new(nr_pages: usize) -> Self {
         // INVARIANT: There are no pages.
-        Self {
+        let pinned = PinnedPages {
             runs: OneOrMany::new(),
             pages: 0,
+        };
+
+        Self {
+            pinned,
+            next_frame: usize::MAX,
+            nr_pages,
         }
     }
 
     /// Returns the number of runs.
+    #[inline]
     pub(crate) fn run_count(&self) -> usize {
-        self.runs.as_slice().len()
+        self.pinned.runs.as_slice().len()
     }
 
-    /// Makes room for `additional` folios of a buffer to which `left` pages, these included, are
-    /// still to be added.
+    /// Returns how many pages are still to be added.
+    pub(crate) fn missing(&self) -> usize {
+        self.nr_pages - self.pinned.pages
+    }
+
+    /// Makes room for `additional` folios.
     ///
     /// Extrapolates the fragmentation seen so far, within bounds, because later pages may fail to
     /// pin. The memory is charged to the memory cgroup of the current task. Fails with [`ENOMEM`].
-    #[inline]
-    pub(crate) fn reserve(&mut self, additional: usize, left: usize) -> Result {
-        match self.run_count() + additional <= self.runs.capacity() {
+    pub(crate) fn reserve(&mut self, additional: usize) -> Result {
+        match self.run_count() + additional <= self.pinned.runs.capacity() {
             true => Ok(()),
-            false => self.grow(additional, left),
+            false => self.grow(additional),
         }
     }
 
     #[cold]
-    fn grow(&mut self, additional: usize, left: usize) -> Result {
+    fn grow(&mut self, additional: usize) -> Result {
         let flags = GFP_CHARGED;
-        let len = self.run_count();
-        let expected = match self.pages {
+        let (len, left) = (self.run_count(), self.missing());
+        let expected = match self.pinned.pages {
             0 => 0,
             pages => (len.saturating_mul(left) / pages).min(len.saturating_mul(GROWTH_LIMIT)),
         };
         // Somewhat more than expected, so that the last are not asked for once more; but there are
         // no more runs than pages.
         let room = (expected + additional).min(left);
-        if expected > additional && self.runs.reserve(room, flags).is_ok() {
+        if expected > additional && self.pinned.runs.reserve(room, flags).is_ok() {
             return Ok(());
         }
-        self.runs.reserve(additional, flags)
+        self.pinned.runs.reserve(additional, flags)
     }
 
-    /// Gives memory back that was reserved and not used.
-    pub(crate) fn shrink_to_fit(&mut self) {
-        self.runs.shrink(GFP_CHARGED);
-    }
-
-    /// Puts `count` pages of a folio, from frame `frame` on, behind those already there. Tells
-    /// whether the pin of the folio was taken over.
+    /// Appends `count` pages of a folio, from frame `frame` on. Returns whether the pin of the
+    /// folio was taken over.
     ///
-    /// It was not if the pages go on, `inside` the folio, where the last run ends: that has one.
-    /// Fails with [`ENOMEM`] when no room is left, see [`reserve`](Self::reserve); the pin stays
-    /// with the caller then.
+    /// It was not if the pages, `inside` the folio, extend the last run, which has a pin. Fails
+    /// with [`ENOMEM`]; the pin stays with the caller then.
     ///
     /// # Safety
     ///
-    /// `frame` must be the first of `count` page frames of one folio of user memory, on which the
-    /// caller must own a pin. It must be the first of the folio, or `inside` be true.
+    /// `frame` must be the first of `count` page frames, at least one, of one folio of user memory,
+    /// on which the caller must own a pin. It must be the first of the folio, or `inside` be true.
+    #[inline]
     pub(crate) unsafe fn append(
         &mut self,
         frame: usize,
         count: usize,
         inside: bool,
     ) -> Result<bool> {
-        let runs = self.run_count();
-        // SAFETY: The pages are in one folio, whose pin the caller hands over.
-        let (folios, _) = unsafe { self.append_folios(core::iter::once((frame, count)), count) };
+        let page = self.pinned.pages;
+        // SAFETY: Where `frame` is `next_frame`, the frame before belongs to the last run.
+        let extends = frame == self.next_frame && unsafe { is_next_page(frame) };
 
-        match folios {
-            0 => Err(ENOMEM),
-            _ => Ok(!inside || self.run_count() > runs),
+        if !extends && !self.pinned.runs.push_within_capacity(Run { page, frame }) {
+            self.grow(1)?;
+            if !self.pinned.runs.push_within_capacity(Run { page, frame }) {
+                return Err(ENOMEM);
+            }
         }
+        // INVARIANT: The frames of a folio are contiguous, and so are their `struct page`s; those
+        // of frames that extend a run were tested.
+        self.pinned.pages += count;
+        self.next_frame = frame + count;
+        Ok(!(extends && inside))
     }
 
     /// Appends folios, given by the number of their first frame and that of their pages, until room
@@ -143,12 +164,11 @@ impl PinnedPages {
         most: usize,
     ) -> (usize, usize) {
         let mut end = End {
-            page: self.pages,
-            // No frame has the number that stands for none.
-            frame: self.runs().next_frame().unwrap_or(usize::MAX),
+            page: self.pinned.pages,
+            frame: self.next_frame,
         };
-        let count = match &mut self.runs {
-            // Without a look at where the runs are for each.
+        let count = match &mut self.pinned.runs {
+            // Without testing for each where the runs are.
             //
             // SAFETY: Frames of folios, and those of the last run, have a `struct page`.
             OneOrMany::Many(runs) => unsafe {
@@ -157,20 +177,28 @@ impl PinnedPages {
             // SAFETY: The frames are those of folios, which have a `struct page`.
             runs => unsafe { end.extend(folios, |run| runs.push_within_capacity(run)) },
         };
-        let pages = (end.page - self.pages).min(most);
+        let excess = (end.page - self.pinned.pages).saturating_sub(most);
+        let pages = end.page - self.pinned.pages - excess;
 
-        // INVARIANT: Frames that go on have their `struct page`s go on, as was tested, and a folio
-        // has them side by side. Each folio, and so each run, has at least a page.
-        self.pages += pages;
+        // INVARIANT: Frames that extend a run were tested, and those of a folio are contiguous, as
+        // are their `struct page`s. Each folio, and so each run, has at least a page.
+        self.pinned.pages += pages;
+        self.next_frame = end.frame - excess;
         (count, pages)
+    }
+
+    /// Returns the finished list, in no more memory than it needs.
+    pub(crate) fn finish(mut self) -> PinnedPages {
+        self.pinned.runs.shrink(GFP_CHARGED);
+        self.pinned
     }
 }
 
-/// Where a buffer ends that is being put together.
+/// End of a buffer that is being put together.
 struct End {
     /// Length in pages.
     page: usize,
-    /// The frame with which the last run would go on.
+    /// PFN that would extend the last run.
     frame: usize,
 }
 
@@ -180,7 +208,7 @@ impl End {
     ///
     /// # Safety
     ///
-    /// The frames, and the one before that at which the last run would go on, must have a
+    /// The frames, and that before the one that would extend the last run, must have a
     /// `struct page`.
     #[inline]
     unsafe fn extend(
@@ -196,8 +224,8 @@ impl End {
 
         for (frame, pages) in folios {
             // SAFETY: Where `frame` is `next`, the frame before belongs to the last run.
-            let goes_on = frame == next && unsafe { goes_on(frame) };
-            if !goes_on && !push(Run { page, frame }) {
+            let extends = frame == next && unsafe { is_next_page(frame) };
+            if !extends && !push(Run { page, frame }) {
                 break;
             }
             // There are not as many pages as there are numbers.
@@ -218,7 +246,7 @@ impl End {
 ///
 /// Both frames must have a `struct page`.
 #[inline]
-unsafe fn goes_on(frame: usize) -> bool {
+unsafe fn is_next_page(frame: usize) -> bool {
     if cfg!(CONFIG_SPARSEMEM_VMEMMAP) || cfg!(CONFIG_FLATMEM) {
         return true;
     }
