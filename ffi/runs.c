@@ -9,67 +9,148 @@
 
 #include "runs.h"
 
-/* Give back the pin on @folio, and see to it that its contents are kept. */
-static __always_inline void unpin_and_keep(struct folio *folio)
+/*
+ * Where the struct pages are, kept in a register: pfn_to_page() loads it for each
+ * page where addresses are randomised.
+ */
+#ifdef CONFIG_SPARSEMEM_VMEMMAP
+#define MEM_MAP			vmemmap
+#define to_page(map, pfn)	((map) + (pfn))
+#else
+#define MEM_MAP			NULL
+#define to_page(map, pfn)	((void)(map), pfn_to_page(pfn))
+#endif
+
+#define CHUNK	16
+
+/* page_folio() for what is no tail, unless @tails. */
+static __always_inline struct folio *folio_of(struct page *page, const bool tails)
 {
-	if (likely(folio_test_dirty(folio)))
+	return tails && unlikely(PageTail(page)) ? page_folio(page) : (struct folio *)page;
+}
+
+/* Give back the pin on @folio, and see to it that its contents are kept. */
+static __always_inline void unpin(struct folio *folio, const bool make_dirty)
+{
+	if (!make_dirty || likely(folio_test_dirty(folio)))
 		unpin_folio(folio);
 	else
 		unpin_user_page_range_dirty_lock(&folio->page, 1, true);
 }
 
-/* Folios that @page to @end lie in, up to one that is not before @stop; returns its page. */
-static __always_inline struct page *unpin_folios_of(struct page *page, struct page *stop,
-						    struct page *end)
+/* Folios from @folio to @end, up to one that is not before @stop; returns its page. */
+static __always_inline struct page *unpin_folios_of(struct folio *folio, struct page *stop,
+						    struct page *end, const bool make_dirty)
 {
-	const unsigned long mask = BIT(PG_head) | BIT(PG_dirty);
-	struct folio *folio = page_folio(page);
+	const unsigned long ready = make_dirty ? BIT(PG_dirty) : 0, mask = BIT(PG_head) | ready;
+	struct page *page = &folio->page;
 
-	while (page < stop) {
-		/* One page, and dirty: the flags are read once. */
-		if (likely((READ_ONCE(folio->flags.f) & mask) == BIT(PG_dirty))) {
+	do {
+		/* What follows the end of a folio is no tail. */
+		folio = (struct folio *)page;
+		/* One page with nothing to be done: the flags are read once. */
+		if (likely((READ_ONCE(folio->flags.f) & mask) == ready)) {
 			page++;
 			unpin_folio(folio);
 		} else {
 			page = min(end, folio_page(folio, folio_nr_pages(folio)));
-			unpin_and_keep(folio);
+			unpin(folio, make_dirty);
 		}
-		/* What follows the end of a folio is no tail. */
-		folio = (struct folio *)page;
-	}
+	} while (page < stop);
 	return page;
 }
 
+/* @count runs of one page each. */
+static __always_inline void unpin_pages(const struct rs_run *run, size_t count, const bool tails,
+					const bool make_dirty)
+{
+	const struct rs_run *stop = run + count;
+	struct page *const map = MEM_MAP;
+
+	for (; run < stop; run++)
+		unpin(folio_of(to_page(map, run->frame), tails), make_dirty);
+}
+
+/* @count runs, behind which there is another. */
+static __always_inline void unpin_whole_runs(const struct rs_run *run, size_t count,
+					     const bool tails, const bool make_dirty)
+{
+	const struct rs_run *stop = run + count;
+	struct page *const map = MEM_MAP;
+
+	for (; run < stop; run++) {
+		struct page *page = to_page(map, run->frame);
+		struct page *end = page + (run[1].page - run->page);
+
+		unpin_folios_of(folio_of(page, tails), end, end, make_dirty);
+	}
+}
+
+/* A run from @at on, if that is not before @until; returns where it or a folio ends. */
+static __always_inline size_t unpin_run(const struct rs_run *run, size_t at, size_t run_end,
+					size_t until, const bool tails, const bool make_dirty)
+{
+	struct page *page = to_page(MEM_MAP, run->frame + (at - run->page));
+	struct page *end = page + (run_end - at), *stop = page + (min(run_end, until) - at);
+
+	return at + (unpin_folios_of(folio_of(page, tails), stop, end, make_dirty) - page);
+}
+
+static __always_inline size_t unpin_runs(const struct rs_run *run, const struct rs_run *last,
+					 size_t pages, size_t at, size_t until,
+					 const bool tails, const bool make_dirty)
+{
+	/* The rest of a run that is longer than what is unpinned at a time. */
+	if (at != run->page) {
+		at = unpin_run(run, at, run == last ? pages : run[1].page, until, tails,
+			       make_dirty);
+		run++;
+	}
+	while (last - run >= CHUNK && run[CHUNK].page <= until) {
+		/* As many runs as pages have one each. */
+		if (run[CHUNK].page - run->page == CHUNK)
+			unpin_pages(run, CHUNK, tails, make_dirty);
+		else
+			unpin_whole_runs(run, CHUNK, tails, make_dirty);
+		run += CHUNK;
+		at = run->page;
+	}
+	for (; at < until; run++)
+		at = unpin_run(run, at, run == last ? pages : run[1].page, until, tails,
+			       make_dirty);
+	return at;
+}
+
+/* Loops of their own have the registers to themselves. */
+#define DEFINE_UNPIN_RUNS(name, tails, make_dirty)						\
+	static noinline size_t name(const struct rs_run *run, const struct rs_run *last,	\
+				    size_t pages, size_t at, size_t until)			\
+	{											\
+		return unpin_runs(run, last, pages, at, until, tails, make_dirty);		\
+	}
+
+DEFINE_UNPIN_RUNS(unpin_whole, false, false)
+DEFINE_UNPIN_RUNS(unpin_whole_dirty, false, true)
+DEFINE_UNPIN_RUNS(unpin_tails, true, false)
+DEFINE_UNPIN_RUNS(unpin_tails_dirty, true, true)
+
 /*
- * Mark dirty and unpin, once, each folio of a buffer that is a list of runs, from
- * a page at which a folio or a run begins up to one that is not before @until.
- * Returns that page.
+ * Unpin, once, each folio of a buffer that is a list of runs, and mark it dirty
+ * before if @make_dirty, from a page at which a folio or a run begins up to one that
+ * is not before @until. Returns that page. Without @tails each run begins with a
+ * folio.
  *
  * A call from Rust for each small folio takes half as many instructions again,
  * as does unpin_user_page_range_dirty_lock().
  */
 size_t rs_unpin_runs(const struct rs_run *run, const struct rs_run *last, size_t pages, size_t at,
-		     size_t until)
+		     size_t until, bool tails, bool make_dirty)
 {
-	for (; at < until; run++) {
-		struct page *page;
-		size_t left;
-
-		if (at == run->page) {
-			const struct rs_run *stop = run + min(until - at, (size_t)(last - run));
-
-			/* Runs of one page, as most are where memory is fragmented. */
-			for (; run < stop && run[1].page - run->page == 1; run++)
-				unpin_and_keep(page_folio(pfn_to_page(run->frame)));
-			at = run->page;
-			if (at >= until)
-				break;
-		}
-		page = pfn_to_page(run->frame + (at - run->page));
-		left = (run == last ? pages : run[1].page) - at;
-		at += unpin_folios_of(page, page + min(left, until - at), page + left) - page;
-	}
-	return at;
+	if (tails)
+		return make_dirty ? unpin_tails_dirty(run, last, pages, at, until) :
+				    unpin_tails(run, last, pages, at, until);
+	return make_dirty ? unpin_whole_dirty(run, last, pages, at, until) :
+			    unpin_whole(run, last, pages, at, until);
 }
 
 /* Runs, and segments of a run, handled between two calls of cond_resched(). */

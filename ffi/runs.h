@@ -25,7 +25,7 @@ static_assert(sizeof(struct rs_run) == 2 * sizeof(size_t) &&
 	      offsetof(struct rs_run, frame) == sizeof(size_t));
 
 size_t rs_unpin_runs(const struct rs_run *run, const struct rs_run *last, size_t pages, size_t at,
-		     size_t until);
+		     size_t until, bool tails, bool make_dirty);
 size_t rs_count_segments(const struct rs_run *run, const struct rs_run *last, size_t pages,
 			 size_t max_pages, size_t boundary_pages);
 void rs_fill_segments(struct scatterlist *sg, const struct rs_run *run, const struct rs_run *last,

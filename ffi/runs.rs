@@ -33,6 +33,8 @@ shims! {
         pages: usize,
         at: usize,
         until: usize,
+        tails: bool,
+        make_dirty: bool,
     ) -> usize;
     fn count_segments(
         run: *const RawRun,

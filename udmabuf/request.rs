@@ -210,7 +210,17 @@ impl Request {
         // The allocator aligns to more than the item asks for.
         let items = <[uapi::CreateItem]>::ref_from_bytes(&bytes).map_err(|_| EINVAL)?;
 
-        Self::new(head.flags, items, limits)
+        Self::of_list(head.flags, items, limits)
+    }
+
+    /// [`new`](Self::new), out of line: a loop over many items has the registers to itself.
+    #[inline(never)]
+    fn of_list(
+        flags: u32,
+        items: &[uapi::CreateItem],
+        limits: Limits,
+    ) -> Result<Self, CreateError> {
+        Self::new(flags, items, limits)
     }
 
     /// Checks everything there is to check: first what the numbers say by themselves, then each
@@ -224,7 +234,7 @@ impl Request {
             close_on_exec: flags & uapi::FLAGS_CLOEXEC != 0,
         };
         let (first, others) = items.split_first().ok_or(CreateError::Empty)?;
-        let mut source = request.source(first.memfd)?;
+        let mut source = request.add_source(first.memfd)?;
         let mut last = source.piece(first)?;
 
         request.pieces.reserve(items.len(), GFP_CHARGED)?;

@@ -26,6 +26,10 @@ use super::{
 pub unsafe trait StableMemory: Send + Sync {
     /// The memory as runs of physically contiguous pages, in order.
     fn runs(&self) -> Runs<'_>;
+
+    /// Notes that the memory may be written from now on. Called before a mapping through which it
+    /// can be written is set up: for a device, for the kernel or for userspace.
+    fn expect_writes(&self) {}
 }
 
 // SAFETY: The runs of a `StableMemory` are contiguous, have `struct page`s that are too, and never

@@ -17,7 +17,13 @@ use crate::{
         task, //
     },
 };
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    },
+};
 
 /// Upper bound on speculative growth, as a multiple of the current number of runs.
 const GROWTH_LIMIT: usize = 1024;
@@ -27,19 +33,25 @@ const RELEASE_BATCH: usize = 1 << 14;
 
 /// Pages of folios that are pinned (`FOLL_PIN`), as a list of runs.
 ///
-/// The same page may be in it more than once. Dropping it marks every folio dirty, since what was
-/// written through other mappings or by devices has left no trace in page tables of the file's
-/// mappings, and takes the pins back.
+/// The same page may be in it more than once. Dropping it takes the pins back. If writes were to be
+/// [expected](StableMemory::expect_writes), it marks every folio dirty before: such writes leave no
+/// trace in the page tables of the file's own mappings, and a clean folio may be dropped from the
+/// file. Those of the file's own mappings do, and pages that nobody has written hold what they held.
 ///
 /// # Invariants
 ///
 /// - For each of the runs, this value owns one pin on each folio that has pages in it. A folio that
 ///   is pinned is not split, so which folios these are does not change.
 /// - The `struct page`s of one run are contiguous.
+/// - Each run begins with the first page of a folio, unless `tails` is set.
 /// - `runs` and `pages` uphold the invariants of [`Runs`].
 pub(crate) struct PinnedPages {
     runs: OneOrMany<Run>,
     pages: usize,
+    /// Whether a run may begin inside a folio.
+    tails: bool,
+    /// Whether the pages may have been written through what was made of them.
+    may_be_written: Atomic<bool>,
 }
 
 // SAFETY: By the type invariants each page is pinned until drop, so it neither moves nor is freed.
@@ -49,6 +61,11 @@ unsafe impl StableMemory for PinnedPages {
     fn runs(&self) -> Runs<'_> {
         // SAFETY: By the type invariants, `runs` and `pages` uphold those of `Runs`.
         unsafe { Runs::new(self.runs.as_slice(), self.pages) }
+    }
+
+    fn expect_writes(&self) {
+        // Dropping the value, which reads it, is ordered after all other uses of it.
+        self.may_be_written.store(true, Relaxed);
     }
 }
 
@@ -68,6 +85,8 @@ impl PinnedPagesBuilder {
         let pinned = PinnedPages {
             runs: OneOrMany::new(),
             pages: 0,
+            tails: false,
+            may_be_written: Atomic::new(false),
         };
 
         Self {
@@ -144,8 +163,9 @@ impl PinnedPagesBuilder {
             }
         }
         // INVARIANT: The frames of a folio are contiguous, and so are their `struct page`s; those
-        // of frames that extend a run were tested.
+        // of frames that extend a run were tested. A run does not begin inside the folio unnoticed.
         self.pinned.pages += count;
+        self.pinned.tails |= inside;
         self.next_frame = frame + count;
         Ok(!(extends && inside))
     }
@@ -157,7 +177,8 @@ impl PinnedPagesBuilder {
     /// # Safety
     ///
     /// As for [`append`](Self::append): the caller must own a pin on each folio, and hands over
-    /// those of the folios that are appended. Each must have a page among the first `most`.
+    /// those of the folios that are appended. Each must have a page among the first `most`, and the
+    /// frames must be the first of the folios.
     pub(crate) unsafe fn append_folios(
         &mut self,
         folios: impl Iterator<Item = (usize, usize)>,
@@ -263,6 +284,7 @@ impl Drop for PinnedPages {
             return;
         };
         let (runs, mut at) = (self.runs(), 0);
+        let make_dirty = self.may_be_written.load(Relaxed);
 
         while at < self.pages {
             let until = self.pages.min(at + RELEASE_BATCH);
@@ -276,6 +298,8 @@ impl Drop for PinnedPages {
                     self.pages,
                     at,
                     until,
+                    self.tails,
+                    make_dirty,
                 )
             };
             if at < self.pages {

@@ -10,10 +10,13 @@ use crate::{
     ffi,
     seam::{
         dma_buf::Exported,
-        mm::fault::{
-            self,
-            Access,
-            Fault, //
+        mm::{
+            fault::{
+                self,
+                Access,
+                Fault, //
+            },
+            StableMemory, //
         },
         version::MAYSHARE, //
     },
@@ -41,6 +44,10 @@ use kernel::{
 pub(super) fn mmap<P: Policy>(buffer: &Exported<SystemMemory<P>>, vma: &VmaNew) -> Result {
     if vma.flags() & (flags::SHARED | MAYSHARE) == 0 {
         return Err(EINVAL);
+    }
+    // An area that cannot be written now may be made writable by mprotect().
+    if vma.flags() & (flags::WRITE | flags::MAYWRITE) != 0 {
+        buffer.data().memory.expect_writes();
     }
 
     let vma = vma.as_ptr();

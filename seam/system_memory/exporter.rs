@@ -20,7 +20,10 @@ use crate::seam::{
         KernelMapping,
         Locked, //
     },
-    mm::vmap::Vmap, //
+    mm::{
+        vmap::Vmap,
+        StableMemory, //
+    },
 };
 use kernel::{
     dma::DataDirection,
@@ -44,7 +47,12 @@ impl<P: Policy> Exporter for SystemMemory<P> {
         buffer: &Locked<'a, Self>,
         direction: DataDirection,
     ) -> Result<SystemMapping<'a, P>> {
-        SystemMapping::new(buffer.data(), attachment, direction)
+        let this = buffer.data();
+
+        if direction != DataDirection::ToDevice {
+            this.memory.expect_writes();
+        }
+        SystemMapping::new(this, attachment, direction)
     }
 
     fn begin_cpu_access(buffer: &Exported<Self>, access: CpuAccess) -> Result {
@@ -70,6 +78,8 @@ impl<P: Policy> Exporter for SystemMemory<P> {
 
     fn vmap<'a>(buffer: &Locked<'a, Self>) -> Result<KernelMapping<'a>> {
         let this = buffer.data();
+
+        this.memory.expect_writes();
         let (address, unmap) = Vmap::new(&this.memory)?.into_raw_parts();
 
         // SAFETY: The mapping is one of the whole memory, which outlives `'a`, and `unmap` undoes
