@@ -153,6 +153,9 @@ size_t rs_unpin_runs(const struct rs_run *run, const struct rs_run *last, size_t
 			    unpin_whole(run, last, pages, at, until);
 }
 
+/* Greater than any frame number. */
+#define MAX_PFN	(SIZE_MAX >> PAGE_SHIFT)
+
 /* Runs, and segments of a run, handled between two calls of cond_resched(). */
 #define BATCH	BIT(14)
 
@@ -192,7 +195,12 @@ static noinline size_t count_segments_of(size_t pfn, size_t left, size_t max_pag
 size_t rs_count_segments(const struct rs_run *run, const struct rs_run *last, size_t pages,
 			 size_t max_pages, size_t boundary_pages)
 {
+	const size_t runs = last - run + 1;
 	size_t count = 0;
+
+	/* Runs of a page each, or no limit that a run could exceed. */
+	if (runs == pages || (pages <= max_pages && boundary_pages > MAX_PFN))
+		return runs;
 
 	for (;;) {
 		const struct rs_run *stop = run + min((size_t)(last - run), BATCH);
@@ -215,17 +223,13 @@ size_t rs_count_segments(const struct rs_run *run, const struct rs_run *last, si
 					 boundary_pages);
 }
 
-/* Point @sg at @length pages. Returns the next entry, or what follows the last one. */
-static __always_inline struct scatterlist *set_segment(struct scatterlist *sg, struct page *page,
-						       size_t length)
+/* The entry behind @sg, which is not the last one. sg_next() is a call. */
+static __always_inline struct scatterlist *behind(struct scatterlist *sg)
 {
-	sg_set_page(sg, page, length << PAGE_SHIFT, 0);
-	/* sg_next() is a call. */
-	if (!sg_is_last(sg++) && unlikely(sg_is_chain(sg)))
-		sg = sg_chain_ptr(sg);
-	return sg;
+	return unlikely(sg_is_chain(++sg)) ? sg_chain_ptr(sg) : sg;
 }
 
+/* Point entries from @sg on at @left pages. Returns the last of them. */
 static noinline struct scatterlist *fill_segments_of(struct scatterlist *sg, size_t pfn,
 						     size_t left, size_t max_pages,
 						     size_t boundary_pages)
@@ -233,35 +237,41 @@ static noinline struct scatterlist *fill_segments_of(struct scatterlist *sg, siz
 	struct page *page = pfn_to_page(pfn);
 	size_t count = 0;
 
-	while (left) {
+	for (;;) {
 		size_t length = segment_pages(pfn, left, max_pages, boundary_pages);
 
-		sg = set_segment(sg, page, length);
+		sg_set_page(sg, page, length << PAGE_SHIFT, 0);
 		page += length;
 		pfn += length;
 		left -= length;
+		if (!left)
+			return sg;
+		sg = behind(sg);
 		if (!(++count % BATCH))
 			cond_resched();
 	}
-	return sg;
 }
 
 /* Point entries from @sg on, of a table that has as many, at the segments of a buffer. */
 void rs_fill_segments(struct scatterlist *sg, const struct rs_run *run, const struct rs_run *last,
 		      size_t pages, size_t max_pages, size_t boundary_pages)
 {
+	struct page *const map = MEM_MAP;
+
 	for (;;) {
 		const struct rs_run *stop = run + min((size_t)(last - run), BATCH);
 
+		/* Behind the segments of these runs there are those of the last one. */
 		for (; run < stop; run++) {
 			size_t length = run[1].page - run->page;
 
 			if (likely(length == 1 ||
 				   is_segment(run->frame, length, max_pages, boundary_pages)))
-				sg = set_segment(sg, pfn_to_page(run->frame), length);
+				sg_set_page(sg, to_page(map, run->frame), length << PAGE_SHIFT, 0);
 			else
 				sg = fill_segments_of(sg, run->frame, length, max_pages,
 						      boundary_pages);
+			sg = behind(sg);
 		}
 		if (run == last)
 			break;
