@@ -302,30 +302,56 @@ bool rs_pages_are_poisoned(unsigned long pfn, unsigned long count)
 	return false;
 }
 
+/* @count pages from @page on; returns where the next one goes. */
+static __always_inline struct page **fill_pages_of(struct page **pages, struct page *page,
+						   size_t count)
+{
+	struct page **stop = pages + count;
+
+	for (; stop - pages >= 8; pages += 8, page += 8) {
+#pragma GCC unroll 8
+		for (int i = 0; i < 8; i++)
+			pages[i] = page + i;
+	}
+	while (pages < stop)
+		*pages++ = page++;
+	return pages;
+}
+
+#define FILL_CHUNK	32
+
 /* Write the struct pages of pages @at to @end, of which @at lies in @run, to @pages. */
 void rs_fill_pages(struct page **pages, const struct rs_run *run, const struct rs_run *last,
 		   size_t at, size_t end)
 {
-	for (; at < end; run++) {
-		struct page *page;
+	struct page *const map = MEM_MAP;
+
+	while (at < end) {
 		size_t stop;
 
-		if (at == run->page) {
-			const struct rs_run *single = run;
-			const struct rs_run *until = run + min(end - at, (size_t)(last - run));
+		while (at == run->page && last - run >= FILL_CHUNK && run[FILL_CHUNK].page <= end) {
+			const struct rs_run *until = run + FILL_CHUNK;
 
-			/* Runs of one page, as most are where memory is fragmented. */
-			for (; single < until && single[1].page - single->page == 1; single++)
-				*pages++ = pfn_to_page(single->frame);
-			at += single - run;
-			run = single;
-			if (at >= end)
-				break;
+			/* As many runs as pages have one each. */
+			if (until->page - at == FILL_CHUNK) {
+#pragma GCC unroll 32
+				for (int i = 0; i < FILL_CHUNK; i++)
+					pages[i] = to_page(map, run[i].frame);
+				pages += FILL_CHUNK;
+				run = until;
+			}
+			for (; run < until; run++)
+				pages = fill_pages_of(pages, to_page(map, run->frame),
+						      run[1].page - run->page);
+			at = run->page;
 		}
-		page = pfn_to_page(run->frame + (at - run->page));
+		if (at == end)
+			break;
 		stop = run == last ? end : min(end, run[1].page);
-		for (; at < stop; at++)
-			*pages++ = page++;
+		pages = fill_pages_of(pages, to_page(map, run->frame + (at - run->page)),
+				      stop - at);
+		at = stop;
+		run++;
 	}
 }
 
