@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """What is measured: operations, kinds of memory, sizes.
 
-The guest's half of these names is in udmabuf_bench.c.
+The guest's half of these names is in guest/.
 """
 
 from dataclasses import dataclass
