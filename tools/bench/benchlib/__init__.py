@@ -5,7 +5,7 @@ cli       the command line, and the order of things
 plan      what is measured: operations, kinds of memory, sizes
 targets   what the ratios must be
 build     the guest's program and the modules, built in the build root
-guest     one boot: the script that runs in it, its output as it comes
+guest     the boots: the script that runs in each, its output as it comes
 stats     from raw samples to cells: medians, ratios, spread
 results   cells in a CSV file
 table     cells for people: on a terminal, and in Markdown

@@ -36,7 +36,7 @@ def parser():
     parse = argparse.ArgumentParser(
         prog="tools/bench/bench", formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EPILOG,
         description="Boots the stock kernel with both drivers, does everything with one and the other in turn, and "
-                    "prints medians, and the ratio of udmabuf_rs to the C driver.")
+                    "prints medians, and the ratios of udmabuf_rs to the C driver and to its peers.")
     parse.add_argument("--icount", action="store_true",
                        help="count guest instructions instead of taking the time (one emulated processor)")
     parse.add_argument("--rounds", type=int, metavar="N", help="rounds after a warm-up (default: 7; 3 with --icount)")
@@ -46,8 +46,8 @@ def parser():
                        help="only this kind of memory")
     parse.add_argument("--size", action="append", default=[], metavar="SIZE", type=size,
                        help="only this size, as in 64M")
-    parse.add_argument("--driver", action="append", default=[], metavar="NAME", choices=plan.DRIVERS,
-                       help="only this driver: c or rust")
+    parse.add_argument("--driver", action="append", default=[], metavar="NAME", choices=plan.SUBJECTS,
+                       help="only this driver, or peer: " + ", ".join(plan.SUBJECTS))
     parse.add_argument("--long", action="store_true",
                        help="measure also what takes long and shows nothing new, as touching 2 GiB at random")
     parse.add_argument("--output", type=Path, metavar="DIR", help="where to write the files (default: bench/)")
@@ -111,6 +111,8 @@ def bench(options):
     cells = [cell for cell in stats.cells(report.samples) if not options.only or cell.operation in options.only]
     print("\n".join(table.lines(cells, options.icount)))
     print("\n".join(["", *table.summary(cells, options.icount)]))
+    for note in report.notes:
+        say(f"a peer cannot: {note}")
     for problem in report.problems:
         say(problem)
     if folder and not report.problems:

@@ -13,13 +13,12 @@ from . import build, plan
 from .build import VM
 from .stats import Sample
 
-MEMORY, MEMORY_FOR_ALL = "3G", "6G"
+# For any part of it: instruction counts depend on how much memory there is.
+MEMORY = "6G"
 SECONDS = 3600          # a limit for what hangs; emulated, it takes some minutes
 
 # init_on_alloc hides what allocating costs behind what clearing does. The rest keeps runs alike.
 ARGUMENTS = "init_on_alloc=0 nokaslr randomize_kstack_offset=0"
-# Pages of 1 GiB are taken when the machine boots: later there might be no room for one.
-GIGANTIC = "hugepagesz=1G hugepages={} hugepagesz=2M"
 
 HEAD = """#!/bin/sh
 # The host finds its way through the output by the first word of a line.
@@ -28,7 +27,7 @@ for driver in /sys/module/udmabuf /sys/module/udmabuf_rs; do
 	[ ! -e $driver/parameters ] || echo 1000000 > $driver/parameters/size_limit_mb
 done
 insmod /bench/udmabuf_importer.ko && insmod /bench/udmabuf_floor.ko || exit 1
-sleep 2
+sleep {settle}
 pools=/sys/kernel/mm/hugepages
 status=0
 measure() {
@@ -58,31 +57,33 @@ class Request:
     memories: list = field(default_factory=lambda: list(plan.MEMORIES))
     sizes: list = field(default_factory=list)          # all of each memory, where it is empty
     operations: list = field(default_factory=list)     # all, where it is empty
-    drivers: list = field(default_factory=lambda: list(plan.DRIVERS))
+    drivers: list = field(default_factory=lambda: list(plan.SUBJECTS))      # and their peers
     rounds: int = 7
     plugin: str = ""        # of the emulator, with its arguments: counts by function between marks
     long: bool = False      # whether large buffers go through what takes long and shows nothing new
 
-    def sizes_of(self, memory):
-        """Which sizes of a kind of memory."""
-        return [size for size in memory.sizes if not self.sizes or size in self.sizes]
-
-    def groups(self, memory):
-        """What the guest's program is to run with a kind of memory."""
+    def parts(self, machine):
+        """What is run on a machine, in that order: (session, kind of memory, groups, sizes)."""
         wanted = [plan.OPERATIONS[name] for name in self.operations or plan.OPERATIONS]
-        groups = dict.fromkeys(operation.group for operation in wanted)
-        return [group for group in groups if not (self.icount and group in plan.NEEDS_TIME)
-                and (not memory.groups or group in memory.groups)]
+        groups = {operation.group for operation in wanted if operation.machine == machine.name}
+        groups -= plan.NEEDS_TIME if self.icount else set()
+        for session in plan.SESSIONS:
+            chosen = [group for group in session.groups if group in groups]
+            for memory in plan.MEMORIES.values():
+                if memory.name not in session.memories or memory.name not in self.memories:
+                    continue
+                sizes = [size for size in session.sizes_of(memory) if not self.sizes or size in self.sizes]
+                if session.machine == machine.name and chosen and sizes:
+                    yield session, memory, chosen, sizes
 
-    def machine(self):
-        """Options of tools/vm/run that say what machine it takes."""
-        chosen = [plan.MEMORIES[name] for name in self.memories]
-        largest = max((size for memory in chosen for size in self.sizes_of(memory)), default=0)
-        gigantic = max((pages_of(memory, max(self.sizes_of(memory), default=0)) for memory in chosen
-                        if memory.folio == plan.GIB), default=0)
-        memory = MEMORY if largest <= 512 * plan.MIB and not gigantic else MEMORY_FOR_ALL
-        append = f"{ARGUMENTS} {GIGANTIC.format(gigantic)}" if gigantic else ARGUMENTS
-        return [f"--mem={memory}", f"--smp={1 if self.icount else 2}", f"--append={append}",
+    def machines(self):
+        """Those that it takes."""
+        return [machine for machine in plan.MACHINES.values() if any(self.parts(machine))]
+
+    def options(self, machine):
+        """Options of tools/vm/run that say what machine it is."""
+        append = f"{ARGUMENTS} {machine.append}".strip()
+        return [f"--mem={MEMORY}", f"--smp={1 if self.icount else 2}", f"--append={append}", *machine.run,
                 *(["--icount"] if self.icount else []),
                 *([f"--qemu=-plugin {self.plugin}"] if self.plugin else [])]
 
@@ -93,24 +94,31 @@ class Report:
 
     samples: list = field(default_factory=list)
     facts: dict = field(default_factory=dict)
+    notes: list = field(default_factory=list)       # what peers cannot do
     problems: list = field(default_factory=list)
     marked: list = field(default_factory=list)      # (number, operation, subject) of marked stretches
     symbols: list = field(default_factory=list)     # (address, name) of the kernel's functions
 
 
-def script(request):
-    """The shell script that measures everything in turn."""
-    lines = [HEAD]
-    common = [f"--rounds={request.rounds}"] + (["--icount"] if request.icount else [])
+def script(request, machine):
+    """The shell script that measures everything in turn on a machine."""
+    lines = [HEAD.replace("{settle}", str(machine.settle))]
+    parts = list(request.parts(machine))
+    for memory in {memory.hugetlb: memory for memory in plan.MEMORIES.values() if memory.hugetlb}.values():
+        if not any(part[1].hugetlb == memory.hugetlb for part in parts):
+            lines.append(_drop(memory))
+    common = ["--icount"] if request.icount else []
     common += ["--long"] if request.long else []
     common += ["--marks"] if request.plugin else []
-    common += [f"--driver={name}={plan.DRIVERS[name]}" for name in request.drivers]
-    for name, memory in plan.MEMORIES.items():
-        sizes, groups = request.sizes_of(memory), request.groups(memory)
-        if name in request.memories and sizes and groups:
-            words = ["measure", name, *common, *(f"--group={group}" for group in groups),
-                     *(f"--size={size}" for size in sizes)]
-            lines += _with_pool(memory, max(sizes), " ".join(words))
+    common += machine.program
+    common += [f"--subject={name}={plan.SUBJECTS[name]}" for name in plan.SUBJECTS if name in request.drivers]
+    for session, memory, groups, sizes in parts:
+        times = [f"--rounds={request.rounds}"]
+        if request.icount:
+            times = [f"--rounds={min(request.rounds, session.rounds)}", f"--warmups={session.warmups}"]
+        words = ["measure", memory.name, *times, *common, *(f"--group={group}" for group in groups),
+                 *(f"--size={size}" for size in sizes)]
+        lines += _with_pool(memory, max(sizes), " ".join(words))
     lines += [SYMBOLS] if request.plugin else []
     return "\n".join(lines) + "\nexit $status\n"
 
@@ -125,55 +133,65 @@ def _with_pool(memory, size, command):
     if not memory.hugetlb:
         return [command]
     return [f"if pool {memory.hugetlb} {pages_of(memory, size)}; then", f"\t{command}",
-            f"else\n\techo 'lacking {memory.name}'\nfi",
-            f"[ ! -e $pools/{memory.hugetlb} ] || echo 0 > $pools/{memory.hugetlb}/nr_hugepages"]
+            f"else\n\techo 'lacking {memory.name}'\nfi", _drop(memory)]
+
+
+def _drop(memory):
+    return f"[ ! -e $pools/{memory.hugetlb} ] || echo 0 > $pools/{memory.hugetlb}/nr_hugepages"
 
 
 def measure(request, show=lambda text: None):
-    """Build, boot, measure. `show` gets a line now and then."""
+    """Build, boot, measure: a boot for each machine. `show` gets a line now and then."""
+    report = Report()
+    started = time.monotonic()
+    say = lambda text: show(f"{time.monotonic() - started:4.0f} s: {text}")  # noqa: E731
     with tempfile.TemporaryDirectory(prefix="udmabuf-bench-") as name:
-        file = Path(name) / "guest.sh"
-        file.write_text(script(request))
-        report = _boot(_command(request, file), show)
+        for machine in request.machines():
+            if machine.name != plan.PLAIN:
+                say(f"on a machine with {machine.title}:")
+            file = Path(name) / f"{machine.name}.sh"
+            file.write_text(script(request, machine))
+            _boot(_command(request, machine, file), machine, report, say)
     _check(report, request)
     return report
 
 
-def _command(request, file):
+def _command(request, machine, file):
     added = {file: "guest.sh", build.program(): build.PROGRAM,
              build.module(build.IMPORTER): "udmabuf_importer.ko",
              build.module(build.BENCH / "floor"): "udmabuf_floor.ko"}
-    command = [VM / "run", f"--timeout={SECONDS}", *request.machine()]
+    command = [VM / "run", f"--timeout={SECONDS}", *request.options(machine)]
     command += [f"--add={path}=/bench/{name}" for path, name in added.items()]
     return [*map(str, command), "--", "sh", "/bench/guest.sh"]
 
 
-def _boot(command, show):
-    report = Report()
-    started = time.monotonic()
+def _boot(command, machine, report, show):
     with client.started(command, stdout=subprocess.PIPE, text=True, errors="replace") as child:
         for line in child.stdout:
-            take_line(line.split(), report, lambda text: show(f"{time.monotonic() - started:4.0f} s: {text}"))
+            take_line(line.split(), report, show, machine)
     if child.returncode:
         report.problems.append(f"the run in the VM failed (status {child.returncode})")
-    return report
 
 
-def take_line(words, report, show):
+def take_line(words, report, show, machine=plan.MACHINES[plan.PLAIN]):
     """One line of the guest's output."""
     if not words:
         return
     if words[0] == "sample" and len(words) == 7:
         _, memory, size, operation, subject, number, value = words
-        report.samples.append(Sample(memory, int(size), operation, subject, int(number), int(value)))
+        if machine.name_of(operation) in plan.OPERATIONS:
+            report.samples.append(Sample(memory, int(size), machine.name_of(operation), subject, int(number),
+                                         int(value)))
     elif words[0] == "fact" and len(words) == 3:
         report.facts[words[1]] = float(words[2])
-    elif words[0] == "failed" and len(words) > 5:
-        problem = f"{words[1]}, {plan.show_size(int(words[2]))}: {words[3]} by {words[4]}: {' '.join(words[5:])}"
-        if problem not in report.problems:
-            report.problems.append(problem)
+    elif words[0] in ("failed", "cannot") and len(words) > 5:
+        text = (f"{words[1]}, {plan.show_size(int(words[2]))}: {machine.name_of(words[3])} by {words[4]}: "
+                f"{' '.join(words[5:])}")
+        kept = report.problems if words[0] == "failed" else report.notes
+        if text not in kept:
+            kept.append(text)
     elif words[0] == "marked" and len(words) == 4:
-        report.marked.append((int(words[1]), words[2], words[3]))
+        report.marked.append((int(words[1]), machine.name_of(words[2]), words[3]))
     elif words[0] == "symbol" and len(words) == 3:
         report.symbols.append((int(words[1], 16), words[2]))
     elif words[0] == "lacking":

@@ -43,7 +43,8 @@ def profile(options):
     with tempfile.TemporaryDirectory(prefix="udmabuf-profile-") as name:
         counts = Path(name) / "counts"
         request = guest.Request(icount=True, memories=[options.memory], sizes=[options.size],
-                                operations=[options.operation], rounds=1, plugin=f"{plugin()},out={counts}")
+                                operations=[options.operation], rounds=1,
+                                drivers=list(plan.DRIVERS), plugin=f"{plugin()},out={counts}")
         report = guest.measure(request)
         if report.problems:
             raise BenchError("; ".join(report.problems))

@@ -6,7 +6,7 @@ import csv
 from . import plan, targets
 from .stats import Cell
 
-NUMBERS = ["c", "rust", "floor", "ratio", "low", "high", "above"]
+NUMBERS = ["c", "rust", "floor", "ratio", "low", "high", "above", "heap", "memfd", "to_heap", "to_memfd"]
 COLUMNS = ["memory", "size", "operation", "unit", *NUMBERS, "target"]
 
 
@@ -36,7 +36,7 @@ def read(path):
         for row in csv.DictReader(stream):
             icount = icount or row["unit"] == "instructions"
             if row["operation"] in plan.OPERATIONS and row["memory"] in plan.MEMORIES:
-                values = [float(row[name]) if row[name] else None for name in NUMBERS]
+                values = [float(row[name]) if row.get(name) else None for name in NUMBERS]
                 cells.append(Cell(row["memory"], int(row["size"]), row["operation"], *values))
     return cells, icount
 

@@ -35,6 +35,10 @@ class Cell:
     low: Optional[float] = None       # half of the rounds lie between these two
     high: Optional[float] = None
     above: Optional[float] = None     # Rust/floor
+    heap: Optional[float] = None
+    memfd: Optional[float] = None
+    to_heap: Optional[float] = None   # Rust/heap, as the ratio
+    to_memfd: Optional[float] = None
 
     @property
     def key(self):
@@ -68,11 +72,20 @@ def _cell(key, rounds):
         cell.c, cell.rust = _median(c.values()), _median(rust.values())
     elif cell.floor and cell.rust is not None:
         cell.above = cell.rust / cell.floor
-    ratios = sorted(rust[number] / c[number] for number in rust if c.get(number))
+    ratios = _ratios(rust, c)
     if ratios and plan.OPERATIONS[cell.operation].compared:
         cell.ratio = statistics.median(ratios)
         cell.low, cell.high = _quartiles(ratios)
+    for name in plan.PEERS:
+        peer = rounds.get(name, {})
+        setattr(cell, name, _median(peer.values()))
+        setattr(cell, f"to_{name}", _median(_ratios(rust, peer)))
     return cell
+
+
+def _ratios(these, those):
+    """Of each round in which both were measured."""
+    return sorted(these[number] / those[number] for number in these if those.get(number))
 
 
 def _median(values):

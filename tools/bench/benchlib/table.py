@@ -4,7 +4,8 @@
 from . import plan, targets
 from .results import unit_of
 
-HEADING = ["operation", "size", "C driver", "udmabuf_rs", "ratio", "spread", "floor", "above", "target"]
+HEADING = ["operation", "size", "C driver", "udmabuf_rs", "ratio", "spread", "floor", "above",
+           "heap", "ratio", "memfd", "ratio", "target"]
 
 
 def lines(cells, icount):
@@ -32,7 +33,8 @@ def _row(cell, icount):
     return [plan.OPERATIONS[cell.operation].title, plan.show_size(cell.size),
             *(_value(value, cell, icount) for value in (cell.c, cell.rust)),
             _ratio(cell.ratio), "" if cell.ratio is None else f"{_ratio(cell.low)}..{_ratio(cell.high)}",
-            _value(cell.floor, cell, icount), _ratio(cell.above), ", ".join(map(str, verdicts))]
+            _value(cell.floor, cell, icount), _ratio(cell.above), _value(cell.heap, cell, icount), _ratio(cell.to_heap),
+            _value(cell.memfd, cell, icount), _ratio(cell.to_memfd), ", ".join(map(str, verdicts))]
 
 
 def _ratio(value):

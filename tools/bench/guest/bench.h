@@ -6,8 +6,9 @@
  *   fact KEY VALUE
  *   sample MEMORY SIZE OPERATION SUBJECT ROUND VALUE
  *   failed MEMORY SIZE OPERATION SUBJECT ERROR
+ *   cannot MEMORY SIZE OPERATION SUBJECT ERROR	(of a peer)
  *   marked NUMBER OPERATION SUBJECT	(how many stretches were marked up to then)
- * SUBJECT is a driver's name, or "floor". VALUE is nanoseconds of CLOCK_MONOTONIC,
+ * SUBJECT is a driver's name, a peer's, or "floor". VALUE is nanoseconds of CLOCK_MONOTONIC,
  * which under QEMU's -icount are instructions; or bytes; or page table entries.
  */
 #ifndef BENCH_H
@@ -31,7 +32,7 @@
 #define ALIGNED		((char *)0x200000000000)
 #define UNALIGNED	(ALIGNED + 5 * PAGE)
 
-#define SUBJECTS	3
+#define SUBJECTS	5
 #define SIZES		16
 
 /* Above this, what takes long and shows nothing new is left out, unless asked for (--long). */
@@ -48,7 +49,7 @@
 /* Groups of operations that can be asked for. */
 enum group {
 	CREATE, SYNC, MAP, TOUCH, UNALIGNED_TOUCH, RANDOM, PARALLEL, IMPORT, IMPORT_FOUR, VMAP,
-	CLEAN, MEMORY, BATCHES, LISTS, GROUPS
+	CLEAN, MEMORY, BATCHES, LISTS, SMALL, LIVE, ATTACHED, GROUPS
 };
 
 /* How a memfd comes by its pages. */
@@ -60,27 +61,40 @@ struct memory {
 	bool split;		/* into pages of 4 KiB, which stay where they are */
 };
 
-/* Which driver, or the floor: that has no name here. */
+/*
+ * The drivers make dma-bufs of a memfd. Their peers are the system heap, which allocates the
+ * memory of its dma-bufs, and the memfd itself without a dma-buf.
+ */
+enum kind { DRIVER, HEAP, BARE_MEMFD, FLOOR };
+
 struct subject {
 	const char *name;
+	enum kind kind;
 	int node;
 };
 
-/* What was asked for: main.c. */
+/* What was asked for: main.c. Drivers come first, and the floor last. */
 extern struct subject subjects[SUBJECTS];
-extern int drivers;
+extern int drivers, nr_subjects;
 extern struct memory memory;
 extern uint64_t sizes[SIZES];
 extern int nr_sizes;
 extern int rounds, warmups;
 extern bool all_at_any_size;
 extern int floor_fd, importer_fd;
+extern unsigned int device;	/* of the importer */
+extern int sync_pairs;
 
 bool wants(enum group group);
 
 /* What is being measured: rounds.c. */
 extern int subject, round_now;
 extern uint64_t size_now;
+
+static inline enum kind kind_now(void)
+{
+	return subjects[subject].kind;
+}
 
 void run(void);
 
@@ -158,6 +172,7 @@ static inline void touch(char *p, uint64_t size)
 
 /* buffer.c: what is done with a buffer, by its descriptor. */
 int create(int memfd, uint64_t offset, uint64_t size);
+int allocate(uint64_t size);
 int sync_flags(int fd, uint64_t flags);
 void measure_close(const char *what, int fd);
 int measure_create(const char *what, int memfd, uint64_t size);
@@ -170,9 +185,14 @@ void touch_random(int fd, const uint32_t *order);
 void touch_parallel(const char *what, int fd, int count);
 
 /* import.c: what a device does with one. */
+int importer_map(int slot, int fd);
+void importer_unmap(int slot);
 void import_one(int fd);
 void import_four(int fd);
 void vmap(int fd);
+void import_small(int fd);
+void import_live(int fd);
+void import_attached(int fd);
 
 /* lists.c: of one memfd, or of two, whole. */
 void use_batch(int memfd);

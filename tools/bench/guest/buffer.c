@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What is done with a buffer, by its descriptor. */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <linux/dma-buf.h>
+#include <linux/dma-heap.h>
 #include <linux/udmabuf.h>
 
 #include "bench.h"
 
 #define THREADS		4
-/* How often in a row what takes next to nothing is done: SYNC pairs, mmap. */
-#define PAIRS		15
+/* How often in a row mmap is done, which takes next to nothing. */
+#define TIMES		15
 
 int create(int memfd, uint64_t offset, uint64_t size)
 {
@@ -21,6 +23,14 @@ int create(int memfd, uint64_t offset, uint64_t size)
 	};
 
 	return ioctl(subjects[subject].node, UDMABUF_CREATE, &args);
+}
+
+/* Returns a buffer of the heap, or -1. */
+int allocate(uint64_t size)
+{
+	struct dma_heap_allocation_data args = { .len = size, .fd_flags = O_RDWR | O_CLOEXEC };
+
+	return ioctl(subjects[subject].node, DMA_HEAP_IOCTL_ALLOC, &args) ? -1 : (int)args.fd;
 }
 
 int sync_flags(int fd, uint64_t flags)
@@ -61,7 +71,7 @@ void measure_sync(const char *first, const char *what, int fd)
 	/* The first may have something to set up: done before, where that is of no interest. */
 	if (!first)
 		sync_pair(fd);
-	for (int i = 0; i < PAIRS; i++) {
+	for (int i = 0; i < sync_pairs; i++) {
 		const char *name = i || !first ? what : first;
 		uint64_t start = ticks();
 
@@ -83,7 +93,7 @@ static char *map_buffer(int fd, char *address)
 
 void map_only(int fd)
 {
-	for (int i = 0; i < PAIRS; i++) {
+	for (int i = 0; i < TIMES; i++) {
 		uint64_t start = ticks();
 		char *p = map_buffer(fd, ALIGNED);
 
@@ -109,14 +119,19 @@ void touch_one(int fd)
 
 void touch_all(int fd)
 {
-	uint64_t tables = counter("/proc/self/status", "VmPTE"), start;
-	char *p = map_buffer(fd, ALIGNED);
+	uint64_t tables = counter("/proc/self/status", "VmPTE"), start, mapped, touched;
+	char *p;
 
+	start = ticks();
+	p = map_buffer(fd, ALIGNED);
+	mapped = since(start);
 	if (p == MAP_FAILED)
 		return;
 	start = ticks();
 	touch(p, size_now);
-	record("touch_all", since(start));
+	touched = since(start);
+	record("touch_all", touched);
+	record("mmap_touch", mapped + touched);
 	start = ticks();
 	touch(p, size_now);
 	record("touch_again", since(start));

@@ -13,7 +13,7 @@ static int export(int memfd)
 {
 	struct floor_range nothing = { .memfd = -1 };
 
-	return subject < drivers ? create(memfd, 0, size_now) :
+	return kind_now() == DRIVER ? create(memfd, 0, size_now) :
 				   ioctl(floor_fd, FLOOR_CREATE, &nothing);
 }
 
@@ -54,7 +54,7 @@ static int how_many(void)
 {
 	uint64_t budget = is_huge() ? 32 * GIB : 4 * GIB;
 
-	if (size_now <= MIB || subject == drivers)
+	if (size_now <= MIB || kind_now() == FLOOR)
 		return 512;
 	return budget / size_now < 64 ? budget / size_now : 64;
 }

@@ -19,19 +19,23 @@
 #endif
 
 struct subject subjects[SUBJECTS];
-int drivers;
+int drivers, nr_subjects;
 struct memory memory;
 uint64_t sizes[SIZES];
 int nr_sizes;
 int rounds = 7, warmups = 1;
 bool all_at_any_size;
 int floor_fd, importer_fd;
+unsigned int device = IMPORTER_FAUX;
+/* How often in a row a SYNC pair is done. */
+int sync_pairs = 15;
 
 static unsigned int groups;
 
 static const char * const group_names[GROUPS] = {
 	"create", "sync", "mmap", "touch", "unaligned", "random", "threads", "import", "import4",
-	"vmap", "clean", "memory", "batch", "list",
+	"vmap", "clean", "memory", "batch", "list", "small", "live",
+	"attach",
 };
 
 bool wants(enum group group)
@@ -75,20 +79,31 @@ static void parse_group(const char *name)
 	exit(2);
 }
 
-static void parse_driver(char *word)
+static void parse_subject(char *word)
 {
+	struct subject *subject = &subjects[nr_subjects];
 	char *node = strchr(word, '=');
 
-	CHECK(node && drivers < SUBJECTS - 1);
+	CHECK(node && nr_subjects < SUBJECTS - 1);
 	*node++ = '\0';
-	subjects[drivers].name = word;
-	subjects[drivers].node = open(node, O_RDWR | O_CLOEXEC);
-	CHECK(subjects[drivers].node >= 0);
-	drivers++;
+	*subject = (struct subject){ word, DRIVER, -1 };
+	if (!strcmp(word, "heap"))
+		subject->kind = HEAP;
+	else if (!strcmp(word, "memfd"))
+		subject->kind = BARE_MEMFD;
+	if (subject->kind != BARE_MEMFD) {
+		subject->node = open(node, O_RDWR | O_CLOEXEC);
+		CHECK(subject->node >= 0);
+	}
+	if (subject->kind == DRIVER)
+		CHECK(drivers++ == nr_subjects);
+	nr_subjects++;
 }
 
 static const struct option options[] = {
-	{ "driver", required_argument, NULL, 'd' },	/* NAME=NODE */
+	{ "subject", required_argument, NULL, 'd' },	/* NAME=NODE; drivers come first */
+	{ "edu", no_argument, NULL, 'e' },		/* maps for that device */
+	{ "pairs", required_argument, NULL, 'n' },	/* of SYNC, in a row */
 	{ "memory", required_argument, NULL, 'm' },
 	{ "size", required_argument, NULL, 's' },	/* bytes */
 	{ "group", required_argument, NULL, 'g' },
@@ -111,7 +126,13 @@ int main(int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {
 		case 'd':
-			parse_driver(optarg);
+			parse_subject(optarg);
+			break;
+		case 'e':
+			device = IMPORTER_EDU;
+			break;
+		case 'n':
+			sync_pairs = atoi(optarg);
 			break;
 		case 'm':
 			parse_memory(optarg);
@@ -142,7 +163,7 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
-	subjects[drivers] = (struct subject){ "floor", -1 };
+	subjects[nr_subjects++] = (struct subject){ "floor", FLOOR, -1 };
 	CHECK(!setrlimit(RLIMIT_NOFILE, &files));
 	floor_fd = open("/dev/udmabuf_floor", O_RDWR | O_CLOEXEC);
 	CHECK(floor_fd >= 0);

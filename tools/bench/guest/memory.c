@@ -161,7 +161,7 @@ void print_frames(int fd, uint64_t size)
 
 	CHECK(!ioctl(floor_fd, FLOOR_ROOM, size / PAGE + 1));
 	CHECK(!ioctl(floor_fd, FLOOR_FRAMES, &frames));
-	subject = drivers;
+	subject = nr_subjects - 1;
 	round_now = 0;
 	size_now = size;
 	record("folios", frames.folios);

@@ -10,6 +10,8 @@
 
 /* Buffers of pages that had to be made for them. */
 #define CLEAN_TIMES	3
+/* The largest buffer of the heap, unless asked for (--long): to zero it takes long. */
+#define HEAP_MOST	(512 * MIB)
 
 int subject, round_now;
 uint64_t size_now;
@@ -23,12 +25,54 @@ static int times_of_cheap(void)
 	return is_huge() || size_now <= 64 * MIB ? 5 : 1;
 }
 
-/* Everything that is done with one buffer. */
-static void use(int memfd, const uint32_t *order)
+/* What is done through a mapping: of a buffer, or of a memfd. */
+static void use_mappings(int fd, const uint32_t *order)
 {
 	static const char * const crews[] = { "threads_1", "threads_2", "threads_4" };
 	bool moderate = size_now <= BULKY || all_at_any_size;
 	bool parallel = size_now == 64 * MIB || (size_now >= MIB && all_at_any_size);
+	/* A mapping of huge pages of hugetlb starts at one. */
+	bool anywhere = kind_now() != BARE_MEMFD || !memory.flags;
+
+	if (wants(MAP))
+		map_only(fd);
+	if (wants(MAP) && moderate)
+		touch_one(fd);
+	if (wants(TOUCH))
+		touch_all(fd);
+	if (wants(UNALIGNED_TOUCH) && moderate && anywhere)
+		touch_unaligned(fd);
+	if (wants(RANDOM) && moderate)
+		touch_random(fd, order);
+	for (int i = 0; i < 3 && wants(PARALLEL) && parallel; i++)
+		touch_parallel(crews[i], fd, 1 << i);
+}
+
+/* What is done with the descriptor of a dma-buf. */
+static void use_devices(int fd)
+{
+	bool moderate = size_now <= BULKY || all_at_any_size;
+
+	if (wants(SYNC))
+		measure_sync("sync_first", "sync", fd);
+	for (int i = 0; i < times_of_cheap() && wants(IMPORT); i++)
+		import_one(fd);
+	if (wants(IMPORT_FOUR) && moderate)
+		import_four(fd);
+	if (wants(SMALL) && size_now <= MIB)
+		import_small(fd);
+	/* The heap has one table for each attachment, which is mapped once at a time. */
+	if (wants(LIVE) && kind_now() != HEAP)
+		import_live(fd);
+	if (wants(ATTACHED))
+		import_attached(fd);
+	if (wants(VMAP))
+		vmap(fd);
+}
+
+/* Everything that is done with one buffer. */
+static void use(int memfd, const uint32_t *order)
+{
 	int fd;
 
 	for (int i = 0; i < times_of_cheap() && wants(CREATE); i++) {
@@ -42,27 +86,33 @@ static void use(int memfd, const uint32_t *order)
 		failed("create");
 		return;
 	}
-	if (wants(MAP))
-		map_only(fd);
-	if (wants(MAP) && moderate)
-		touch_one(fd);
-	if (wants(TOUCH))
-		touch_all(fd);
-	if (wants(UNALIGNED_TOUCH) && moderate)
-		touch_unaligned(fd);
-	if (wants(RANDOM) && moderate)
-		touch_random(fd, order);
-	for (int i = 0; i < 3 && wants(PARALLEL) && parallel; i++)
-		touch_parallel(crews[i], fd, 1 << i);
-	if (wants(SYNC))
-		measure_sync("sync_first", "sync", fd);
-	for (int i = 0; i < times_of_cheap() && wants(IMPORT); i++)
-		import_one(fd);
-	if (wants(IMPORT_FOUR) && moderate)
-		import_four(fd);
-	if (wants(VMAP))
-		vmap(fd);
+	use_mappings(fd, order);
+	use_devices(fd);
 	close(fd);
+}
+
+/* The heap's buffer is allocated once for all rounds of a size: that zeroes it. */
+static int heap_buffer = -1;
+
+static void use_heap(const uint32_t *order)
+{
+	if (size_now > HEAP_MOST && !all_at_any_size)
+		return;
+	if (heap_buffer < 0)
+		heap_buffer = allocate(size_now);
+	if (heap_buffer < 0) {
+		failed("allocate");
+		return;
+	}
+	use_mappings(heap_buffer, order);
+	use_devices(heap_buffer);
+}
+
+/* A part of a huge page of hugetlb cannot be unmapped. */
+static void use_memfd(int memfd, const uint32_t *order)
+{
+	if (!memory.flags || size_now >= memory.folio)
+		use_mappings(memfd, order);
 }
 
 /* Pages that were never written to: the buffer may have to mark them. */
@@ -121,15 +171,25 @@ static void turn(int memfd, const uint32_t *order, uint64_t size, bool first)
 
 	size_now = size;
 	for (int i = 0; i < times; i++) {
-		if (subject == drivers)
-			use_floor(memfd);
-		else
+		switch (kind_now()) {
+		case DRIVER:
 			use(memfd, order);
+			break;
+		case HEAP:
+			use_heap(order);
+			break;
+		case BARE_MEMFD:
+			use_memfd(memfd, order);
+			break;
+		case FLOOR:
+			use_floor(memfd);
+			break;
+		}
 	}
-	for (int i = 0; i < CLEAN_TIMES && wants(CLEAN) && subject < drivers; i++)
+	for (int i = 0; i < CLEAN_TIMES && wants(CLEAN) && kind_now() == DRIVER; i++)
 		if (can_be_clean(size))
 			use_clean();
-	if (wants(MEMORY) && first)
+	if (wants(MEMORY) && first && (kind_now() == DRIVER || kind_now() == FLOOR))
 		measure_memory(memfd);
 }
 
@@ -143,7 +203,7 @@ static int subject_at(int place)
 
 static void each_subject(int memfd, const uint32_t *order, uint64_t size, bool first)
 {
-	for (int place = 0; place <= drivers; place++) {
+	for (int place = 0; place < nr_subjects; place++) {
 		subject = subject_at(place);
 		turn(memfd, order, size, first);
 	}
@@ -157,6 +217,9 @@ static void run_size(int memfd, uint64_t size)
 	for (round_now = -warmups; round_now < rounds; round_now++)
 		each_subject(memfd, order, size, !round_now);
 	free(order);
+	if (heap_buffer >= 0)
+		close(heap_buffer);
+	heap_buffer = -1;
 	print_samples();
 }
 

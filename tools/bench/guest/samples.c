@@ -36,6 +36,12 @@ void failed(const char *what)
 	keep(what, 0, errno ?: EIO);
 }
 
+/* A peer may be unable to do something that both drivers do. */
+static bool is_peer(int which)
+{
+	return subjects[which].kind == HEAP || subjects[which].kind == BARE_MEMFD;
+}
+
 void print_samples(void)
 {
 	for (size_t i = 0; i < nr_samples; i++) {
@@ -44,8 +50,9 @@ void print_samples(void)
 		if (s->round < 0 && !s->error)
 			continue;
 		if (s->error)
-			printf("failed %s %lu %s %s %s\n", memory.name, s->size, s->what,
-			       subjects[s->subject].name, strerror(s->error));
+			printf("%s %s %lu %s %s %s\n", is_peer(s->subject) ? "cannot" : "failed",
+			       memory.name, s->size, s->what, subjects[s->subject].name,
+			       strerror(s->error));
 		else
 			printf("sample %s %lu %s %s %d %lu\n", memory.name, s->size,
 			       s->what, subjects[s->subject].name, s->round, s->value);

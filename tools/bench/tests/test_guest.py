@@ -16,49 +16,78 @@ def report_of(*lines):
     return report, shown
 
 
+PLAIN, IOMMU = plan.MACHINES["plain"], plan.MACHINES["iommu"]
+
+
+def script_of(machine=PLAIN, **request):
+    """The lines of a script that measure."""
+    lines = guest.script(guest.Request(**request), machine).splitlines()
+    return [line.strip() for line in lines if line.strip().startswith("measure ")]
+
+
 class Script(unittest.TestCase):
-    """What runs in the VM."""
+    """What is run in the guest."""
 
     def test_is_shell(self):
-        subprocess.run(["sh", "-n"], input=guest.script(guest.Request()), text=True, check=True)
+        for machine in plan.MACHINES.values():
+            subprocess.run(["sh", "-n"], input=guest.script(guest.Request(), machine), text=True, check=True)
 
     def test_everything(self):
-        text = guest.script(guest.Request())
+        text = guest.script(guest.Request(), PLAIN)
         for name in plan.MEMORIES:
             self.assertIn(f"measure {name} ", text)
         self.assertIn("if pool hugepages-2048kB 1024;", text)
         self.assertNotIn("--icount", text)
+        self.assertEqual(list(plan.MACHINES.values()), guest.Request().machines())
+
+    def test_memory_in_one_piece_comes_first(self):
+        order = [line.split()[1] for line in script_of(operations=["sync"])]
+        self.assertEqual([name for name in plan.MEMORIES if name in plan.MAIN_MEMORIES], order)
 
     def test_a_part(self):
-        request = guest.Request(icount=True, memories=["shmem-2m"], sizes=[plan.MIB], operations=["munmap"],
-                                drivers=["rust"], rounds=2)
-        line, = [line for line in guest.script(request).splitlines() if line.startswith("measure ")]
-        self.assertEqual("measure shmem-2m --rounds=2 --icount --driver=rust=/dev/udmabuf_rs --group=touch "
-                         "--size=1048576", line)
+        line, = script_of(icount=True, memories=["shmem-2m"], sizes=[plan.MIB], operations=["munmap"],
+                          drivers=["memfd", "rust"], rounds=2)
+        self.assertEqual("measure shmem-2m --rounds=2 --warmups=1 --icount --subject=rust=/dev/udmabuf_rs --subject=memfd= "
+                         "--group=touch --size=1048576", line)
+
+    def test_pages_that_are_not_asked_for_are_given_back(self):
+        text = guest.script(guest.Request(memories=["shmem-2m"]), PLAIN)
+        self.assertIn("echo 0 > $pools/hugepages-1048576kB/nr_hugepages", text)
 
     def test_no_threads_on_one_processor(self):
-        memory = plan.MEMORIES["shmem-2m"]
-        self.assertNotIn("threads", guest.Request(icount=True).groups(memory))
-        self.assertIn("threads", guest.Request().groups(memory))
-        self.assertNotIn("threads", guest.Request().groups(plan.MEMORIES["4k-run-4"]))
+        self.assertFalse([line for line in script_of(icount=True) if "threads" in line])
+        self.assertEqual(set(plan.MAIN_MEMORIES), {line.split()[1] for line in script_of() if "threads" in line})
 
-    def test_machine(self):
-        self.assertIn("--mem=6G", guest.Request().machine())
-        self.assertTrue(any("hugepages=2 " in word for word in guest.Request().machine()))
-        words = guest.Request(icount=True, memories=["hugetlb-2m"], sizes=[plan.MIB]).machine()
-        self.assertEqual(["--mem=3G", "--smp=1", "--append=" + guest.ARGUMENTS, "--icount"], words)
+    def test_other_machines(self):
+        request = guest.Request(icount=True, operations=["iommu_map"])
+        self.assertEqual([IOMMU], request.machines())
+        self.assertEqual(["--mem=6G", "--smp=1", "--append=" + guest.ARGUMENTS, "--iommu", "--edu=0xffffffff", "--icount"],
+                         request.options(IOMMU))
+        line = script_of(IOMMU, operations=["iommu_map"], memories=["4k-fragmented"])[0]
+        self.assertIn("--edu", line)
+        self.assertIn("--group=import --size=4096", line)
+
+    def test_one_size_of_memory_for_all(self):
+        for request in (guest.Request(), guest.Request(icount=True, memories=["hugetlb-2m"], sizes=[plan.MIB])):
+            for machine in request.machines():
+                self.assertIn("--mem=6G", request.options(machine))
+
+    def test_rounds_are_few_where_instructions_are_counted(self):
+        for icount, rounds in ((True, 1), (False, 7)):
+            line, = script_of(icount=icount, operations=["map_1000"], memories=["hugetlb-2m"])
+            self.assertIn(f"--rounds={rounds} ", line)
 
     def test_sizes_of_a_kind(self):
-        request = guest.Request(sizes=[4 * plan.KIB])
-        self.assertEqual([], request.sizes_of(plan.MEMORIES["4k-run-4"]))
+        self.assertEqual([], script_of(memories=["4k-run-4"], sizes=[4 * plan.KIB]))
 
     def test_names_agree_with_the_program(self):
         source = "".join(path.read_text() for path in (build.BENCH / "guest").glob("*.c"))
+        names = set(re.findall('"([a-z0-9_%-]+)"', source))
         for operation in plan.OPERATIONS.values():
-            self.assertIn(f'"{operation.name}"', source)
-            self.assertIn(f'"{operation.group}"', source)
+            name = operation.name.removeprefix(f"{operation.machine}_")
+            self.assertTrue({name, operation.group} <= names, operation.name)
         for name in plan.MEMORIES:
-            self.assertIn(f'"{re.sub("[0-9]+$", "%lu", name) if name.startswith("4k-run") else name}"', source)
+            self.assertTrue({re.sub("[0-9]+$", "%lu", name) if name.startswith("4k-run") else name} <= names, name)
 
 
 class Output(unittest.TestCase):
@@ -73,6 +102,16 @@ class Output(unittest.TestCase):
     def test_failures_once(self):
         report, _ = report_of(*["failed shmem-2m 4096 vmap rust Cannot allocate memory"] * 2)
         self.assertEqual(["shmem-2m, 4 KiB: vmap by rust: Cannot allocate memory"], report.problems)
+
+    def test_what_a_peer_cannot_is_no_failure(self):
+        report, _ = report_of("cannot 4k-fragmented 4096 map heap Input/output error")
+        self.assertEqual(([], ["4k-fragmented, 4 KiB: map by heap: Input/output error"]), (report.problems, report.notes))
+
+    def test_other_machines_have_their_own_names(self):
+        report = guest.Report()
+        for operation in ("map", "folios"):
+            guest.take_line(["sample", "shmem-2m", "4096", operation, "c", "0", "5"], report, None, IOMMU)
+        self.assertEqual(["iommu_map"], [sample.operation for sample in report.samples])
 
     def test_anything_else_is_shown(self):
         _, shown = report_of("insmod: cannot insert it", "begin shmem-2m")

@@ -13,6 +13,7 @@ CELLS = [
     Cell("4k-fragmented", 64 * plan.MIB, "entries", 16384, 16384, 16384, 1.0, 1.0, 1.0, 1.0),
     Cell("hugetlb-2m", 64 * plan.MIB, "create", 2e5, 8e3, None, 0.04, 0.04, 0.04),
     Cell("hugetlb-2m", 64 * plan.MIB, "pin", None, None, 7e3),
+    Cell("hugetlb-2m", 64 * plan.MIB, "touch_all", None, 8e3, heap=4e3, to_heap=2.0, memfd=1e4, to_memfd=0.8),
 ]
 
 
@@ -26,6 +27,13 @@ class Files(unittest.TestCase):
                 results.write(path, CELLS, icount)
                 self.assertEqual((CELLS, icount), results.read(path))
 
+    def test_files_without_peers_can_be_read(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "old.csv"
+            path.write_text("memory,size,operation,unit,c,rust,floor,ratio,low,high,above,target\n"
+                            "shmem-2m,4096,create,instructions,2,3,,1.5,1.5,1.5,,\n")
+            self.assertEqual(([Cell("shmem-2m", 4096, "create", 2, 3, None, 1.5, 1.5, 1.5)], True), results.read(path))
+
 
 class Tables(unittest.TestCase):
     """Terminal and Markdown."""
@@ -36,6 +44,8 @@ class Tables(unittest.TestCase):
         self.assertIn("== hugetlb, 2 MiB pages", text)
         row = next(line for line in text if line.startswith("create"))
         self.assertRegex(row, r"64 MiB +5,000,000 +6,000,000 +1\.20 +1\.19\.\.1\.21 +4,000,000 +1\.50 +<= 1\.00: MISSED")
+        row = next(line for line in text if line.startswith("touch all"))
+        self.assertRegex(row, r"64 MiB +8,000 +4,000 +2\.00 +10,000 +0\.80$")
 
     def test_units(self):
         text = "\n".join(table.lines(CELLS, False))

@@ -47,6 +47,12 @@ class Cells(unittest.TestCase):
                             + samples("memory", "floor", [100]))
         self.assertIsNone(cell.ratio)
 
+    def test_peers(self):
+        cell, = stats.cells(samples("map", "rust", [10], [30]) + samples("map", "heap", [5], [10])
+                            + samples("map", "memfd", [40]))
+        self.assertEqual((7.5, 2.5, 40, 0.25), (cell.heap, cell.to_heap, cell.memfd, cell.to_memfd))
+        self.assertIsNone(cell.ratio)
+
     def test_order(self):
         cells = stats.cells(samples("close", "c", [1]) + samples("create", "c", [1]))
         self.assertEqual(["create", "close"], [cell.operation for cell in cells])
