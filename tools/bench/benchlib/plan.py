@@ -99,6 +99,12 @@ OPERATIONS = {each.name: each for each in [
     Operation("close_list", "close of that list", "list"),
     Operation("create_turns", "the same of two memfds in turn", "list"),
     Operation("close_turns", "close of that list", "list"),
+    Operation("life", "whole life, the documented way", "life"),
+    Operation("life_net", "the same less zeroing", "life"),
+    Operation("life_folios", "whole life, a byte of each folio written before CREATE", "life"),
+    Operation("life_folios_net", "the same less zeroing", "life"),
+    Operation("life_plain", "whole life, written before CREATE, mmap(NULL)", "life"),
+    Operation("life_plain_net", "the same less zeroing", "life"),
     *[Operation(f"iommu_{name}", f"{title}, IOMMU", group, machine="iommu") for name, title, group in [
         ("map", "map", "import"),
         ("unmap", "unmap", "import"),
@@ -128,6 +134,8 @@ OPERATIONS = {each.name: each for each in [
 
 # What says nothing where one processor is emulated and instructions are counted.
 NEEDS_TIME = {"threads"}
+# Operations less what zeroing takes, which is what the floor has of them: the host works it out.
+NET = {f"{name}_net": name for name in ("life", "life_folios", "life_plain")}
 
 
 @dataclass(frozen=True)
@@ -158,6 +166,7 @@ MEMORIES = {each.name: each for each in [
     Memory("4k-contiguous", "shmem, 4 KiB pages, contiguous", 4 * KIB, 4 * KIB),
     *map(_runs, RUN_LENGTHS),
     Memory("4k-fragmented", "shmem, 4 KiB pages, fragmented", 4 * KIB, 4 * KIB),
+    Memory("4k", "shmem, 4 KiB pages, as they come", 4 * KIB, 4 * KIB),
 ]}
 
 
@@ -174,7 +183,9 @@ class Session:
     warmups: int = 1
 
     def sizes_of(self, memory):
-        """Of a kind of memory."""
+        """Of a kind of memory. A life has memfds of its own, which are of whole folios."""
+        if "life" in self.groups:
+            return [size for size in self.sizes if size % memory.folio == 0]
         return list(self.sizes or memory.sizes)
 
 
@@ -189,6 +200,8 @@ SESSIONS = [
     Session(("small",), ("hugetlb-2m", "shmem-2m", *SPLIT_UP), SMALL_SIZES),
     # From here on: what takes long, and hardly differs from round to round.
     Session(("live", "attach"), ("hugetlb-2m", "4k-fragmented"), SMALL_SIZES, rounds=1),
+    Session(("life",), ("hugetlb-2m", "shmem-2m", "4k"), (4 * KIB, MIB, 32 * MIB, 64 * MIB), rounds=1,
+            warmups=0),
     Session(("import", "small"), SPLIT_UP, (*SMALL_SIZES, MIB, 64 * MIB), "iommu", rounds=2),
     Session(("live", "attach"), ("4k-fragmented",), SMALL_SIZES, "iommu", rounds=1, warmups=0),
     Session(("import",), ("4k-fragmented",), (8 * MIB,), "staged", rounds=2),

@@ -55,7 +55,20 @@ def cells(samples):
     # A round of an operation that is repeated in it counts once.
     rounds = {key: {subject: {number: statistics.median(values) for number, values in each.items()}
                     for subject, each in subjects.items()} for key, subjects in table.items()}
+    _add_net(rounds)
     return [_cell(key, rounds[key]) for key in sorted(rounds, key=_place)]
+
+
+def _add_net(rounds):
+    """Operations less what zeroing takes, which is the floor's part of them."""
+    for net, whole in plan.NET.items():
+        for memory, size, operation in list(rounds):
+            zeroing = rounds[memory, size, operation].get(plan.FLOOR, {}) if operation == whole else {}
+            if zeroing:
+                least = statistics.median(zeroing.values())
+                rounds[memory, size, net] = {
+                    subject: {number: max(value - least, 0) for number, value in each.items()}
+                    for subject, each in rounds[memory, size, whole].items() if subject != plan.FLOOR}
 
 
 def _place(key):

@@ -20,6 +20,7 @@
 
 #define PMD_PAGES	(PMD_SIZE >> PAGE_SHIFT)
 #define PUD_PAGES	(PUD_SIZE >> PAGE_SHIFT)
+#define MAX_FOLIO	PMD_SIZE
 
 /* Of an open file, and of the buffer that was made through it. */
 struct floor {
@@ -284,12 +285,30 @@ static int floor_mapped(struct floor_mapped *mapped)
 	return 0;
 }
 
+/* Of one folio again and again, so that nothing but zeroing grows with the size. */
+static int floor_zero(const struct floor_zero *zero)
+{
+	struct page *pages;
+	u64 done;
+
+	if (!zero->folio || zero->folio > MAX_FOLIO || zero->size % zero->folio)
+		return -EINVAL;
+	pages = alloc_pages(GFP_KERNEL, get_order(zero->folio));
+	if (!pages)
+		return -ENOMEM;
+	for (done = 0; done < zero->size; done += zero->folio)
+		memset(page_address(pages), 0, zero->folio);
+	__free_pages(pages, get_order(zero->folio));
+	return 0;
+}
+
 static long floor_call(struct floor *floor, unsigned int cmd, unsigned long arg)
 {
 	void __user *user = (void __user *)arg;
 	struct floor_mapped mapped;
 	struct floor_frames frames;
 	struct floor_range range;
+	struct floor_zero zero;
 	long ret;
 
 	switch (cmd) {
@@ -313,6 +332,10 @@ static long floor_call(struct floor *floor, unsigned int cmd, unsigned long arg)
 			return -EFAULT;
 		ret = floor_mapped(&mapped);
 		return ret ?: copy_to_user(user, &mapped, sizeof(mapped)) ? -EFAULT : 0;
+	case FLOOR_ZERO:
+		if (copy_from_user(&zero, user, sizeof(zero)))
+			return -EFAULT;
+		return floor_zero(&zero);
 	default:
 		return -ENOTTY;
 	}

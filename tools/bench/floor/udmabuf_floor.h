@@ -43,6 +43,12 @@ struct floor_mapped {
 	struct floor_entries found;
 };
 
+/* Zeroes as much memory as @size, which @folio divides, in pieces of that; bytes. */
+struct floor_zero {
+	__u64 size;
+	__u64 folio;
+};
+
 /* Makes room for so many folios; what is measured below allocates none. */
 #define FLOOR_ROOM	_IO('F', 1)
 #define FLOOR_PIN	_IOW('F', 2, struct floor_range)
@@ -51,5 +57,6 @@ struct floor_mapped {
 #define FLOOR_CREATE	_IOW('F', 4, struct floor_range)
 #define FLOOR_FRAMES	_IOWR('F', 5, struct floor_frames)
 #define FLOOR_MAPPED	_IOWR('F', 6, struct floor_mapped)
+#define FLOOR_ZERO	_IOW('F', 7, struct floor_zero)
 
 #endif /* UDMABUF_FLOOR_H */

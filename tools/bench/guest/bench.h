@@ -49,7 +49,7 @@
 /* Groups of operations that can be asked for. */
 enum group {
 	CREATE, SYNC, MAP, TOUCH, UNALIGNED_TOUCH, RANDOM, PARALLEL, IMPORT, IMPORT_FOUR, VMAP,
-	CLEAN, MEMORY, BATCHES, LISTS, SMALL, LIVE, ATTACHED, GROUPS
+	CLEAN, MEMORY, BATCHES, LISTS, SMALL, LIVE, ATTACHED, LIFE, GROUPS
 };
 
 /* How a memfd comes by its pages. */
@@ -86,6 +86,7 @@ extern unsigned int device;	/* of the importer */
 extern int sync_pairs;
 
 bool wants(enum group group);
+bool wants_more(enum group group);
 
 /* What is being measured: rounds.c. */
 extern int subject, round_now;
@@ -193,6 +194,9 @@ void vmap(int fd);
 void import_small(int fd);
 void import_live(int fd);
 void import_attached(int fd);
+
+/* life.c */
+void use_life(void);
 
 /* lists.c: of one memfd, or of two, whole. */
 void use_batch(int memfd);

@@ -35,7 +35,7 @@ static unsigned int groups;
 static const char * const group_names[GROUPS] = {
 	"create", "sync", "mmap", "touch", "unaligned", "random", "threads", "import", "import4",
 	"vmap", "clean", "memory", "batch", "list", "small", "live",
-	"attach",
+	"attach", "life",
 };
 
 bool wants(enum group group)
@@ -43,10 +43,17 @@ bool wants(enum group group)
 	return groups & (1U << group);
 }
 
+/* Whether another group is wanted besides, or instead. */
+bool wants_more(enum group group)
+{
+	return groups & ~(1U << group);
+}
+
 static void parse_memory(const char *name)
 {
 	static const struct memory kinds[] = {
 		{ "4k-contiguous", 0, HUGE, false, true },
+		{ "4k", 0, PAGE, false, false },
 		{ "4k-fragmented", 0, PAGE, true, false },
 		{ "shmem-2m", 0, HUGE, false, false },
 		{ "hugetlb-2m", MFD_HUGETLB | MFD_HUGE_2MB, HUGE, false, false },

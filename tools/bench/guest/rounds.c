@@ -247,7 +247,22 @@ static void run_wholes(int memfd, uint64_t size)
 	print_samples();
 }
 
-void run(void)
+/* Lives make memfds of their own, of such memory. */
+static void run_lives(void)
+{
+	for (int i = 0; i < nr_sizes; i++) {
+		size_now = sizes[i];
+		for (round_now = -warmups; round_now < rounds; round_now++) {
+			for (int place = 0; place < nr_subjects; place++) {
+				subject = subject_at(place);
+				use_life();
+			}
+		}
+		print_samples();
+	}
+}
+
+static void run_memfd(void)
 {
 	uint64_t largest = memory.folio;
 	int memfd;
@@ -263,4 +278,12 @@ void run(void)
 		run_size(memfd, sizes[i]);
 	run_wholes(memfd, largest);
 	close(memfd);
+}
+
+void run(void)
+{
+	if (wants(LIFE))
+		run_lives();
+	if (wants_more(LIFE))
+		run_memfd();
 }

@@ -74,18 +74,20 @@ class Script(unittest.TestCase):
 
     def test_rounds_are_few_where_instructions_are_counted(self):
         for icount, rounds in ((True, 1), (False, 7)):
-            line, = script_of(icount=icount, operations=["map_1000"], memories=["hugetlb-2m"])
+            line, = script_of(icount=icount, operations=["life"], memories=["4k"])
             self.assertIn(f"--rounds={rounds} ", line)
 
     def test_sizes_of_a_kind(self):
         self.assertEqual([], script_of(memories=["4k-run-4"], sizes=[4 * plan.KIB]))
+        line, = script_of(operations=["life"], memories=["shmem-2m"])
+        self.assertTrue(line.endswith("--group=life --size=33554432 --size=67108864"), line)
 
     def test_names_agree_with_the_program(self):
         source = "".join(path.read_text() for path in (build.BENCH / "guest").glob("*.c"))
         names = set(re.findall('"([a-z0-9_%-]+)"', source))
         for operation in plan.OPERATIONS.values():
-            name = operation.name.removeprefix(f"{operation.machine}_")
-            self.assertTrue({name, operation.group} <= names, operation.name)
+            whole = plan.NET.get(operation.name, operation.name).removeprefix(f"{operation.machine}_")
+            self.assertTrue({whole, operation.group} <= names, operation.name)
         for name in plan.MEMORIES:
             self.assertTrue({re.sub("[0-9]+$", "%lu", name) if name.startswith("4k-run") else name} <= names, name)
 

@@ -53,6 +53,13 @@ class Cells(unittest.TestCase):
         self.assertEqual((7.5, 2.5, 40, 0.25), (cell.heap, cell.to_heap, cell.memfd, cell.to_memfd))
         self.assertIsNone(cell.ratio)
 
+    def test_less_zeroing(self):
+        life, net = stats.cells(samples("life", "rust", [130], [120]) + samples("life", "c", [110], [120])
+                                + samples("life", "memfd", [120], [120]) + samples("life", "floor", [100], [100]))
+        self.assertEqual((100, 1.25), (life.floor, life.above))
+        self.assertEqual(("life_net", 25, 15, 2.0, 1.25, None),
+                         (net.operation, net.rust, net.c, net.ratio, net.to_memfd, net.floor))
+
     def test_order(self):
         cells = stats.cells(samples("close", "c", [1]) + samples("create", "c", [1]))
         self.assertEqual(["create", "close"], [cell.operation for cell in cells])
