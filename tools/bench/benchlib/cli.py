@@ -4,14 +4,16 @@
 import argparse
 import contextlib
 import os
+import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import client
 
-from . import guest, plan, results, stats, table
-from .build import CHECKOUT, VM, run
+from . import build, guest, plan, results, stats, table
+from .build import CHECKOUT, VM
 
 RESULTS = CHECKOUT / "bench"
 PLOT = Path(__file__).resolve().parent / "plot.py"
@@ -142,7 +144,10 @@ def _write(folder, cells, icount, say):
 
 
 def plot(path):
-    """Draw the picture, in the build root: that has what is needed."""
-    path = path.resolve()
-    run([VM / "root", "--", "python3", "-B", PLOT, path, path.with_suffix(".png")], "drawing the plot")
+    """Draw the picture, in the build root: that has what is needed, but not all folders."""
+    with tempfile.TemporaryDirectory(prefix="plot-", dir=build.folder()) as name:
+        drawn = Path(name) / "drawn.png"
+        copy = shutil.copy(path, Path(name) / "drawn.csv")
+        build.run([VM / "root", "--", "python3", "-B", PLOT, copy, drawn], "drawing the plot")
+        shutil.copy(drawn, path.with_suffix(".png"))
     return 0
