@@ -100,27 +100,34 @@ class Report:
     symbols: list = field(default_factory=list)     # (address, name) of the kernel's functions
 
 
-def script(request, machine):
+def script(requests, machine):
     """The shell script that measures everything in turn on a machine."""
     lines = [HEAD.replace("{settle}", str(machine.settle))]
-    parts = list(request.parts(machine))
+    parts = [part for request in requests for part in request.parts(machine)]
     for memory in {memory.hugetlb: memory for memory in plan.MEMORIES.values() if memory.hugetlb}.values():
         if not any(part[1].hugetlb == memory.hugetlb for part in parts):
             lines.append(_drop(memory))
+    for request in requests:
+        lines += _measures(request, machine)
+    lines += [SYMBOLS] if any(request.plugin for request in requests) else []
+    return "\n".join(lines) + "\nexit $status\n"
+
+
+def _measures(request, machine):
+    lines = []
     common = ["--icount"] if request.icount else []
     common += ["--long"] if request.long else []
     common += ["--marks"] if request.plugin else []
     common += machine.program
     common += [f"--subject={name}={plan.SUBJECTS[name]}" for name in plan.SUBJECTS if name in request.drivers]
-    for session, memory, groups, sizes in parts:
+    for session, memory, groups, sizes in request.parts(machine):
         times = [f"--rounds={request.rounds}"]
         if request.icount:
             times = [f"--rounds={min(request.rounds, session.rounds)}", f"--warmups={session.warmups}"]
         words = ["measure", memory.name, *times, *common, *(f"--group={group}" for group in groups),
                  *(f"--size={size}" for size in sizes)]
         lines += _with_pool(memory, max(sizes), " ".join(words))
-    lines += [SYMBOLS] if request.plugin else []
-    return "\n".join(lines) + "\nexit $status\n"
+    return lines
 
 
 def pages_of(memory, size):
@@ -140,17 +147,22 @@ def _drop(memory):
     return f"[ ! -e $pools/{memory.hugetlb} ] || echo 0 > $pools/{memory.hugetlb}/nr_hugepages"
 
 
-def measure(request, show=lambda text: None):
-    """Build, boot, measure: a boot for each machine. `show` gets a line now and then."""
+def measure(request, show=lambda text: None, *more):
+    """Build, boot, measure: a boot for each machine, for all requests. `show` gets a line now and then.
+
+    How the machine is started is up to the first request.
+    """
     report = Report()
     started = time.monotonic()
     say = lambda text: show(f"{time.monotonic() - started:4.0f} s: {text}")  # noqa: E731
     with tempfile.TemporaryDirectory(prefix="udmabuf-bench-") as name:
-        for machine in request.machines():
+        for machine in plan.MACHINES.values():
+            if not any(any(each.parts(machine)) for each in (request, *more)):
+                continue
             if machine.name != plan.PLAIN:
                 say(f"on a machine with {machine.title}:")
             file = Path(name) / f"{machine.name}.sh"
-            file.write_text(script(request, machine))
+            file.write_text(script([request, *more], machine))
             _boot(_command(request, machine, file), machine, report, say)
     _check(report, request)
     return report

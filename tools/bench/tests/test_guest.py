@@ -21,7 +21,7 @@ PLAIN, IOMMU = plan.MACHINES["plain"], plan.MACHINES["iommu"]
 
 def script_of(machine=PLAIN, **request):
     """The lines of a script that measure."""
-    lines = guest.script(guest.Request(**request), machine).splitlines()
+    lines = guest.script([guest.Request(**request)], machine).splitlines()
     return [line.strip() for line in lines if line.strip().startswith("measure ")]
 
 
@@ -30,10 +30,10 @@ class Script(unittest.TestCase):
 
     def test_is_shell(self):
         for machine in plan.MACHINES.values():
-            subprocess.run(["sh", "-n"], input=guest.script(guest.Request(), machine), text=True, check=True)
+            subprocess.run(["sh", "-n"], input=guest.script([guest.Request()], machine), text=True, check=True)
 
     def test_everything(self):
-        text = guest.script(guest.Request(), PLAIN)
+        text = guest.script([guest.Request()], PLAIN)
         for name in plan.MEMORIES:
             self.assertIn(f"measure {name} ", text)
         self.assertIn("if pool hugepages-2048kB 1024;", text)
@@ -50,8 +50,15 @@ class Script(unittest.TestCase):
         self.assertEqual("measure shmem-2m --rounds=2 --warmups=1 --icount --subject=rust=/dev/udmabuf_rs --subject=memfd= "
                          "--group=touch --size=1048576", line)
 
+    def test_several_requests_in_a_boot(self):
+        requests = [guest.Request(memories=["shmem-2m"], operations=["create"], drivers=["rust"]),
+                    guest.Request(memories=["hugetlb-1g"], operations=["munmap"], drivers=["c"])]
+        text = guest.script(requests, PLAIN)
+        self.assertRegex(text, "measure shmem-2m .*--subject=rust=/dev/udmabuf_rs --group=create")
+        self.assertRegex(text, "measure hugetlb-1g .*--subject=c=/dev/udmabuf --group=touch")
+
     def test_pages_that_are_not_asked_for_are_given_back(self):
-        text = guest.script(guest.Request(memories=["shmem-2m"]), PLAIN)
+        text = guest.script([guest.Request(memories=["shmem-2m"])], PLAIN)
         self.assertIn("echo 0 > $pools/hugepages-1048576kB/nr_hugepages", text)
 
     def test_no_threads_on_one_processor(self):
