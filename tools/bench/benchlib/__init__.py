@@ -8,6 +8,7 @@ build     the guest's program and the modules, built in the build root
 guest     the boots: the script that runs in each, its output as it comes
 stats     from raw samples to cells: medians, ratios, spread
 results   cells in a CSV file
+peers     where a peer is faster, and why
 table     cells for people: on a terminal, and in Markdown
 plot      the picture: which panels there are, and what they show
 profile   where the instructions of an operation go

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import client
 
-from . import build, guest, plan, results, stats, table
+from . import build, guest, peers, plan, results, stats, table
 from .build import CHECKOUT, VM
 
 RESULTS = CHECKOUT / "bench"
@@ -56,6 +56,9 @@ def parser():
     parse.add_argument("--list", action="store_true", help="list what there is to measure, and measure nothing")
     parse.add_argument("--markdown", nargs="?", const=RESULTS / "icount.csv", type=Path, metavar="CSV",
                        help="print the results in that file in Markdown (default: bench/icount.csv); measure nothing")
+    parse.add_argument("--peers", nargs="?", const=RESULTS / "icount.csv", type=Path, metavar="CSV",
+                       help="print where a peer is faster, and why, of the results in that file (default: "
+                            "bench/icount.csv); measure nothing")
     parse.add_argument("--every", action="store_true", help="with --markdown: all lines, not only those with targets")
     parse.add_argument("--plot", type=Path, metavar="CSV",
                        help="draw the results in that file into a .png beside it; measure nothing")
@@ -74,6 +77,9 @@ def main(arguments=None):
         return show_list()
     if options.markdown:
         print("\n".join(table.markdown(*results.read(options.markdown), options.every)))
+        return 0
+    if options.peers:
+        print("\n".join(peers.report(results.read(options.peers)[0])))
         return 0
     if options.plot:
         return plot(options.plot)
@@ -113,6 +119,8 @@ def bench(options):
     cells = [cell for cell in stats.cells(report.samples) if not options.only or cell.operation in options.only]
     print("\n".join(table.lines(cells, options.icount)))
     print("\n".join(["", *table.summary(cells, options.icount)]))
+    if options.icount:
+        print("\n".join(["", *peers.report(cells, not _is_part(options))]))
     for note in report.notes:
         say(f"a peer cannot: {note}")
     for problem in report.problems:
@@ -125,9 +133,12 @@ def bench(options):
 
 def _folder(options):
     """Where to write: nowhere, when it is a part."""
-    if options.output or not (options.only or options.memory or options.size or options.driver):
-        return options.output or RESULTS
-    return None
+    return options.output or (None if _is_part(options) else RESULTS)
+
+
+def _is_part(options):
+    """Whether something is left out."""
+    return bool(options.only or options.memory or options.size or options.driver)
 
 
 def _write(folder, cells, icount, say):
