@@ -106,8 +106,13 @@ matrix:
 	@"$(here)"/tools/testing/check --kernels
 
 ## bench            measure it beside the C driver, into bench/; ICOUNT=1 counts instructions
+## bench SCALE=1    the same with 1 to 10,000 buffers, mappings or processes alive
 bench:
+ifneq ($(filter-out 0,$(SCALE)),)
+	@"$(here)"/tools/bench/scale
+else
 	@"$(here)"/tools/bench/bench $(if $(filter-out 0,$(ICOUNT)),--icount)
+endif
 
 ## lint             rustfmt, clippy, checkpatch
 lint:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The rooms behind tools/bench/bench.
+"""The rooms behind tools/bench/bench and scale.
 
 cli       the command line, and the order of things
 plan      what is measured: operations, kinds of memory, sizes
@@ -12,6 +12,9 @@ peers     where a peer is faster, and why
 table     cells for people: on a terminal, and in Markdown
 plot      the picture: which panels there are, and what they show
 profile   where the instructions of an operation go
+counted   a boot in which a program of the guest counts instructions
+scale     tools/bench/scale: what grows with the number of things that are alive
+scaleplot its picture
 """
 
 import sys

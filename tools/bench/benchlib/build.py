@@ -37,10 +37,11 @@ def run(command, what):
     return done.stdout
 
 
-def program():
-    """Build the guest's program; returns its path."""
-    run([VM / "root", "--", "make", "-s", "-B", "-C", BENCH, f"OUTPUT={folder()}"], f"building {PROGRAM}")
-    return folder() / PROGRAM
+def program(name=PROGRAM):
+    """Build a program of the guest; returns its path."""
+    path = folder() / name
+    run([VM / "root", "--", "make", "-s", "-B", "-C", BENCH, f"OUTPUT={folder()}", path], f"building {name}")
+    return path
 
 
 def module(source):
