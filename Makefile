@@ -107,9 +107,12 @@ matrix:
 
 ## bench            measure it beside the C driver, into bench/; ICOUNT=1 counts instructions
 ## bench SCALE=1    the same with 1 to 10,000 buffers, mappings or processes alive
+## bench LATENCY=1  the longest page fault, and how long locks are held and a signal waits
 bench:
 ifneq ($(filter-out 0,$(SCALE)),)
 	@"$(here)"/tools/bench/scale
+else ifneq ($(filter-out 0,$(LATENCY)),)
+	@"$(here)"/tools/bench/latency
 else
 	@"$(here)"/tools/bench/bench $(if $(filter-out 0,$(ICOUNT)),--icount)
 endif

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The rooms behind tools/bench/bench and scale.
+"""The rooms behind tools/bench/bench, scale and latency.
 
 cli       the command line, and the order of things
 plan      what is measured: operations, kinds of memory, sizes
@@ -15,6 +15,7 @@ profile   where the instructions of an operation go
 counted   a boot in which a program of the guest counts instructions
 scale     tools/bench/scale: what grows with the number of things that are alive
 scaleplot its picture
+latency   tools/bench/latency: the longest times
 """
 
 import sys
