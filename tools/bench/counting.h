@@ -3,7 +3,8 @@
  * What the guest's programs that count instructions share: the clock, the
  * drivers, and the calls that they measure.
  *
- * The machine runs with -icount, where a tick of the TSC is an instruction.
+ * The machine runs with -icount, where its clock goes by a nanosecond with each
+ * instruction.
  */
 #ifndef COUNTING_H
 #define COUNTING_H
@@ -18,7 +19,9 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#ifdef __x86_64__
 #include <x86intrin.h>
+#endif
 #include <linux/dma-buf.h>
 #include <linux/udmabuf.h>
 
@@ -43,12 +46,29 @@
 /* The clock ----------------------------------------------------------------------- */
 
 /* What profile.c looks for around whatever is measured; nothing to the processor. */
+#ifdef __x86_64__
 #define MARK_BYTES(which)	".byte 0x0f, 0x1f, 0x80, 0xaa, 0x5e, 0xed, " #which
+#endif
+
+static inline void mark_begin(void)
+{
+#ifdef MARK_BYTES
+	asm volatile(MARK_BYTES(1) : : : "memory");
+#endif
+}
+
+static inline void mark_end(void)
+{
+#ifdef MARK_BYTES
+	asm volatile(MARK_BYTES(2) : : : "memory");
+#endif
+}
 
 static bool marks;
 static uint64_t marked;
 static uint64_t clock_cost;
 
+#ifdef __x86_64__
 static inline uint64_t read_clock(void)
 {
 	uint64_t now;
@@ -58,11 +78,22 @@ static inline uint64_t read_clock(void)
 	_mm_lfence();
 	return now;
 }
+#elif defined(__aarch64__)
+/* The counter may go by several instructions a tick. */
+static inline uint64_t read_clock(void)
+{
+	uint64_t now, frequency;
+
+	asm volatile("isb; mrs %0, cntvct_el0; mrs %1, cntfrq_el0; isb"
+		     : "=r" (now), "=r" (frequency) : : "memory");
+	return now * (1000000000 / frequency);
+}
+#endif
 
 static inline uint64_t ticks(void)
 {
 	if (marks)
-		asm volatile(MARK_BYTES(1) : : : "memory");
+		mark_begin();
 	return read_clock();
 }
 
@@ -72,7 +103,7 @@ static inline uint64_t since(uint64_t start)
 	uint64_t spent = read_clock() - start;
 
 	if (marks) {
-		asm volatile(MARK_BYTES(2) : : : "memory");
+		mark_end();
 		marked++;
 	}
 	return spent > clock_cost ? spent - clock_cost : 0;
@@ -93,7 +124,11 @@ static inline void calibrate(void)
 	for (int i = 0; i < 9; i++) {
 		times = 500000;
 		start = read_clock();
+#ifdef __x86_64__
 		asm volatile("1: dec %0; jnz 1b" : "+r" (times) : : "cc");
+#else
+		asm volatile("1: subs %0, %0, #1; b.ne 1b" : "+r" (times) : : "cc");
+#endif
 		spent = read_clock() - start;
 		if (spent < least)
 			least = spent;

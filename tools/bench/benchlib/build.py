@@ -37,13 +37,16 @@ def run(command, what):
     return done.stdout
 
 
-def program(name=PROGRAM):
-    """Build a program of the guest; returns its path."""
-    path = folder() / name
-    run([VM / "root", "--", "make", "-s", "-B", "-C", BENCH, f"OUTPUT={folder()}", path], f"building {name}")
+def program(name=PROGRAM, kernel="stock"):
+    """Build a program of the guest, for the machine that a kernel is for; returns its path."""
+    cross = run([VM / "kernel", "--kernel", kernel, "cross"], "looking for a compiler").strip()
+    path = folder() / cross.rstrip("-") / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    run([VM / "root", "--", "make", "-s", "-B", "-C", BENCH, f"CC={cross}gcc", f"OUTPUT={path.parent}", path],
+        f"building {name}")
     return path
 
 
-def module(source):
-    """Build a module; returns its path."""
-    return Path(run([VM / "module", source], f"building the module in {source}").strip())
+def module(source, kernel="stock"):
+    """Build a module for a kernel; returns its path."""
+    return Path(run([VM / "module", "--kernel", kernel, source], f"building the module in {source}").strip())

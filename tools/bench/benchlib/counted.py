@@ -31,13 +31,14 @@ class Machine:
     memory: str = "3G"
     append: str = ""
     options: list = field(default_factory=list)
-    kernel: list = field(default_factory=list)     # lines of shell that set the kernel up
+    setup: list = field(default_factory=list)      # lines of shell that set the kernel up
+    kernel: str = "stock"
 
 
 def script(program, calls, machine, symbols=False):
     """The shell script that runs the program, once with each list of options."""
     drivers = [f"--driver={name}={node}" for name, node in plan.DRIVERS.items()]
-    lines = [HEAD + "status=0", *machine.kernel]
+    lines = [HEAD + "status=0", *machine.setup]
     lines += [" ".join([f"/bench/{program}", *drivers, *words, "|| status=1"]) for words in calls]
     lines += [*([guest.SYMBOLS] if symbols else []), "exit $status"]
     return "\n".join(lines) + "\n"
@@ -52,9 +53,9 @@ def run(program, calls, machine, take, plugin="", symbols=False):
     with tempfile.TemporaryDirectory(prefix="udmabuf-counted-") as name:
         file = Path(name) / "guest.sh"
         file.write_text(script(program, calls, machine, symbols))
-        added = {file: "guest.sh", build.program(program): program,
-                 build.module(build.IMPORTER): "udmabuf_importer.ko"}
-        command = [VM / "run", "--icount", f"--timeout={SECONDS}", f"--mem={machine.memory}",
+        added = {file: "guest.sh", build.program(program, machine.kernel): program,
+                 build.module(build.IMPORTER, machine.kernel): "udmabuf_importer.ko"}
+        command = [VM / "run", f"--kernel={machine.kernel}", "--icount", f"--timeout={SECONDS}", f"--mem={machine.memory}",
                    f"--append={ARGUMENTS} {machine.append}".strip(), *machine.options]
         command += [f"--qemu=-plugin {plugin}"] if plugin else []
         command += [f"--add={path}=/bench/{target}" for path, target in added.items()]

@@ -48,6 +48,7 @@ def panel(axes, lines):
     axes.set_yscale("log")
     axes.set_xticks(scale.LEVELS, [f"{level:,}" for level in scale.LEVELS])
     axes.set_ylim(1e3, 1e8)
+    axes.set_xlim(0.8, 12500)
     axes.yaxis.set_major_formatter(ticker.FuncFormatter(
         lambda value, _: f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}k"))
     axes.minorticks_off()

@@ -36,6 +36,11 @@ class Script(unittest.TestCase):
                       text)
         self.assertIn("pid_max", text)
 
+    def test_levels(self):
+        for machine in scale.MACHINES.values():
+            self.assertEqual(sorted(machine.levels), list(machine.levels))
+            self.assertEqual(1, machine.levels[0])
+
     def test_names_agree_with_the_program(self):
         source = (build.BENCH / "udmabuf_scale.c").read_text()
         for name in [*scale.OPERATIONS, *scale.THINGS]:
@@ -142,6 +147,8 @@ class CommandLine(unittest.TestCase):
             scale.main(["--profile", "mmap"])
         with self.assertRaisesRegex(build.BenchError, "forks are not counted on the machine 'iommu'"):
             scale.main(["--profile", "mmap", "--thing", "forks", "--machine", "iommu"])
+        with self.assertRaisesRegex(build.BenchError, "the machine 'incoherent' has no profiles"):
+            scale.main(["--profile", "map", "--thing", "mappings", "--machine", "incoherent"])
 
 
 if __name__ == "__main__":
