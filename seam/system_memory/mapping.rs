@@ -99,7 +99,7 @@ impl<'a, P: Policy> SystemMapping<'a, P> {
         let mapping = if is_direct || is_translated || !dma::may_bounce(device) {
             // SAFETY: An attached device is ready for DMA until it is detached or loses its driver,
             // and the seam drops the mapping before that. `coherence` is dropped before `memory`.
-            Some(unsafe { map_memory(&system.memory, device, direction, kept)? })
+            Some(unsafe { map_memory(&system.memory, device, direction, kept, is_direct)? })
         } else {
             // SAFETY: The device is attached: it is ready for DMA until it is detached or loses its
             // driver. The memory outlives `coherence`, and so the mapping.
@@ -162,7 +162,8 @@ impl<'a, P: Policy> SystemMapping<'a, P> {
 /// Maps `memory` for a device that reaches all of it.
 ///
 /// A device that only writes is mapped bidirectionally where it is not coherent: else what the CPU
-/// has written would be dropped from its caches.
+/// has written would be dropped from its caches. `is_direct` tells whether the device is known to
+/// [map directly](dma::maps_directly).
 ///
 /// # Safety
 ///
@@ -172,11 +173,22 @@ unsafe fn map_memory<M: StableMemory>(
     device: &Device,
     direction: DataDirection,
     kept: &Slot<SgTable>,
+    is_direct: bool,
 ) -> Result<MappedTable> {
-    let table = SgTable::reusing(kept.take(), memory, dma::segment_limits(device)?)?;
-
+    let limits = match is_direct {
+        true => dma::segment_limits_unbounced(device)?,
+        false => dma::segment_limits(device)?,
+    };
+    let table = SgTable::reusing(kept.take(), memory, limits)?;
     // SAFETY: The caller keeps the memory for as long as the mapping lives, and the device ready.
-    match unsafe { DmaMapping::coherent(table, device, direction) } {
+    let mapping = unsafe {
+        match is_direct {
+            true => DmaMapping::plain(table, device, direction),
+            false => DmaMapping::coherent(table, device, direction),
+        }
+    };
+
+    match mapping {
         Ok(mapping) => Ok(mapping),
         Err((EOPNOTSUPP, table)) => {
             // SAFETY: The caller keeps the memory for as long as the mapping lives, and the device
