@@ -40,6 +40,20 @@ static size_t round_up(size_t size, size_t unit)
 	return (size + unit - 1) / unit * unit;
 }
 
+/*
+ * Has a byte of each 2 MiB allocated. A system that gives transparent huge pages to
+ * files in memory does so for what is touched through an aligned mapping; only a few
+ * settings make it do so for what UDMABUF_CREATE allocates.
+ */
+static void touch_huge_pages(int memfd, size_t size)
+{
+	char *bytes = map_buffer(memfd, size, PROT_READ | PROT_WRITE);
+
+	for (size_t at = 0; at < size; at += HUGE_PAGE)
+		*(volatile char *)(bytes + at) = 0;
+	munmap(bytes, size);
+}
+
 /* A dma-buf of a new memfd, made with such flags; -1 and errno if that fails. */
 static int make_buffer_of(int node, unsigned int flags, size_t size)
 {
@@ -53,8 +67,11 @@ static int make_buffer_of(int node, unsigned int flags, size_t size)
 	if ((int)create.memfd == -1)
 		return -1;
 	/* The driver wants the promise that the file will never shrink. */
-	if (!ftruncate(create.memfd, size) && !fcntl(create.memfd, F_ADD_SEALS, F_SEAL_SHRINK))
+	if (!ftruncate(create.memfd, size) && !fcntl(create.memfd, F_ADD_SEALS, F_SEAL_SHRINK)) {
+		if (!flags && size >= HUGE_PAGE)
+			touch_huge_pages(create.memfd, size);
 		buffer = ioctl(node, UDMABUF_CREATE, &create);
+	}
 
 	/* The dma-buf keeps the pages by itself, so the memfd can go. */
 	error = errno;

@@ -35,13 +35,14 @@ void fail(const char *format, ...)
  * The memory is in huge pages of 2 MiB if it takes that much and the system has
  * some to spare (/proc/sys/vm/nr_hugepages): making, mapping and touching such a
  * buffer, and handing it to a device, takes a fraction of what it takes in pages
- * of 4 KiB. It is touched first through the dma-buf, which has all of it then: the
- * driver allocates it in one go.
+ * of 4 KiB. Otherwise a byte of each 2 MiB is touched first, for transparent huge
+ * pages where they are on. All the rest is touched through the dma-buf only: the driver
+ * allocates what is missing in one go.
  */
 int make_buffer(const char *node, size_t *size);
 
 /*
- * Maps all of a dma-buf, whose size is @size, with PROT_READ, PROT_WRITE or both.
+ * Maps all of a dma-buf or memfd, whose size is @size, with PROT_READ, PROT_WRITE or both.
  *
  * What takes 2 MiB begins at a multiple of that, so that one entry of a page table
  * stands for 512 pages. mmap() by itself seldom chooses such an address.
