@@ -84,9 +84,9 @@ BOUNDS = [
 
 LISTED = 8000 * 4 * plan.KIB
 RATIOS = [
-    Ratio("small_map_beside_c", "map_unmap", APART, 4 * plan.KIB, 1.6, "c"),
-    Ratio("small_map_again_beside_c", "remap", APART, 4 * plan.KIB, 1.3, "c"),
-    Ratio("list_in_turn_beside_c", "create_turns", APART, LISTED, 1.8, "c"),
+    Ratio("small_map_beside_c", "map_unmap", APART, 4 * plan.KIB, 1.5, "c"),
+    Ratio("small_map_again_beside_c", "remap", APART, 4 * plan.KIB, 1.2, "c"),
+    Ratio("list_in_turn_beside_c", "create_turns", APART, LISTED, 1.3, "c"),
     Ratio("map_beside_10000_mappings", "map_10000", APART, 4 * plan.KIB, 1.5, other="map_1000"),
     Ratio("map_beside_10000_attachments", "attach_10000", APART, 4 * plan.KIB, 1.5, other="attach_1000"),
     Ratio("life_beside_bare_memfd", "life_net", MEMORY, SMALL, 1.5, "memfd"),
