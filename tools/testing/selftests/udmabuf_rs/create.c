@@ -429,6 +429,98 @@ TEST_F(create, adjacent_items_of_two_descriptors_give_every_pin_back)
 	EXPECT_EQ(before, pins_outstanding());
 }
 
+#define MEMFDS	20
+
+/* More than the driver remembers the descriptors of. */
+TEST_F(create, many_memfds_in_turn)
+{
+	size_t pg = page_size();
+	struct udmabuf_create_item items[MEMFDS * PAGES / 2];
+	int memfds[MEMFDS], count = MEMFDS * PAGES / 2, buf, i;
+	char *a, *b;
+
+	for (i = 0; i < MEMFDS; i++) {
+		memfds[i] = memfd_new(PAGES * pg);
+		ASSERT_LE(0, memfds[i]);
+		a = map_rw(memfds[i], PAGES * pg);
+		ASSERT_NE(MAP_FAILED, a);
+		tag_pages(a, PAGES, i);
+		munmap(a, PAGES * pg);
+	}
+	/* Every other page, so that none goes on where another ends. */
+	for (i = 0; i < count; i++)
+		items[i] = item(memfds[i % MEMFDS], i / MEMFDS * 2 * pg, pg);
+	buf = create_list(self->dev, items, count);
+	ASSERT_LE(0, buf);
+	b = map_rw(buf, count * pg);
+	ASSERT_NE(MAP_FAILED, b);
+	for (i = 0; i < count; i++)
+		EXPECT_EQ(word_at(i % MEMFDS, i / MEMFDS * 2), page_tag(b, i));
+	munmap(b, count * pg);
+	close(buf);
+	for (i = 0; i < MEMFDS; i++) {
+		EXPECT_EQ(0, seal_write_soon(memfds[i]));
+		close(memfds[i]);
+	}
+}
+
+#define TURNS	500
+
+/* Makes buffers of pages of @first and @second in turn until @until; exits with an errno. */
+static void take_turns(int dev, int first, int second, uint64_t until)
+{
+	static struct udmabuf_create_item items[2 * TURNS];
+	int buf;
+
+	for (int i = 0; i < 2 * TURNS; i++)
+		items[i] = item(i & 1 ? second : first, i / 2 * 2 * page_size(), page_size());
+	do {
+		buf = create_list(dev, items, 2 * TURNS);
+		if (buf < 0)
+			_exit(-buf);
+		close(buf);
+	} while (now_us() < until);
+	_exit(0);
+}
+
+/* Takes the inode lock for writing, over and over. */
+static void grow(int memfd, uint64_t size, uint64_t until)
+{
+	do {
+		size += page_size();
+		if (ftruncate(memfd, size))
+			_exit(errno);
+	} while (now_us() < until);
+	_exit(0);
+}
+
+/* Two locks that are held at a time must not be waited for in any order. */
+TEST_F_TIMEOUT(create, two_memfds_in_turn_both_ways_while_both_grow, 60)
+{
+	uint64_t size = 2 * TURNS * page_size(), until;
+	int a = memfd_new(size), b = memfd_new(size), i;
+	pid_t pid[6];
+
+	ASSERT_LE(0, a);
+	ASSERT_LE(0, b);
+	until = now_us() + 3000000;
+	for (i = 0; i < 6; i++) {
+		pid[i] = fork();
+		ASSERT_LE(0, pid[i]);
+		if (pid[i])
+			continue;
+		if (i < 4)
+			take_turns(self->dev, i & 1 ? a : b, i & 1 ? b : a, until);
+		grow(i & 1 ? a : b, size, until);
+	}
+	for (i = 0; i < 6; i++)
+		EXPECT_EQ(0, wait_status(pid[i]));
+	EXPECT_EQ(0, seal_write_soon(a));
+	EXPECT_EQ(0, seal_write_soon(b));
+	close(a);
+	close(b);
+}
+
 /* The most bytes that are pinned at a time: the second window begins inside a huge page. */
 #define WINDOW	(124 * MIB)
 
