@@ -85,7 +85,7 @@ fn pin_pieces(request: &Request, pinned: &mut PinnedPagesBuilder) -> Result<(), 
         // A long list is not made longer under the lock, since writers of the inode would wait for
         // that memory. What a first window adds to a list of one run takes four pages.
         if pinned.run_count() > 1 {
-            pinned.reserve(pinned.missing().min(WINDOW_FOLIOS))?;
+            pinned.reserve(WINDOW_FOLIOS)?;
         }
         pin_window(request, &mut rest, &mut batch, pinned)?;
         if !rest.pieces.is_empty() {

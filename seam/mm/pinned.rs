@@ -107,32 +107,43 @@ impl PinnedPagesBuilder {
         self.nr_pages - self.pinned.pages
     }
 
-    /// Makes room for `additional` folios.
+    /// Makes room for the runs that the next `most` folios are expected to add.
     ///
-    /// Extrapolates the fragmentation seen so far, within bounds, because later pages may fail to
-    /// pin. The memory is charged to the memory cgroup of the current task. Fails with [`ENOMEM`].
-    pub(crate) fn reserve(&mut self, additional: usize) -> Result {
+    /// The memory is charged to the memory cgroup of the current task. Fails with [`ENOMEM`].
+    pub(crate) fn reserve(&mut self, most: usize) -> Result {
+        let additional = self.expected().min(most);
+
         match self.run_count() + additional <= self.pinned.runs.capacity() {
             true => Ok(()),
             false => self.grow(additional),
         }
     }
 
+    /// Returns how many runs the missing pages will add. Extrapolates the fragmentation seen so
+    /// far.
+    fn expected(&self) -> usize {
+        let missing = self.missing();
+
+        match self.pinned.pages {
+            0 => 0,
+            pages => (self.run_count().saturating_mul(missing) / pages + 1).min(missing),
+        }
+    }
+
+    /// Makes room for at least `additional` runs, and for all that are expected, within bounds,
+    /// because later pages may fail to pin.
     #[cold]
     fn grow(&mut self, additional: usize) -> Result {
-        let flags = GFP_CHARGED;
-        let (len, left) = (self.run_count(), self.missing());
-        let expected = match self.pinned.pages {
-            0 => 0,
-            pages => (len.saturating_mul(left) / pages).min(len.saturating_mul(GROWTH_LIMIT)),
-        };
-        // Somewhat more than expected, so that the last are not asked for once more; but there are
-        // no more runs than pages.
-        let room = (expected + additional).min(left);
-        if expected > additional && self.pinned.runs.reserve(room, flags).is_ok() {
+        let expected = self.expected();
+        let limit = self.run_count().saturating_mul(GROWTH_LIMIT);
+        // Somewhat more, so that the last are not asked for once more.
+        let room = (expected + expected / 8).min(limit).min(self.missing());
+        let runs = &mut self.pinned.runs;
+
+        if room > additional && runs.reserve(room, GFP_CHARGED).is_ok() {
             return Ok(());
         }
-        self.pinned.runs.reserve(additional, flags)
+        runs.reserve(additional, GFP_CHARGED)
     }
 
     /// Appends `count` pages of a folio, from frame `frame` on. Returns whether the pin of the
