@@ -301,6 +301,11 @@ impl DmaMapping {
         &self.device
     }
 
+    /// Returns the direction.
+    pub fn direction(&self) -> DataDirection {
+        self.direction
+    }
+
     /// Returns whether the device, for whose DMA addresses [`dma::offset`] was asked, accesses the
     /// memory itself, and not a copy of any of it.
     ///

@@ -7,7 +7,10 @@
 use super::{
     base::Base,
     devices::Devices,
-    direct::Direct,
+    direct::{
+        Direct,
+        Unlisted, //
+    },
     pass::{
         Pass,
         Until, //
@@ -41,7 +44,6 @@ use core::mem::ManuallyDrop;
 use kernel::{
     device::Device,
     dma::DataDirection,
-    list::ListArc,
     prelude::*,
     sync::{
         atomic::{
@@ -266,10 +268,10 @@ impl Coherence {
         if self.users.any() && (writes || direct.is_synced()) {
             let _ = self.settle(&mut devices, memory, Point::Unmap, Until::Fatal);
         }
-        // SAFETY: By the safety requirements, it is in this list or in none, and the importer does
-        // not use the table. The mutex is held.
+        // SAFETY: By the safety requirements, it is in a list of this value or in none, and the
+        // importer does not use the table. The mutex is held.
         let table = unsafe {
-            devices.list_of(direct).remove(direct);
+            devices.remove(direct);
             direct.end();
             direct.take_table()
         };
@@ -446,14 +448,8 @@ impl Coherence {
         for staging in devices.staged.iter_mut().filter(|s| s.is_of(device)) {
             staging.leave();
         }
-        devices.for_each_direct(|direct| {
-            // SAFETY: The mutex is held.
-            unsafe {
-                if direct.is_for(device) {
-                    direct.leave();
-                }
-            }
-        });
+        // SAFETY: The mutex is held, and a mapping that has left has no class.
+        unsafe { devices.end_each(device, |direct| direct.leave()) };
     }
 
     /// Ends what the importer has left mapped for `device`: its resources are going away.
@@ -461,14 +457,8 @@ impl Coherence {
         let mut devices = self.devices.lock();
         let mut kept = 0;
 
-        devices.for_each_direct(|direct| {
-            // SAFETY: The mutex is held.
-            unsafe {
-                if direct.is_for(device) {
-                    direct.end();
-                }
-            }
-        });
+        // SAFETY: The mutex is held, and a mapping that has ended has no class.
+        unsafe { devices.end_each(device, |direct| direct.end()) };
         // One at a time, for the lock is not to be held while memory is freed.
         while let Some(at) = devices.staged.iter().position(|s| s.is_of(device)) {
             let staging = devices.staged.remove(at);
@@ -498,21 +488,16 @@ impl Pending<'_> {
     }
 
     /// Adds a mapping that has to be synced or unmapped.
-    pub(super) fn direct(self, direct: ListArc<Direct>) -> Arc<Direct> {
-        let shared = direct.clone_arc();
+    pub(super) fn direct(self, direct: Unlisted) -> Arc<Direct> {
+        let direct = self.coherence.devices.lock().add(direct);
 
-        self.coherence
-            .devices
-            .lock()
-            .list_of(&shared)
-            .push_back(direct);
-        if shared.is_synced() {
+        if direct.is_synced() {
             // Counts until it is unmapped.
             let _ = ManuallyDrop::new(self);
         } else {
             self.plain();
         }
-        shared
+        direct
     }
 }
 

@@ -3,7 +3,11 @@
 //! The devices of a buffer that need syncing, unmapping or a staging.
 
 use super::{
-    direct::Direct,
+    direct::{
+        Direct,
+        SyncClass,
+        Unlisted, //
+    },
     staging::{
         StagedDevice,
         StagingId, //
@@ -16,16 +20,27 @@ use crate::seam::{
 use kernel::{
     device::Device,
     list::List,
-    prelude::*, //
+    prelude::*,
+    rbtree::{
+        Entry,
+        RBTree, //
+    },
+    sync::Arc, //
 };
 
 /// The devices that need syncing, unmapping or a staging, and the state of the last settle.
+///
+/// # Invariants
+///
+/// - `synced` has the mappings that have a [class](Direct::class), each under its class, and no
+///   empty list. `unsynced` has all others.
+/// - The mappings of `synced` and `unsynced` are of the memory itself.
 pub(super) struct Devices {
     pub(super) staged: KVec<StagedDevice>,
-    /// Mappings of the memory itself that have to be synced.
-    pub(super) synced: List<Direct>,
-    /// Mappings of the memory itself that only have to be unmapped.
-    pub(super) unsynced: List<Direct>,
+    /// Mappings that have to be synced.
+    synced: RBTree<SyncClass, List<Direct>>,
+    /// Mappings that only have to be unmapped: for good, or since their device has no driver.
+    unsynced: List<Direct>,
     /// The exporter's own.
     pub(super) own: Option<KBox<DmaMapping>>,
     /// The number of the last settle that was completed and may serve a START, and whether it met a
@@ -44,7 +59,8 @@ impl Devices {
     pub(super) fn new() -> Self {
         Self {
             staged: KVec::new(),
-            synced: List::new(),
+            // INVARIANT: There are no mappings.
+            synced: RBTree::new(),
             unsynced: List::new(),
             own: None,
             completed: 0,
@@ -77,30 +93,85 @@ impl Devices {
         self.staged.remove(at).ok()
     }
 
-    /// Returns the list that `direct` belongs to.
-    pub(super) fn list_of(&mut self, direct: &Direct) -> &mut List<Direct> {
-        match direct.is_synced() {
-            true => &mut self.synced,
-            false => &mut self.unsynced,
+    /// Adds a mapping of the memory itself.
+    pub(super) fn add(&mut self, Unlisted { direct, class }: Unlisted) -> Arc<Direct> {
+        let shared = direct.clone_arc();
+
+        // INVARIANT: The mapping is new: it has a class if it has to be synced.
+        match class.map(|(class, room)| (self.synced.entry(class), room)) {
+            None => self.unsynced.push_back(direct),
+            Some((Entry::Occupied(mut entry), _)) => entry.get_mut().push_back(direct),
+            Some((Entry::Vacant(entry), room)) => {
+                entry.insert(List::new(), room).push_back(direct);
+            }
+        }
+        shared
+    }
+
+    /// Removes a mapping of the memory itself.
+    ///
+    /// # Safety
+    ///
+    /// It must be in a list of this value, or in none. The mutex of the value must be held.
+    pub(super) unsafe fn remove(&mut self, direct: &Direct) {
+        // SAFETY: The mutex is held.
+        let entry = unsafe { direct.class() }.and_then(|class| self.synced.find_mut(&class));
+
+        match entry {
+            Some(mut entry) => {
+                // SAFETY: By the type invariants, it is in the list of its class or in none.
+                unsafe { entry.get_mut().remove(direct) };
+                // INVARIANT: No empty list is left.
+                if entry.get().is_empty() {
+                    entry.remove();
+                }
+            }
+            // SAFETY: By the type invariants, it is in this list or in none.
+            None => drop(unsafe { self.unsynced.remove(direct) }),
         }
     }
 
-    /// Calls `f` for each mapping that has to be synced.
+    /// Calls `f` for one mapping of each class that has to be synced.
+    ///
+    /// Costs by the number of devices, whatever the number of mappings.
     pub(super) fn for_each_synced(&self, f: impl Fn(&Direct)) {
-        for direct in self.synced.iter() {
-            f(&direct);
+        for list in self.synced.values() {
+            if let Some(direct) = list.iter().next() {
+                f(&direct);
+            }
             task::cond_resched();
         }
     }
 
-    /// Calls `f` for each mapping of the memory itself that has to be synced or unmapped.
-    pub(super) fn for_each_direct(&self, f: impl Fn(&Direct)) {
-        for list in [&self.synced, &self.unsynced] {
-            for direct in list.iter() {
-                f(&direct);
-                task::cond_resched();
+    /// Calls `end` for each mapping of the memory itself for `device`.
+    ///
+    /// # Safety
+    ///
+    /// The mutex of the value must be held. `end` must leave a mapping without a
+    /// [class](Direct::class).
+    pub(super) unsafe fn end_each(&mut self, device: &Device, end: impl Fn(&Direct)) {
+        for class in SyncClass::all_of(device) {
+            if let Some(mut list) = self.synced.remove(&class) {
+                // INVARIANT: They are mappings for the device, which have no class after the loop
+                // below.
+                self.unsynced.push_all_back(&mut list);
             }
         }
+        for direct in self.unsynced.iter() {
+            // SAFETY: The mutex is held.
+            if unsafe { direct.is_for(device) } {
+                end(&direct);
+            }
+            task::cond_resched();
+        }
+    }
+
+    /// Returns the number of mappings of the memory itself.
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub(super) fn nr_direct(&self) -> usize {
+        let synced = self.synced.values().map(|list| list.iter().count());
+
+        synced.sum::<usize>() + self.unsynced.iter().count()
     }
 
     /// Returns how many mappings do not count any more, since all was fetched.
@@ -124,11 +195,14 @@ impl Devices {
 impl Drop for Devices {
     /// Ends mappings that an importer has left without detaching: the memory goes next.
     fn drop(&mut self) {
-        for list in [&mut self.synced, &mut self.unsynced] {
+        let end_all = |list: &mut List<Direct>| {
             while let Some(direct) = list.pop_front() {
                 // SAFETY: Nobody else accesses the value any more.
                 unsafe { direct.end() };
             }
-        }
+        };
+
+        self.synced.values_mut().for_each(end_all);
+        end_all(&mut self.unsynced);
     }
 }

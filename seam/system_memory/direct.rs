@@ -14,15 +14,55 @@ use core::{
 use kernel::{
     bindings,
     device::Device,
+    dma::DataDirection,
     list::{
         impl_list_arc_safe,
         impl_list_item,
+        List,
         ListArc,
         ListLinks, //
     },
     prelude::*,
+    rbtree::RBTreeNodeReservation,
     sync::UniqueArc, //
 };
+
+/// Mappings that syncing one of syncs: those of a device in a direction.
+///
+/// They reach the same memory, without bounce buffers, and the effect of a sync depends on nothing
+/// else. An IOMMU does not bounce whole pages: its granule is at most a page.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SyncClass {
+    /// The address of the device, for comparison only.
+    device: usize,
+    direction: u32,
+}
+
+impl SyncClass {
+    fn new(device: &Device, direction: DataDirection) -> Self {
+        Self {
+            device: core::ptr::from_ref(device).addr(),
+            direction: direction as u32,
+        }
+    }
+
+    fn of(mapping: &DmaMapping) -> Self {
+        Self::new(mapping.device(), mapping.direction())
+    }
+
+    /// Returns the classes of `device`.
+    pub(super) fn all_of(device: &Device) -> [Self; 3] {
+        [
+            DataDirection::Bidirectional,
+            DataDirection::ToDevice,
+            DataDirection::FromDevice,
+        ]
+        .map(|direction| Self::new(device, direction))
+    }
+}
+
+/// Room for the list of a class.
+pub(super) type ClassRoom = RBTreeNodeReservation<SyncClass, List<Direct>>;
 
 /// A mapping of the memory itself that is listed in [`Devices`](super::devices::Devices), and
 /// shared with the importer's [`SystemMapping`](super::mapping::SystemMapping).
@@ -61,7 +101,14 @@ enum State {
     Changing,
 }
 
-impl Direct {
+/// A mapping that is not listed yet.
+pub(super) struct Unlisted {
+    pub(super) direct: ListArc<Direct>,
+    /// Set if CPU and device have to be synced.
+    pub(super) class: Option<(SyncClass, ClassRoom)>,
+}
+
+impl Unlisted {
     /// Takes over a mapping, whose table its importer may change from now on. Returns the header of
     /// the table as well.
     ///
@@ -69,12 +116,17 @@ impl Direct {
     pub(super) fn new(
         mut mapping: DmaMapping,
         is_translated: bool,
-    ) -> Result<(ListArc<Self>, bindings::sg_table)> {
-        let place = mapping
-            .share()
-            .and_then(|()| Ok(UniqueArc::<Self>::new_uninit(GFP_CHARGED)?));
-        let place = match place {
-            Ok(place) => place,
+    ) -> Result<(Self, bindings::sg_table)> {
+        let allocated = mapping.share().and_then(|()| {
+            // Allocated without the mutex, which accesses of the CPU wait for.
+            let class = match mapping.needs_sync() {
+                true => Some((SyncClass::of(&mapping), ClassRoom::new(GFP_CHARGED)?)),
+                false => None,
+            };
+            Ok((UniqueArc::<Direct>::new_uninit(GFP_CHARGED)?, class))
+        });
+        let (place, class) = match allocated {
+            Ok(allocated) => allocated,
             Err(error) => {
                 drop(mapping.unmap_without_sync());
                 return Err(error);
@@ -82,7 +134,7 @@ impl Direct {
         };
 
         let header = mapping.table().header();
-        let init = pin_init!(Self {
+        let init = pin_init!(Direct {
             links <- ListLinks::new(),
             is_synced: mapping.needs_sync(),
             is_translated,
@@ -90,14 +142,33 @@ impl Direct {
             state: UnsafeCell::new(State::Live(mapping)),
         });
         match place.pin_init_with(init) {
-            Ok(direct) => Ok((ListArc::from(direct), header)),
+            Ok(direct) => {
+                let direct = ListArc::from(direct);
+                Ok((Self { direct, class }, header))
+            }
             Err(never) => match never {},
         }
     }
+}
 
-    /// Returns whether CPU and device have to be synced.
+impl Direct {
+    /// Returns whether CPU and device have to be synced, as long as the device has a driver.
     pub(super) fn is_synced(&self) -> bool {
         self.is_synced
+    }
+
+    /// Returns the class that the mapping is synced with, if it has to be and its device has a
+    /// driver.
+    ///
+    /// # Safety
+    ///
+    /// As for [`clean_and_invalidate`](Self::clean_and_invalidate).
+    pub(super) unsafe fn class(&self) -> Option<SyncClass> {
+        // SAFETY: The mutex is held.
+        match unsafe { &*self.state.get() } {
+            State::Live(mapping) if self.is_synced => Some(SyncClass::of(mapping)),
+            State::Live(_) | State::Leaving(_) | State::Ended(_) | State::Changing => None,
+        }
     }
 
     /// Syncs both ways, see [`DmaMapping::clean_and_invalidate`].

@@ -3,7 +3,10 @@
 //! The memory of a dma-buf mapped for an attached device.
 
 use super::{
-    direct::Direct,
+    direct::{
+        Direct,
+        Unlisted, //
+    },
     memory::{
         Policy,
         SystemMemory, //
@@ -116,7 +119,7 @@ impl<'a, P: Policy> SystemMapping<'a, P> {
                 (table.header(), Kind::Plain(table))
             }
             MappedTable::Mapped(mapping) => {
-                let (direct, header) = Direct::new(mapping, is_translated)?;
+                let (direct, header) = Unlisted::new(mapping, is_translated)?;
                 (header, Kind::Direct(pending.direct(direct)))
             }
         };

@@ -8,13 +8,17 @@ use kernel::prelude::*;
 mod tests {
     use super::super::{
         Coherence,
+        Direct,
+        DmaMapping,
         StagedDevice,
-        StagingId, //
+        StagingId,
+        Unlisted, //
     };
     use crate::{
         ffi,
         seam::{
             device::as_raw,
+            dma,
             mm::StableMemory,
             runs::{
                 Run,
@@ -27,11 +31,13 @@ mod tests {
             system_memory::settle::Users, //
         },
     };
+    use core::cell::Cell;
     use kernel::{
         device::{
             Bound,
             Device, //
         },
+        dma::DataDirection,
         error::to_result,
         faux,
         page::{
@@ -39,9 +45,12 @@ mod tests {
             PAGE_SIZE, //
         },
         prelude::*,
-        sync::atomic::{
-            Atomic,
-            Relaxed, //
+        sync::{
+            atomic::{
+                Atomic,
+                Relaxed, //
+            },
+            Arc, //
         },
     };
 
@@ -164,7 +173,7 @@ mod tests {
     /// All that a settle may depend on, but for the bytes and the number of the settle.
     fn state(coherence: &Coherence) -> Result<(usize, usize, [usize; 4], bool)> {
         let devices = coherence.devices.lock();
-        let direct = devices.synced.iter().count() + devices.unsynced.iter().count();
+        let direct = devices.nr_direct();
         let staged = devices.staged.iter().map(StagedDevice::state);
 
         Ok((
@@ -175,6 +184,94 @@ mod tests {
             }),
             coherence.users.any(),
         ))
+    }
+
+    /// Maps `memory` itself, and adds the mapping without a settle: the debug API for DMA complains
+    /// about syncing memory that is mapped several times.
+    ///
+    /// The mapping must be removed before `memory` and `device` are dropped.
+    fn add_direct(
+        coherence: &Coherence,
+        memory: &Memory,
+        device: &Device<Bound>,
+        direction: DataDirection,
+    ) -> Result<Arc<Direct>> {
+        let table = SgTable::new(memory, LIMITS)?;
+        // SAFETY: The tests keep memory and device for longer than the mapping.
+        let mapping = unsafe { DmaMapping::new(table, device, direction)? };
+        let (direct, _) = Unlisted::new(mapping, false)?;
+
+        Ok(coherence.devices.lock().add(direct))
+    }
+
+    fn remove_direct(coherence: &Coherence, direct: Arc<Direct>) {
+        let mut devices = coherence.devices.lock();
+
+        // SAFETY: The mutex is held, and the tests pass mappings that were added to this buffer.
+        unsafe {
+            devices.remove(&direct);
+            direct.end();
+        }
+    }
+
+    /// Returns how many mappings a settle syncs.
+    fn nr_synced(coherence: &Coherence) -> usize {
+        let count = Cell::new(0);
+
+        coherence
+            .devices
+            .lock()
+            .for_each_synced(|_| count.set(count.get() + 1));
+        count.get()
+    }
+
+    #[test]
+    fn one_mapping_of_a_device_in_a_direction_is_synced() -> Result {
+        const DIRECTIONS: [DataDirection; 2] =
+            [DataDirection::ToDevice, DataDirection::Bidirectional];
+        let (memory, coherence) = (Memory::new()?, coherence()?);
+        let registered = [
+            device(c"udmabuf_rs_kunit_synced")?,
+            device(c"udmabuf_rs_kunit_unbound")?,
+        ];
+        let devices: [&Device<Bound>; 2] =
+            core::array::from_fn(|i| registered[i].as_ref().as_ref());
+        if !dma::needs_sync(devices[0]) {
+            return Ok(());
+        }
+
+        let mut mappings: [KVec<Arc<Direct>>; 4] = core::array::from_fn(|_| KVec::new());
+        for _ in 0..10 {
+            for (class, mappings) in mappings.iter_mut().enumerate() {
+                let (device, direction) = (devices[class % 2], DIRECTIONS[class / 2]);
+                let direct = add_direct(&coherence, &memory, device, direction)?;
+                mappings.push(direct, GFP_KERNEL)?;
+            }
+        }
+        assert_eq!(nr_synced(&coherence), 4);
+        // Those that were synced so far.
+        for mappings in &mut mappings {
+            remove_direct(&coherence, mappings.remove(0)?);
+        }
+        assert_eq!(nr_synced(&coherence), 4);
+
+        coherence.unbinding(&memory, devices[1]);
+        assert_eq!(nr_synced(&coherence), 2);
+        assert_eq!(coherence.devices.lock().nr_direct(), 36);
+        let rebound = add_direct(&coherence, &memory, devices[1], DIRECTIONS[0])?;
+        assert_eq!(nr_synced(&coherence), 3);
+        remove_direct(&coherence, rebound);
+        assert_eq!(nr_synced(&coherence), 2);
+
+        coherence.unbound(devices[1]);
+        for (class, mut mappings) in mappings.into_iter().enumerate() {
+            while let Some(direct) = mappings.pop() {
+                remove_direct(&coherence, direct);
+            }
+            assert_eq!(nr_synced(&coherence), [1, 1, 0, 0][class]);
+        }
+        assert_eq!(coherence.devices.lock().nr_direct(), 0);
+        Ok(())
     }
 
     #[test]
