@@ -13,7 +13,10 @@
 #define PROBES		TRACING "/kprobe_events"
 #define OURS		TRACING "/instances/maintenance"
 
+#define MANY		100
+
 enum { FOR_DEVICE, FOR_CPU, BOTH };
+enum { START, END, MAP, UNMAP, POINTS };
 
 /* Bytes that were cleaned or invalidated, for mappings of each direction. */
 struct upkeep {
@@ -291,6 +294,46 @@ TEST_F(maintenance, r07_reader_and_writer_each_in_its_own_direction)
 	EXPECT_EQ(0, invalidated(&u));
 }
 
+static int map_many(struct scene *s, int direction, unsigned int flags)
+{
+	struct importer_map_many many = {
+		.fd = s->buf, .direction = direction, .device = s->device,
+		.flags = flags, .count = MANY,
+	};
+
+	return importer_call(s->importer, IMPORTER_MAP_MANY, &many);
+}
+
+TEST_F(maintenance, r07_many_mappings_of_two_devices_that_read_and_write)
+{
+	static const int dirs[] = { IMPORTER_TO_DEVICE, IMPORTER_FROM_DEVICE };
+	struct scene *s = &self->s;
+	int other = IMPORTER_FAUX_2;
+	struct upkeep u;
+
+	PREPARE();
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
+		ASSERT_EQ(0, map_many(s, dirs[i], 0));
+		for (int slot = 0; slot < 2; slot++)
+			ASSERT_EQ(0, importer_map(s->importer, 2 * i + slot, s->buf, other,
+						  dirs[i]));
+	}
+	upkeep_forget();
+	for (int i = 0; i < 2; i++) {
+		u = does(_metadata, s, SYNC_START_RW);
+		EXPECT_EQ(2 * s->size, invalidated(&u));
+		u = does(_metadata, s, SYNC_END_RW);
+		EXPECT_CLEANED(4);
+		EXPECT_EQ(2 * s->size, of_writers(&u, FOR_DEVICE));
+		EXPECT_EQ(0, invalidated(&u));
+	}
+	ASSERT_EQ(0, importer_call(s->importer, IMPORTER_UNMAP_MANY, NULL));
+	u = does(_metadata, s, SYNC_START_RW);
+	EXPECT_EQ(s->size, invalidated(&u));
+	u = does(_metadata, s, SYNC_END_RW);
+	EXPECT_CLEANED(2);
+}
+
 TEST_F(maintenance, r09_brackets_of_the_kernel)
 {
 	struct scene *s = &self->s;
@@ -322,6 +365,61 @@ TEST_F(maintenance, r14_changed_table_is_not_the_one_that_is_synced)
 	ASSERT_EQ(0, device_unmap(s, 0));
 	u = upkeep_since();
 	EXPECT_EQ(s->size, invalidated(&u));
+}
+
+/* What START, END, and the map and unmap of one more mapping ask for. */
+static void all_points(struct __test_metadata *_metadata, struct scene *s, int direction,
+		       struct upkeep at[POINTS])
+{
+	at[START] = does(_metadata, s, SYNC_START_RW);
+	at[END] = does(_metadata, s, SYNC_END_RW);
+	EXPECT_EQ(0, device_map(s, 1, direction));
+	at[MAP] = upkeep_since();
+	EXPECT_EQ(0, device_unmap(s, 1));
+	at[UNMAP] = upkeep_since();
+}
+
+/* Beside many other mappings of the device as beside one. */
+static void many_as_one(struct __test_metadata *_metadata, struct scene *s, unsigned int flags)
+{
+	static const int dirs[] = {
+		IMPORTER_TO_DEVICE, IMPORTER_FROM_DEVICE, IMPORTER_BIDIRECTIONAL,
+	};
+	struct upkeep one[POINTS], many[POINTS];
+
+	/* The driver's own mapping is made by the first START. */
+	does(_metadata, s, SYNC_START_R);
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
+		ASSERT_EQ(0, device_map(s, 0, dirs[i]));
+		all_points(_metadata, s, dirs[i], one);
+		ASSERT_EQ(0, map_many(s, dirs[i], flags));
+		all_points(_metadata, s, dirs[i], many);
+		EXPECT_NE(0, one[START].calls);
+		for (int point = 0; point < POINTS; point++) {
+			EXPECT_EQ(one[point].calls, many[point].calls)
+				TH_LOG("direction %d, point %d", dirs[i], point);
+			EXPECT_EQ(0, memcmp(one[point].bytes, many[point].bytes,
+					    sizeof(one[point].bytes)));
+		}
+		/* Those that are left are maintained, whichever they are. */
+		ASSERT_EQ(0, device_unmap(s, 0));
+		all_points(_metadata, s, dirs[i], one);
+		for (int point = 0; point < POINTS; point++)
+			EXPECT_EQ(many[point].calls, one[point].calls);
+		ASSERT_EQ(0, importer_call(s->importer, IMPORTER_UNMAP_MANY, NULL));
+	}
+}
+
+TEST_F(maintenance, r19_100_mappings_of_a_device_ask_for_as_much_as_one)
+{
+	PREPARE();
+	many_as_one(_metadata, &self->s, 0);
+}
+
+TEST_F(maintenance, r19_100_attachments_of_a_device_ask_for_as_much_as_one)
+{
+	PREPARE();
+	many_as_one(_metadata, &self->s, IMPORTER_ATTACH_EACH);
 }
 
 TEST_F(maintenance, r20_unmap_in_an_open_write_bracket_cleans_first)
