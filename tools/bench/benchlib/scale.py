@@ -37,7 +37,6 @@ class Machine:
     things: tuple
     boot: counted.Machine
     words: tuple = ()       # of the program
-    levels: tuple = LEVELS
 
 
 THINGS = {
@@ -67,9 +66,7 @@ MACHINES = {
                      counted.Machine("4G", options=["--iommu", "--edu=0xffffffff"]), ("--edu",)),
     # The C driver has a bounce buffer for each mapping: 10,000 of 64 KiB are 625 MiB.
     "bounce": Machine("every DMA mapping bounces", IMPORTED, counted.Machine("5G", append="swiotlb=524288,force")),
-    # There each mapping syncs all that are alive: it would take an hour to make 10,000.
-    "incoherent": Machine("a device that is not coherent, arm64", IMPORTED, counted.Machine("3G", kernel="arm64"),
-                          levels=LEVELS[:-1]),
+    "incoherent": Machine("a device that is not coherent, arm64", IMPORTED, counted.Machine("3G", kernel="arm64")),
 }
 
 # Where the growth is, as --profile shows it.
@@ -81,8 +78,6 @@ REASONS = {
     ("plain", "mmaps", "exit"): "exit_mmap() removes each area",
     ("iommu", "mappings", "unmap_old"): "the test importer's list of resources, newest first (devres)",
     ("iommu", "attachments", "unmap_old"): "the test importer's list of resources, newest first (devres)",
-    **{("incoherent", thing, operation): "a settle syncs each live mapping: Devices::for_each_synced()"
-       for thing in IMPORTED for operation in ("sync", "map", "unmap", "unmap_old")},
 }
 
 
@@ -246,11 +241,11 @@ def take_line(words, machine, report, show):
         show(" ".join(words))
 
 
-def measure(machine, things, levels=(), show=lambda text: None, plugin=""):
+def measure(machine, things, levels=LEVELS, show=lambda text: None, plugin=""):
     """One boot."""
     report = Report()
     chosen = MACHINES[machine]
-    words = [f"--thing={thing}" for thing in things] + [f"--alive={level}" for level in levels or chosen.levels]
+    words = [f"--thing={thing}" for thing in things] + [f"--alive={level}" for level in levels]
     words += [*chosen.words, *(["--marks", "--repeats=3"] if plugin else [])]
     counted.run(PROGRAM, [words], chosen.boot, lambda words: take_line(words, machine, report, show), plugin,
                 symbols=bool(plugin))
@@ -354,7 +349,7 @@ def print_profile(options):
     client.require()
     with tempfile.TemporaryDirectory(prefix="udmabuf-profile-") as name:
         counts = Path(name) / "counts"
-        report = measure(machine, [thing], MACHINES[machine].levels[::len(MACHINES[machine].levels) - 1], plugin=f"{profile.plugin()},out={counts}")
+        report = measure(machine, [thing], (LEVELS[0], LEVELS[-1]), plugin=f"{profile.plugin()},out={counts}")
         if report.problems:
             raise BenchError("; ".join(report.problems))
         stretches = profile.read(counts)
