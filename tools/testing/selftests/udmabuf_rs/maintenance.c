@@ -334,6 +334,32 @@ TEST_F(maintenance, r07_many_mappings_of_two_devices_that_read_and_write)
 	EXPECT_CLEANED(2);
 }
 
+TEST_F(maintenance, r07_only_the_other_is_synced_once_one_has_gone)
+{
+	struct scene *s = &self->s;
+	struct upkeep u;
+
+	PREPARE();
+	ASSERT_EQ(0, device_map(s, 0, IMPORTER_BIDIRECTIONAL));
+	ASSERT_EQ(0, map_many(s, IMPORTER_BIDIRECTIONAL, 0));
+	ASSERT_EQ(0, importer_map(s->importer, 1, s->buf, IMPORTER_FAUX_2,
+				  IMPORTER_BIDIRECTIONAL));
+	ASSERT_EQ(0, importer_call(s->importer, IMPORTER_UNPLUG, NULL));
+	for (int i = 0; i < 2; i++) {
+		u = does(_metadata, s, SYNC_START_RW);
+		EXPECT_EQ(s->size, invalidated(&u));
+		u = does(_metadata, s, SYNC_END_RW);
+		EXPECT_EQ(s->size, of_writers(&u, FOR_DEVICE));
+		/* Late, if the device has not taken them along. */
+		device_unmap(s, 0);
+		importer_call(s->importer, IMPORTER_UNMAP_MANY, NULL);
+	}
+	ASSERT_EQ(0, importer_call(s->importer, IMPORTER_PLUG, NULL));
+	ASSERT_EQ(0, device_map(s, 0, IMPORTER_BIDIRECTIONAL));
+	u = does(_metadata, s, SYNC_START_RW);
+	EXPECT_EQ(2 * s->size, invalidated(&u));
+}
+
 TEST_F(maintenance, r09_brackets_of_the_kernel)
 {
 	struct scene *s = &self->s;
