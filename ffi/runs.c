@@ -122,17 +122,29 @@ static __always_inline size_t unpin_runs(const struct rs_run *run, const struct 
 }
 
 /* Loops of their own have the registers to themselves. */
-#define DEFINE_UNPIN_RUNS(name, tails, make_dirty)						\
-	static noinline size_t name(const struct rs_run *run, const struct rs_run *last,	\
-				    size_t pages, size_t at, size_t until)			\
-	{											\
-		return unpin_runs(run, last, pages, at, until, tails, make_dirty);		\
-	}
+static noinline size_t unpin_whole(const struct rs_run *run, const struct rs_run *last,
+				   size_t pages, size_t at, size_t until)
+{
+	return unpin_runs(run, last, pages, at, until, false, false);
+}
 
-DEFINE_UNPIN_RUNS(unpin_whole, false, false)
-DEFINE_UNPIN_RUNS(unpin_whole_dirty, false, true)
-DEFINE_UNPIN_RUNS(unpin_tails, true, false)
-DEFINE_UNPIN_RUNS(unpin_tails_dirty, true, true)
+static noinline size_t unpin_whole_dirty(const struct rs_run *run, const struct rs_run *last,
+					 size_t pages, size_t at, size_t until)
+{
+	return unpin_runs(run, last, pages, at, until, false, true);
+}
+
+static noinline size_t unpin_tails(const struct rs_run *run, const struct rs_run *last,
+				   size_t pages, size_t at, size_t until)
+{
+	return unpin_runs(run, last, pages, at, until, true, false);
+}
+
+static noinline size_t unpin_tails_dirty(const struct rs_run *run, const struct rs_run *last,
+					 size_t pages, size_t at, size_t until)
+{
+	return unpin_runs(run, last, pages, at, until, true, true);
+}
 
 /*
  * Unpin, once, each folio of a buffer that is a list of runs, and mark it dirty
