@@ -156,7 +156,7 @@ impl PinnedPagesBuilder {
     ///
     /// `frame` must be the first of `count` page frames, at least one, of one folio of user memory,
     /// on which the caller must own a pin. It must be the first of the folio, or `inside` be true.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn append(
         &mut self,
         frame: usize,
