@@ -6,6 +6,7 @@
 #include <linux/pgtable.h>
 #include <linux/scatterlist.h>
 #include <linux/sched.h>
+#include <linux/unroll.h>
 
 #include "runs.h"
 
@@ -165,8 +166,8 @@ size_t rs_unpin_runs(const struct rs_run *run, const struct rs_run *last, size_t
 			    unpin_whole(run, last, pages, at, until);
 }
 
-/* Greater than any frame number. */
-#define MAX_PFN	(SIZE_MAX >> PAGE_SHIFT)
+/* No boundary that is greater is crossed. */
+#define MAX_PFN	(PHYS_ADDR_MAX >> PAGE_SHIFT)
 
 /* Runs, and segments of a run, handled between two calls of cond_resched(). */
 #define BATCH	BIT(14)
@@ -321,7 +322,7 @@ static __always_inline struct page **fill_pages_of(struct page **pages, struct p
 	struct page **stop = pages + count;
 
 	for (; stop - pages >= 8; pages += 8, page += 8) {
-#pragma GCC unroll 8
+		unrolled_count(8)
 		for (int i = 0; i < 8; i++)
 			pages[i] = page + i;
 	}
@@ -346,7 +347,7 @@ void rs_fill_pages(struct page **pages, const struct rs_run *run, const struct r
 
 			/* As many runs as pages have one each. */
 			if (until->page - at == FILL_CHUNK) {
-#pragma GCC unroll 32
+				unrolled_count(32)
 				for (int i = 0; i < FILL_CHUNK; i++)
 					pages[i] = to_page(map, run[i].frame);
 				pages += FILL_CHUNK;

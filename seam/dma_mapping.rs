@@ -166,30 +166,6 @@ impl DmaMapping {
         Ok(MappedTable::Mapped(mapping))
     }
 
-    /// Maps `table` for `device`, which [maps directly](dma::maps_directly): there is nothing to end.
-    ///
-    /// Fails with [`EOPNOTSUPP`] if the device is not coherent, and as [`new`](Self::new) does. An
-    /// error comes with the table.
-    ///
-    /// # Safety
-    ///
-    /// As for [`new`](Self::new).
-    #[inline]
-    pub unsafe fn plain(
-        table: SgTable,
-        device: &Device,
-        direction: DataDirection,
-    ) -> Result<MappedTable, (Error, SgTable)> {
-        let attrs = bindings::DMA_ATTR_REQUIRE_COHERENT as c_ulong;
-
-        // SAFETY: The caller keeps the memory for as long as the table is used, and the device
-        // ready.
-        match unsafe { map_table(&table, device, direction, attrs) } {
-            Ok(()) => Ok(MappedTable::Plain(table)),
-            Err(error) => Err((error, table)),
-        }
-    }
-
     /// Maps `table` for `device` as [`new`](Self::new) does, without a warning in the log if there
     /// is no room to bounce. An error comes with the table.
     ///

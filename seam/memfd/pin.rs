@@ -327,6 +327,7 @@ impl LockedMemfd<'_> {
             )
         };
         if count != 1 {
+            // `pin()` meets the same error, and returns it.
             return Ok(false);
         }
 

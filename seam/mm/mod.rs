@@ -29,7 +29,7 @@ pub unsafe trait StableMemory: Send + Sync {
 
     /// Notes that the memory may be written from now on. Called before a mapping through which it
     /// can be written is set up: for a device, for the kernel or for userspace.
-    fn expect_writes(&self) {}
+    fn expect_writes(&self);
 }
 
 // SAFETY: The runs of a `StableMemory` are contiguous, have `struct page`s that are too, and never

@@ -28,6 +28,9 @@ use kernel::{
 /// Upper bound on speculative growth, as a multiple of the current number of runs.
 const GROWTH_LIMIT: usize = 1024;
 
+/// Runs from which on a list takes long to grow.
+const LONG: usize = 1 << 12;
+
 /// Pages released between two chances for other tasks to run.
 const RELEASE_BATCH: usize = 1 << 14;
 
@@ -107,11 +110,15 @@ impl PinnedPagesBuilder {
         self.nr_pages - self.pinned.pages
     }
 
-    /// Makes room for the runs that the next `most` folios are expected to add.
+    /// Makes room for the runs that the next `most` folios are expected to add. A long list gets
+    /// room for as many as they can add.
     ///
     /// The memory is charged to the memory cgroup of the current task. Fails with [`ENOMEM`].
     pub(crate) fn reserve(&mut self, most: usize) -> Result {
-        let additional = self.expected().min(most);
+        let additional = match self.run_count() {
+            ..LONG => self.expected().min(most),
+            _ => self.missing().min(most),
+        };
 
         match self.run_count() + additional <= self.pinned.runs.capacity() {
             true => Ok(()),
@@ -164,7 +171,8 @@ impl PinnedPagesBuilder {
         inside: bool,
     ) -> Result<bool> {
         let page = self.pinned.pages;
-        // SAFETY: Where `frame` is `next_frame`, the frame before belongs to the last run.
+        // SAFETY: Where `frame` is `next_frame`, the frame before belongs to the last run: without
+        // one, `next_frame` is a number that no frame has.
         let extends = frame == self.next_frame && unsafe { is_next_page(frame) };
 
         if !extends && !self.pinned.runs.push_within_capacity(Run { page, frame }) {

@@ -66,10 +66,12 @@ impl<P: Policy> Exporter for SystemMemory<P> {
     fn end_cpu_access(buffer: &Exported<Self>, access: CpuAccess) -> Result {
         let this = buffer.data();
 
-        match access.writes() {
-            true => this.coherence.end(&this.memory),
-            false => Ok(()),
+        if !access.writes() {
+            return Ok(());
         }
+        // Importers may write the pages of their tables, too.
+        this.memory.expect_writes();
+        this.coherence.end(&this.memory)
     }
 
     fn mmap(buffer: &Exported<Self>, vma: &VmaNew) -> Result {

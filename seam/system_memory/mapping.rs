@@ -183,15 +183,9 @@ unsafe fn map_memory<M: StableMemory>(
         false => dma::segment_limits(device)?,
     };
     let table = SgTable::reusing(kept.take(), memory, limits)?;
-    // SAFETY: The caller keeps the memory for as long as the mapping lives, and the device ready.
-    let mapping = unsafe {
-        match is_direct {
-            true => DmaMapping::plain(table, device, direction),
-            false => DmaMapping::coherent(table, device, direction),
-        }
-    };
 
-    match mapping {
+    // SAFETY: The caller keeps the memory for as long as the mapping lives, and the device ready.
+    match unsafe { DmaMapping::coherent(table, device, direction) } {
         Ok(mapping) => Ok(mapping),
         Err((EOPNOTSUPP, table)) => {
             // SAFETY: The caller keeps the memory for as long as the mapping lives, and the device

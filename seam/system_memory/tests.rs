@@ -59,6 +59,8 @@ mod tests {
             // SAFETY: `export()` counts the pages up from 0.
             unsafe { Runs::new(&self.runs, PAGES) }
         }
+
+        fn expect_writes(&self) {}
     }
 
     struct Test;

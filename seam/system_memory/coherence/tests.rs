@@ -102,6 +102,8 @@ mod tests {
             // SAFETY: `new()` counts the pages up from 0.
             unsafe { Runs::new(&self.runs, PAGES) }
         }
+
+        fn expect_writes(&self) {}
     }
 
     /// What a staged device has mapped.
