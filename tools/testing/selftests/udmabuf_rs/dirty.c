@@ -17,7 +17,10 @@ FIXTURE(dirty)
 };
 
 /* Who uses the buffer, and how. */
-enum user { NOBODY, MAPPING, DEVICE_READS, DEVICE_WRITES, DEVICE_READS_AND_WRITES, KERNEL };
+enum user {
+	NOBODY, MAPPING, DEVICE_READS, DEVICE_WRITES, DEVICE_READS_AND_WRITES, KERNEL,
+	CPU_READS, CPU_WRITES
+};
 
 FIXTURE_VARIANT(dirty)
 {
@@ -31,6 +34,8 @@ FIXTURE_VARIANT_ADD(dirty, device_that_reads) { DEVICE_READS, false };
 FIXTURE_VARIANT_ADD(dirty, device_that_writes) { DEVICE_WRITES, true };
 FIXTURE_VARIANT_ADD(dirty, device_that_does_both) { DEVICE_READS_AND_WRITES, true };
 FIXTURE_VARIANT_ADD(dirty, kernel_mapping) { KERNEL, true };
+FIXTURE_VARIANT_ADD(dirty, cpu_access_that_reads) { CPU_READS, false };
+FIXTURE_VARIANT_ADD(dirty, cpu_access_that_writes) { CPU_WRITES, true };
 
 /* The number of pages at @a that the kernel calls dirty, or -errno. */
 static int dirty_pages(const char *a)
@@ -123,6 +128,13 @@ static int use(int importer, int buf, size_t size, enum user user)
 		return device_writes(importer, buf, size, IMPORTER_BIDIRECTIONAL);
 	case KERNEL:
 		return kernel_writes(importer, buf, size);
+	case CPU_READS:
+		return buf_sync(buf, DMA_BUF_SYNC_START | DMA_BUF_SYNC_READ) ?:
+		       buf_sync(buf, DMA_BUF_SYNC_END | DMA_BUF_SYNC_READ);
+	/* An importer that has the pages of its table may write them in between. */
+	case CPU_WRITES:
+		return buf_sync(buf, DMA_BUF_SYNC_START | DMA_BUF_SYNC_WRITE) ?:
+		       buf_sync(buf, DMA_BUF_SYNC_END | DMA_BUF_SYNC_WRITE);
 	default:
 		return 0;
 	}
