@@ -126,7 +126,7 @@ fn pin_window(
     Ok(())
 }
 
-/// Up to two files whose inodes are locked.
+/// Inode locks of up to two files.
 ///
 /// Pieces of two files in turn do not lock either of them each time. The second lock is not waited
 /// for, so there is no order in which locks must be taken.
@@ -191,7 +191,7 @@ impl<'a> Locks<'a> {
     }
 }
 
-/// What is left to be pinned.
+/// Rest of a request that is still to be pinned.
 struct Rest<'a> {
     pieces: &'a [Piece],
     /// Bytes of the first piece that are pinned; less than its length.

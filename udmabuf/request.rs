@@ -118,7 +118,7 @@ struct Source {
     info: SourceInfo,
 }
 
-/// What an item is checked against.
+/// Properties of a source that items are checked against.
 #[derive(Clone, Copy)]
 struct SourceInfo {
     fd: u32,
@@ -130,7 +130,7 @@ struct SourceInfo {
 }
 
 impl SourceInfo {
-    /// Checks `raw`, an item of this source that has passed [`total`], and returns what it names.
+    /// Checks `raw`, an item of this source that has passed [`total`], and returns its range.
     #[inline(always)]
     fn piece(&self, raw: &uapi::CreateItem) -> Result<Piece, CreateError> {
         let end = raw
@@ -170,7 +170,7 @@ impl Piece {
 /// A descriptor is looked up once for all items that name it, unless many others come between.
 /// Items become one piece where the second continues the first.
 pub(super) struct Request {
-    /// What the buffer is made of, in order.
+    /// Ranges that make up the buffer, in order.
     pieces: OneOrMany<Piece>,
     sources: OneOrMany<Source>,
     /// Size of the buffer in bytes.

@@ -33,7 +33,7 @@ use kernel::{
     prelude::*, //
 };
 
-/// What one call has pinned.
+/// Result of one call that pins.
 #[derive(Clone, Copy)]
 pub(crate) struct Pinned {
     /// Bytes from the start of the range. None if the first folio left the file as it was pinned.
@@ -43,7 +43,7 @@ pub(crate) struct Pinned {
 }
 
 impl Pinned {
-    /// What [`pin_page`](LockedMemfd::pin_page) pins.
+    /// One page, pinned by [`pin_page`](LockedMemfd::pin_page).
     pub(crate) const PAGE: Self = Self {
         bytes: PAGE_SIZE as u64,
         folios: 1,
@@ -81,13 +81,13 @@ impl FolioRoom {
     }
 }
 
-/// Folios that one call of `memfd_pin_folios()` pinned and nothing has taken over. Dropping it
-/// unpins them.
+/// Folios pinned by one call of `memfd_pin_folios()`, until something takes them over. Dropping it
+/// unpins the rest.
 ///
 /// # Invariants
 ///
-/// The first `count` elements of `room` are written, and this value owns a pin on each of those
-/// from `next` on, which is no more than `count`. A full barrier lies behind the pinning.
+/// The first `count` elements of `room` are written, and this value owns a pin on each of them from
+/// `next` on. `next` is at most `count`. A full barrier lies behind the pinning.
 pub(crate) struct FolioBatch<'a> {
     room: &'a mut [MaybeUninit<*mut bindings::folio>],
     count: usize,
@@ -113,7 +113,8 @@ impl<'a> FolioBatch<'a> {
     fn folios(&self) -> &[*mut bindings::folio] {
         let room: *const *mut bindings::folio = self.room.as_ptr().cast();
 
-        // SAFETY: By the type invariants, those from `next` to `count` are written.
+        // SAFETY: By the type invariants, `next` is at most `count`, and the elements before
+        // `count` are written.
         unsafe { core::slice::from_raw_parts(room.add(self.next), self.count - self.next) }
     }
 
@@ -167,13 +168,15 @@ impl<'a> FolioBatch<'a> {
     ) -> usize {
         let map = self.map;
         let ready = self.folios().iter().map_while(|&folio| {
-            // SAFETY: By the type invariants we own a pin on each of these.
+            // SAFETY: By the type invariants, the batch owns a pin on the folio, which keeps it
+            // alive.
             let info = unsafe { FolioInfo::read(folio, mapping, map) };
 
             info.is_ready().then_some((info.frame, info.pages))
         });
-        // SAFETY: By the type invariants we own a pin on each of these, and give up those of the
-        // folios that are appended. Each has a page in the range, of which `most` pages are left.
+        // SAFETY: By the type invariants, the batch owns a pin on each folio. It gives up those of
+        // the folios that are appended: `next` moves past them. Each has a page in the range, of
+        // which `most` pages are left, and the range starts with the first page of the first one.
         let (folios, pages) = unsafe { pinned.append_folios(ready, most) };
         // INVARIANT: The pins of these folios belong to `pinned` now.
         self.next += folios;
@@ -195,10 +198,11 @@ impl<'a> FolioBatch<'a> {
             return Ok(0);
         };
 
-        // SAFETY: By the type invariants we own a pin on the folio.
+        // SAFETY: By the type invariants, the batch owns a pin on the folio, which keeps it alive.
         let mut info = unsafe { FolioInfo::read(folio, mapping, self.map) };
         if !info.is_ready() {
-            // SAFETY: By the type invariants we own a pin on the folio. We hold no folio lock.
+            // SAFETY: The batch keeps its pin on the folio until `next` has moved on, and this task
+            // has locked no folio.
             info = match unsafe { settled(folio, mapping, self.map) }? {
                 Some(info) => info,
                 None => return Ok(0),
@@ -228,7 +232,8 @@ impl<'a> FolioBatch<'a> {
     fn release_rest(&mut self) {
         let rest = self.folios();
 
-        // SAFETY: By the type invariants these pins are ours. The array is only read.
+        // SAFETY: By the type invariants, the batch owns one pin on each folio from `next` on, and
+        // `next` moves past them below. The C function only reads the array.
         unsafe { bindings::unpin_folios(rest.as_ptr().cast_mut(), rest.len()) };
         // INVARIANT: There are none left.
         self.next = self.count;

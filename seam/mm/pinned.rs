@@ -39,7 +39,8 @@ const RELEASE_BATCH: usize = 1 << 14;
 /// The same page may be in it more than once. Dropping it takes the pins back. If writes were to be
 /// [expected](StableMemory::expect_writes), it marks every folio dirty before: such writes leave no
 /// trace in the page tables of the file's own mappings, and a clean folio may be dropped from the
-/// file. Those of the file's own mappings do, and pages that nobody has written hold what they held.
+/// file. Without them nothing has changed through this value: writes through the file's own
+/// mappings are tracked there.
 ///
 /// # Invariants
 ///
@@ -53,7 +54,7 @@ pub(crate) struct PinnedPages {
     pages: usize,
     /// Whether a run may begin inside a folio.
     tails: bool,
-    /// Whether the pages may have been written through what was made of them.
+    /// Whether a device, the kernel or userspace may have written the pages through this value.
     may_be_written: Atomic<bool>,
 }
 
@@ -72,7 +73,7 @@ unsafe impl StableMemory for PinnedPages {
     }
 }
 
-/// [`PinnedPages`] that are being put together. Dropping it unpins those that are there.
+/// Builder of [`PinnedPages`]. Dropping it unpins the pages appended so far.
 pub(crate) struct PinnedPagesBuilder {
     pinned: PinnedPages,
     /// PFN that would extend the last run; without a run, one that no page has.

@@ -193,11 +193,13 @@ impl Devices {
 }
 
 impl Drop for Devices {
-    /// Ends mappings that an importer has left without detaching: the memory goes next.
+    /// Ends mappings that an importer has left without detaching: the memory goes next. The empty
+    /// lists go with the value.
     fn drop(&mut self) {
         let end_all = |list: &mut List<Direct>| {
             while let Some(direct) = list.pop_front() {
-                // SAFETY: Nobody else accesses the value any more.
+                // SAFETY: The buffer is being dropped, so no other task accesses the mapping, and
+                // the mutex is not needed.
                 unsafe { direct.end() };
             }
         };

@@ -27,7 +27,7 @@ use kernel::{
     sync::UniqueArc, //
 };
 
-/// Mappings that syncing one of syncs: those of a device in a direction.
+/// Mappings of one device in one direction. Syncing one of them syncs all.
 ///
 /// They reach the same memory, without bounce buffers, and the effect of a sync depends on nothing
 /// else. An IOMMU does not bounce whole pages: its granule is at most a page.
@@ -138,7 +138,7 @@ impl Unlisted {
             links <- ListLinks::new(),
             is_synced: mapping.needs_sync(),
             is_translated,
-            // INVARIANT: Nobody else has the value yet.
+            // INVARIANT: The value is not shared yet.
             state: UnsafeCell::new(State::Live(mapping)),
         });
         match place.pin_init_with(init) {

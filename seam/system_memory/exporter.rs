@@ -69,7 +69,7 @@ impl<P: Policy> Exporter for SystemMemory<P> {
         if !access.writes() {
             return Ok(());
         }
-        // Importers may write the pages of their tables, too.
+        // The CPU may have written the pages without a mapping: importers have their addresses.
         this.memory.expect_writes();
         this.coherence.end(&this.memory)
     }
