@@ -13,12 +13,17 @@
 #include <linux/scatterlist.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 #include <linux/vmalloc.h>
+#include <uapi/linux/dma-buf.h>
 
 #include "shim.h"
 
 /* Rust cannot ask for VM_MAYSHARE in Linux 7.2: seam/version.rs. */
 static_assert(VM_SHARED << 4 == VM_MAYSHARE);
+
+/* The constants of linux/dma-buf.h for userspace are not in bindings: seam/dma_buf/buffer.rs. */
+static_assert(DMA_BUF_NAME_LEN == 32);
 
 int rs_inode_lock_shared_killable(struct file *file)
 {
@@ -33,6 +38,16 @@ bool rs_inode_trylock_shared(struct file *file)
 void rs_inode_unlock_shared(struct file *file)
 {
 	inode_unlock_shared(file_inode(file));
+}
+
+int rs_copy_struct_from_user(void *to, size_t size, const void __user *from, size_t user_size)
+{
+	return copy_struct_from_user(to, size, from, user_size);
+}
+
+int rs_copy_struct_to_user(void __user *to, size_t user_size, const void *from, size_t size)
+{
+	return copy_struct_to_user(to, user_size, from, size, NULL);
 }
 
 unsigned long rs_folio_pfn(struct folio *folio)

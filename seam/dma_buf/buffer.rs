@@ -3,7 +3,13 @@
 //! Reference counted dma-bufs.
 
 use super::resv::Resv;
-use core::ptr::NonNull;
+use core::{
+    mem::{
+        replace,
+        ManuallyDrop, //
+    },
+    ptr::NonNull, //
+};
 use kernel::{
     bindings,
     error::{
@@ -15,7 +21,8 @@ use kernel::{
         ARef,
         AlwaysRefCounted, //
     },
-    types::Opaque, //
+    types::Opaque,
+    uaccess::UserPtr, //
 };
 
 /// A dma-buf of any exporter.
@@ -75,6 +82,23 @@ impl DmaBuf {
         Ok(fd as u32)
     }
 
+    /// Sets the name that fdinfo and debugfs show, as `DMA_BUF_SET_NAME` does.
+    pub fn set_name(&self, name: Name) {
+        let dmabuf = self.as_raw();
+        let name = ManuallyDrop::new(name);
+
+        // SAFETY: By the type invariants, the dma-buf is valid. `name_lock` protects `name`, and
+        // is never taken in an interrupt. The core frees `name` by kfree(), as a `Name` does.
+        let old = unsafe {
+            bindings::spin_lock(&mut (*dmabuf).name_lock);
+            let old = replace(&mut (*dmabuf).name, name.0.as_ptr());
+            bindings::spin_unlock(&mut (*dmabuf).name_lock);
+            old
+        };
+        // The lock is not held any more.
+        drop(NonNull::new(old.cast_mut()).map(Name));
+    }
+
     /// Returns the size in bytes.
     pub fn size(&self) -> usize {
         // SAFETY: By the type invariants, the dma-buf is valid. Its size never changes.
@@ -91,5 +115,39 @@ impl DmaBuf {
     /// Returns the raw pointer.
     pub fn as_raw(&self) -> *mut bindings::dma_buf {
         self.0.get()
+    }
+}
+
+/// Bytes of a name with its null byte: `DMA_BUF_NAME_LEN`, to which `ffi/shim.c` holds it.
+const NAME_LEN: c_long = 32;
+
+/// The name of a dma-buf.
+///
+/// # Invariants
+///
+/// Points to a C string that `kfree()` frees, which this value owns.
+pub struct Name(NonNull<c_char>);
+
+// SAFETY: A string belongs to no task.
+unsafe impl Send for Name {}
+
+impl Name {
+    /// Reads a C string of userspace.
+    ///
+    /// Fails with [`EINVAL`] if it is longer than 31 bytes, with [`EFAULT`] and with [`ENOMEM`].
+    pub fn from_user(name: UserPtr) -> Result<Self> {
+        // SAFETY: `name` may be any address.
+        let name =
+            from_err_ptr(unsafe { bindings::strndup_user(name.as_const_ptr().cast(), NAME_LEN) })?;
+
+        // INVARIANT: The function has allocated the string by kmalloc(), for the caller.
+        NonNull::new(name).map(Self).ok_or(ENOMEM)
+    }
+}
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants, the string is this value's own.
+        unsafe { bindings::kfree(self.0.as_ptr().cast()) };
     }
 }

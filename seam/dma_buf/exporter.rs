@@ -29,6 +29,58 @@ use kernel::{
     types::NotThreadSafe, //
 };
 
+/// What importers and userspace may not do with a dma-buf.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restrictions {
+    /// Nothing may write through the dma-buf.
+    ///
+    /// Its file is open for reading only. Areas of userspace are not writable and cannot become so,
+    /// whichever file they were mapped through. A CPU access that writes and a mapping for a device
+    /// that writes fail with [`EACCES`]. There is no kernel mapping, since that would be writable.
+    pub read_only: bool,
+    /// The CPU cannot map the dma-buf: `mmap` fails with [`EACCES`], and there is no kernel mapping.
+    pub no_cpu_mapping: bool,
+}
+
+impl Restrictions {
+    /// Checks that `access` is allowed.
+    #[inline]
+    pub(super) fn check_access(self, access: CpuAccess) -> Result {
+        match self.read_only && access.writes() {
+            true => Err(EACCES),
+            false => Ok(()),
+        }
+    }
+
+    /// Checks that a mapping for a device in `direction` is allowed.
+    #[inline]
+    pub(super) fn check_direction(self, direction: DataDirection) -> Result {
+        match self.read_only && direction != DataDirection::ToDevice {
+            true => Err(EACCES),
+            false => Ok(()),
+        }
+    }
+
+    /// Checks that `vma` may show the dma-buf, and forbids it to become writable if need be.
+    ///
+    /// `dma_buf_mmap()` changes the file of an area after userspace has been checked against
+    /// another, so that the mode of our own says nothing.
+    pub(super) fn apply_to(self, vma: &VmaNew) -> Result {
+        if self.no_cpu_mapping {
+            return Err(EACCES);
+        }
+        match self.read_only {
+            true => vma.try_clear_maywrite().map_err(|_| EACCES),
+            false => Ok(()),
+        }
+    }
+
+    /// Returns whether the kernel may map the dma-buf.
+    pub(super) fn allow_vmap(self) -> bool {
+        !self.read_only && !self.no_cpu_mapping
+    }
+}
+
 /// Operations of an exporter, and its data about one dma-buf.
 ///
 /// Mirrors [`struct dma_buf_ops`]. [`DmaBuf::export`] takes a value, which is dropped when the last
@@ -48,6 +100,12 @@ pub trait Exporter: Sized + Send + Sync + 'static {
 
     /// Returns the size of the dma-buf in bytes. Asked once, by [`DmaBuf::export`].
     fn size(&self) -> usize;
+
+    /// Returns what is not allowed. Asked once, by [`DmaBuf::export`]; the seam enforces it, and
+    /// calls no operation that it forbids.
+    fn restrictions(&self) -> Restrictions {
+        Restrictions::default()
+    }
 
     /// Keeps the memory from moving. Implement it together with [`unpin`](Self::unpin).
     ///
@@ -126,6 +184,7 @@ impl<T: Exporter> Attach<T> for () {
 pub(super) struct Inner<T> {
     // May borrow from `data`: dropped first. Protected by the resv lock.
     vmap: UnsafeCell<Option<KernelMapping<'static>>>,
+    pub(super) restrictions: Restrictions,
     #[pin]
     pub(super) data: T,
 }
@@ -134,11 +193,12 @@ pub(super) struct Inner<T> {
 // held. `data` is `Sync`.
 unsafe impl<T: Sync> Sync for Inner<T> {}
 
-impl<T> Inner<T> {
+impl<T: Exporter> Inner<T> {
     pub(super) fn new(data: impl PinInit<T, Error>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             vmap: UnsafeCell::new(None),
             data <- data,
+            restrictions: data.restrictions(),
         }? Error)
     }
 }
@@ -174,6 +234,11 @@ impl<T: Exporter> Exported<T> {
     /// Returns the exporter's data.
     pub fn data(&self) -> &T {
         &self.inner().data
+    }
+
+    /// Returns what is not allowed.
+    pub(super) fn restrictions(&self) -> Restrictions {
+        self.inner().restrictions
     }
 
     /// Locks the reservation object, uninterruptibly.

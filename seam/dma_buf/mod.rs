@@ -38,13 +38,17 @@ mod tests;
 pub use self::{
     access::CpuAccess,
     attachment::DeviceTable,
-    buffer::DmaBuf,
+    buffer::{
+        DmaBuf,
+        Name, //
+    },
     exporter::{
         Attach,
         Attached,
         Exported,
         Exporter,
-        Locked, //
+        Locked,
+        Restrictions, //
     },
     kernel_mapping::KernelMapping, //
 };

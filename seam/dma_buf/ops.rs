@@ -19,6 +19,7 @@ use super::{
         Exporter,
         Inner,
         Locked,
+        Restrictions,
         StateOf, //
     },
 };
@@ -44,14 +45,14 @@ use kernel::{
 };
 
 impl DmaBuf {
-    /// Exports a dma-buf, readable and writable, whose operations are those of `T`.
+    /// Exports a dma-buf whose operations are those of `T`, with its [`Restrictions`].
     ///
     /// The module of `T` cannot be unloaded as long as the dma-buf lives. Fails with [`EINVAL`] for
     /// a size of 0, [`ENOMEM`], [`ENFILE`] and, for a module that is being unloaded, [`ENOENT`];
     /// `data` is dropped in that case.
     pub fn export<T: Exporter>(data: impl PinInit<T, Error>) -> Result<ARef<Self>> {
         let inner = KBox::pin_init(Inner::new(data), GFP_CHARGED)?;
-        let size = inner.data.size();
+        let (size, restrictions) = (inner.data.size(), inner.restrictions);
         if size == 0 {
             return Err(EINVAL);
         }
@@ -61,9 +62,12 @@ impl DmaBuf {
         let info = bindings::dma_buf_export_info {
             exp_name: T::NAME.as_char_ptr(),
             owner: owner_of!(T),
-            ops: VTable::<T>::build(),
+            ops: VTable::<T>::build(restrictions),
             size,
-            flags: bindings::O_RDWR as c_int,
+            flags: match restrictions.read_only {
+                true => bindings::O_RDONLY as c_int,
+                false => bindings::O_RDWR as c_int,
+            },
             resv: core::ptr::null_mut(),
             priv_: inner.cast(),
         };
@@ -186,9 +190,12 @@ impl<T: Exporter> VTable<T> {
         buffer: &Locked<'_, T>,
         direction: bindings::dma_data_direction,
     ) -> Result<*mut bindings::sg_table> {
+        let direction = direction_from_raw(direction)?;
+        buffer.buffer().restrictions().check_direction(direction)?;
+
         // SAFETY: `buffer` proves that the resv lock is held.
         let place = unsafe { attachment.state().place()? };
-        let mapping = T::map(attachment, buffer, direction_from_raw(direction)?)?;
+        let mapping = T::map(attachment, buffer, direction)?;
         check_size(buffer, mapping.size())?;
 
         // SAFETY: The types differ in a lifetime only. The mapping lives no longer than the state
@@ -227,7 +234,12 @@ impl<T: Exporter> VTable<T> {
         // SAFETY: The caller holds a reference to the dma-buf.
         let buffer = unsafe { Exported::<T>::from_raw(dmabuf) };
 
-        from_result(|| T::begin_cpu_access(buffer, CpuAccess::from_raw(direction)?).map(|()| 0))
+        from_result(|| {
+            let access = CpuAccess::from_raw(direction)?;
+
+            buffer.restrictions().check_access(access)?;
+            T::begin_cpu_access(buffer, access).map(|()| 0)
+        })
     }
 
     /// # Safety
@@ -240,7 +252,12 @@ impl<T: Exporter> VTable<T> {
         // SAFETY: The caller holds a reference to the dma-buf.
         let buffer = unsafe { Exported::<T>::from_raw(dmabuf) };
 
-        from_result(|| T::end_cpu_access(buffer, CpuAccess::from_raw(direction)?).map(|()| 0))
+        from_result(|| {
+            let access = CpuAccess::from_raw(direction)?;
+
+            buffer.restrictions().check_access(access)?;
+            T::end_cpu_access(buffer, access).map(|()| 0)
+        })
     }
 
     /// # Safety
@@ -255,7 +272,10 @@ impl<T: Exporter> VTable<T> {
         // SAFETY: The area is being set up, by the safety requirements.
         let vma = unsafe { VmaNew::from_raw(vma) };
 
-        from_result(|| T::mmap(buffer, vma).map(|()| 0))
+        from_result(|| {
+            buffer.restrictions().apply_to(vma)?;
+            T::mmap(buffer, vma).map(|()| 0)
+        })
     }
 
     /// # Safety
@@ -341,8 +361,18 @@ impl<T: Exporter> VTable<T> {
         }
     };
 
-    const fn build() -> &'static bindings::dma_buf_ops {
-        &Self::OPS
+    /// An exporter that has a `vmap` which fails would make the core warn.
+    const OPS_WITHOUT_VMAP: bindings::dma_buf_ops = bindings::dma_buf_ops {
+        vmap: None,
+        vunmap: None,
+        ..Self::OPS
+    };
+
+    fn build(restrictions: Restrictions) -> &'static bindings::dma_buf_ops {
+        match restrictions.allow_vmap() {
+            true => &Self::OPS,
+            false => &Self::OPS_WITHOUT_VMAP,
+        }
     }
 }
 

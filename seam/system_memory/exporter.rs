@@ -18,7 +18,8 @@ use crate::seam::{
         Exported,
         Exporter,
         KernelMapping,
-        Locked, //
+        Locked,
+        Restrictions, //
     },
     mm::{
         vmap::Vmap,
@@ -40,6 +41,10 @@ impl<P: Policy> Exporter for SystemMemory<P> {
 
     fn size(&self) -> usize {
         self.size
+    }
+
+    fn restrictions(&self) -> Restrictions {
+        self.policy.restrictions()
     }
 
     fn map<'a>(

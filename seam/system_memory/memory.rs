@@ -5,6 +5,7 @@
 use super::coherence::Coherence;
 use crate::seam::{
     dma::VirtualDevice,
+    dma_buf::Restrictions,
     mm::{
         fault::{
             EntrySizes,
@@ -32,6 +33,11 @@ pub trait Policy: Sized + Send + Sync + 'static {
     ///
     /// The mapping is shared and not larger than the memory.
     fn fault(&self, fault: &Fault<'_, Self::Memory>) -> Result<(), FaultError>;
+
+    /// Returns what importers and userspace may not do with the dma-buf.
+    fn restrictions(&self) -> Restrictions {
+        Restrictions::default()
+    }
 
     /// Returns whether devices that do not reach the memory get memory of their own.
     fn may_stage() -> bool;
