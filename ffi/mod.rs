@@ -61,6 +61,19 @@ shims! {
     fn inode_trylock_shared(file: *mut file) -> bool;
     fn inode_unlock_shared(file: *mut file);
 
+    fn copy_struct_from_user(
+        to: *mut c_void,
+        size: usize,
+        from: *const c_void,
+        user_size: usize,
+    ) -> c_int;
+    fn copy_struct_to_user(
+        to: *mut c_void,
+        user_size: usize,
+        from: *const c_void,
+        size: usize,
+    ) -> c_int;
+
     fn folio_pfn(folio: *mut folio) -> c_ulong;
     fn folio_nr_pages(folio: *mut folio) -> c_ulong;
     fn folio_test_uptodate(folio: *mut folio) -> bool;

@@ -27,6 +27,10 @@ int rs_inode_lock_shared_killable(struct file *file);
 bool rs_inode_trylock_shared(struct file *file);
 void rs_inode_unlock_shared(struct file *file);
 
+/* Structs of userspace that may be shorter or longer: linux/uaccess.h */
+int rs_copy_struct_from_user(void *to, size_t size, const void __user *from, size_t user_size);
+int rs_copy_struct_to_user(void __user *to, size_t user_size, const void *from, size_t size);
+
 /* Folios and pages: linux/mm.h, linux/pagemap.h, linux/highmem.h */
 unsigned long rs_folio_pfn(struct folio *folio);
 unsigned long rs_folio_nr_pages(struct folio *folio);

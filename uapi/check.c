@@ -60,3 +60,36 @@ static_assert(UDMABUF_CREATE == KERNEL_CREATE);
 static_assert(_IOC(_IOC_WRITE, 'u', 0x42, 24) == UDMABUF_CREATE);
 static_assert(UDMABUF_CREATE_LIST == KERNEL_CREATE_LIST);
 static_assert(_IOC(_IOC_WRITE, 'u', 0x43, 8) == UDMABUF_CREATE_LIST);
+
+/* The kernel's header has none of what follows. */
+#define OUR_SIZE(name, size)	static_assert(sizeof(struct udmabuf_##name) == (size))
+#define OUR_FIELD(name, field, offset, size)						\
+	static_assert(offsetof(struct udmabuf_##name, field) == (offset) &&		\
+		      sizeof_field(struct udmabuf_##name, field) == (size))
+
+OUR_SIZE(create_ext, UDMABUF_CREATE_EXT_SIZE_VER0);
+OUR_FIELD(create_ext, size, 0, 4);
+OUR_FIELD(create_ext, cache, 4, 4);
+OUR_FIELD(create_ext, flags, 8, 8);
+OUR_FIELD(create_ext, items, 16, 8);
+OUR_FIELD(create_ext, count, 24, 4);
+OUR_FIELD(create_ext, __reserved, 28, 4);
+OUR_FIELD(create_ext, name, 32, 8);
+static_assert(UDMABUF_CREATE_EXT_SIZE_VER0 == 40);
+
+OUR_SIZE(query, UDMABUF_QUERY_SIZE_VER0);
+OUR_FIELD(query, size, 0, 4);
+OUR_FIELD(query, api_version, 4, 4);
+OUR_FIELD(query, module_version, 8, 4);
+OUR_FIELD(query, list_limit, 12, 4);
+OUR_FIELD(query, flags, 16, 8);
+OUR_FIELD(query, cache, 24, 8);
+OUR_FIELD(query, size_limit, 32, 8);
+OUR_FIELD(query, staging_limit, 40, 8);
+static_assert(UDMABUF_QUERY_SIZE_VER0 == 48);
+
+static_assert(UDMABUF_EXT_CLOEXEC == 1 && UDMABUF_EXT_READ_ONLY == 2 &&
+	      UDMABUF_EXT_NO_CPU_MAP == 4);
+static_assert(UDMABUF_CACHE_CACHED == 0 && UDMABUF_API_VERSION == 1);
+static_assert(_IOC(_IOC_NONE, 'u', 0xe0, 0) == UDMABUF_CREATE_EXT);
+static_assert(_IOC(_IOC_NONE, 'u', 0xe1, 0) == UDMABUF_QUERY);

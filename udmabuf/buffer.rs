@@ -8,7 +8,10 @@ use crate::seam::{
         self,
         VirtualDevice, //
     },
-    dma_buf::DmaBuf,
+    dma_buf::{
+        DmaBuf,
+        Restrictions, //
+    },
     mm::{
         fault::{
             Fault,
@@ -28,7 +31,9 @@ use kernel::{
 };
 
 /// The policy for buffers made of the pages of memfds.
-struct Buffer;
+struct Buffer {
+    restrictions: Restrictions,
+}
 
 impl Policy for Buffer {
     const NAME: &'static CStr = c"udmabuf";
@@ -43,14 +48,23 @@ impl Policy for Buffer {
         ))
     }
 
+    fn restrictions(&self) -> Restrictions {
+        self.restrictions
+    }
+
     fn may_stage() -> bool {
         crate::staging.get() != 0
     }
 
     fn staging_limit() -> usize {
-        // CAST: A `usize` holds any `u32`. The bound of the parameter keeps the product small.
-        (crate::staging_limit_mb.get() as usize).saturating_mul(1 << 20)
+        staging_limit()
     }
+}
+
+/// Returns how many bytes all stagings may take; 0 is no limit.
+pub(super) fn staging_limit() -> usize {
+    // CAST: A `usize` holds any `u32`. The bound of the parameter keeps the product small.
+    (crate::staging_limit_mb.get() as usize).saturating_mul(1 << 20)
 }
 
 /// Exports `pages` as a dma-buf that is mapped for `own_device`, if there is one, as well.
@@ -59,8 +73,11 @@ impl Policy for Buffer {
 pub(super) fn export(
     pages: PinnedPages,
     own_device: Option<VirtualDevice>,
+    restrictions: Restrictions,
 ) -> Result<ARef<DmaBuf>> {
-    DmaBuf::export::<SystemMemory<Buffer>>(SystemMemory::new(Buffer, pages, own_device))
+    let policy = Buffer { restrictions };
+
+    DmaBuf::export::<SystemMemory<Buffer>>(SystemMemory::new(policy, pages, own_device))
 }
 
 /// Returns `device` if buffers should be mapped for it: it stands for observers that attach no

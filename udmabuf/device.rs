@@ -5,6 +5,7 @@
 use super::{
     buffer,
     pin::pin,
+    query,
     request::{
         CreateError,
         Request, //
@@ -65,11 +66,15 @@ pub(crate) struct Node {
 
 impl Node {
     /// Makes a buffer and returns a descriptor for it.
-    fn create(&self, request: &Request) -> Result<u32, CreateError> {
-        let pages = pin(request)?;
-        let buffer = buffer::export(pages, self.own_device.clone())?;
-        let flags = if request.close_on_exec { O_CLOEXEC } else { 0 };
+    fn create(&self, request: Request) -> Result<u32, CreateError> {
+        let pages = pin(&request)?;
+        let options = request.options;
+        let buffer = buffer::export(pages, self.own_device.clone(), options.restrictions)?;
+        let flags = if options.close_on_exec { O_CLOEXEC } else { 0 };
 
+        if let Some(name) = options.name {
+            buffer.set_name(name);
+        }
         Ok(DmaBuf::into_fd(buffer, flags)?)
     }
 }
@@ -89,9 +94,11 @@ impl MiscDevice for Node {
         let request = match cmd {
             uapi::UDMABUF_CREATE => Request::single(argument)?,
             uapi::UDMABUF_CREATE_LIST => Request::list(argument)?,
+            uapi::UDMABUF_CREATE_EXT => Request::ext(argument)?,
+            uapi::UDMABUF_QUERY => return query::answer(argument).map(|()| 0),
             _ => return Err(ENOTTY),
         };
-        let fd = this.create(&request)?;
+        let fd = this.create(request)?;
 
         // CAST: A descriptor is a non-negative `int`.
         Ok(fd as isize)

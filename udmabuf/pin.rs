@@ -3,7 +3,6 @@
 //! Pinning what a request names.
 
 use super::request::{
-    check_seals,
     CreateError,
     Piece,
     Request, //
@@ -182,7 +181,7 @@ impl<'a> Locks<'a> {
                 memfd.lock_shared()?
             }
         };
-        check_seals(locked.seals())?;
+        self.request.options.check_seals(locked.seals())?;
         self.last = Some(Locked {
             memfd: locked,
             source: piece.source,

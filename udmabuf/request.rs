@@ -4,6 +4,10 @@
 
 use crate::{
     seam::{
+        dma_buf::{
+            Name,
+            Restrictions, //
+        },
         gfp::GFP_CHARGED,
         memfd::{
             Memfd,
@@ -12,7 +16,10 @@ use crate::{
         },
         one_or_many::OneOrMany,
         uaccess,
-        version::EBADFD, //
+        version::{
+            EBADFD,
+            EOPNOTSUPP, //
+        },
     },
     uapi, //
 };
@@ -45,10 +52,16 @@ pub(super) enum CreateError {
     TooManyItems,
     /// An item names no memory file.
     NotMemory(NotMemory),
-    /// The memfd was not opened for reading and writing.
+    /// The memfd was not opened for what the buffer allows: reading, or reading and writing.
     AccessMode,
-    /// A seal is missing, or one that forbids writing is set.
+    /// A seal is missing, or one is set that forbids writing where the buffer allows it.
     Seals,
+    /// A flag is not known.
+    UnknownFlags,
+    /// A field that must be zero is not.
+    Reserved,
+    /// There is no such cache attribute.
+    CacheAttribute,
     /// An item reaches past the end of its memfd.
     BeyondEnd,
     /// What the kernel answered.
@@ -72,31 +85,89 @@ impl From<CreateError> for Error {
         match error {
             CreateError::NotMemory(_) => EBADFD,
             CreateError::AccessMode => EACCES,
+            CreateError::CacheAttribute => EOPNOTSUPP,
             CreateError::Kernel(error) => error,
             CreateError::Unaligned
             | CreateError::Empty
             | CreateError::TooLarge
             | CreateError::TooManyItems
             | CreateError::Seals
+            | CreateError::UnknownFlags
+            | CreateError::Reserved
             | CreateError::BeyondEnd => EINVAL,
         }
     }
 }
 
-/// Checks that memory with these seals may be put into a buffer.
-pub(super) fn check_seals(seals: Seals) -> Result<(), CreateError> {
-    if seals.contains(SEALS_WANTED) && !seals.intersects(Seals::WRITE | Seals::FUTURE_WRITE) {
-        Ok(())
-    } else {
-        Err(CreateError::Seals)
+/// Options of a buffer.
+pub(super) struct Options {
+    /// Whether the new descriptor closes on exec.
+    pub(super) close_on_exec: bool,
+    /// What may not be done with the buffer.
+    pub(super) restrictions: Restrictions,
+    pub(super) name: Option<Name>,
+}
+
+impl Options {
+    /// Returns the options of `UDMABUF_CREATE` and `UDMABUF_CREATE_LIST`.
+    fn from_flags(flags: u32) -> Self {
+        Self {
+            close_on_exec: flags & uapi::FLAGS_CLOEXEC != 0,
+            restrictions: Restrictions::default(),
+            name: None,
+        }
+    }
+
+    /// Returns the options of `UDMABUF_CREATE_EXT`, without a name.
+    fn from_ext(create: &uapi::CreateExt) -> Result<Self, CreateError> {
+        if create.flags & !uapi::EXT_FLAGS != 0 {
+            return Err(CreateError::UnknownFlags);
+        }
+        if create.reserved != 0 {
+            return Err(CreateError::Reserved);
+        }
+        if create.cache != uapi::CACHE_CACHED {
+            return Err(CreateError::CacheAttribute);
+        }
+        Ok(Self {
+            close_on_exec: create.flags & uapi::EXT_CLOEXEC != 0,
+            restrictions: Restrictions {
+                read_only: create.flags & uapi::EXT_READ_ONLY != 0,
+                no_cpu_mapping: create.flags & uapi::EXT_NO_CPU_MAP != 0,
+            },
+            name: None,
+        })
+    }
+
+    /// Checks that memory with these seals may be put into the buffer.
+    pub(super) fn check_seals(&self, seals: Seals) -> Result<(), CreateError> {
+        let forbid_writing = seals.intersects(Seals::WRITE | Seals::FUTURE_WRITE);
+
+        match seals.contains(SEALS_WANTED) && (self.restrictions.read_only || !forbid_writing) {
+            true => Ok(()),
+            false => Err(CreateError::Seals),
+        }
+    }
+
+    /// Looks up the memory file `fd` and checks that it may be put into the buffer.
+    fn open(&self, fd: u32) -> Result<Memfd, CreateError> {
+        let memfd = Memfd::from_fd(fd)?;
+
+        self.check_seals(memfd.seals())?;
+        match memfd.is_readable() && (self.restrictions.read_only || memfd.is_writable()) {
+            true => Ok(memfd),
+            false => Err(CreateError::AccessMode),
+        }
     }
 }
 
 /// The bounds that the administrator has set, as they were when the request came in.
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
-    items: u32,
-    bytes: u64,
+    /// Most items of a list.
+    pub(super) items: u32,
+    /// Most bytes of a buffer.
+    pub(super) bytes: u64,
 }
 
 impl Limits {
@@ -175,8 +246,7 @@ pub(super) struct Request {
     sources: OneOrMany<Source>,
     /// Size of the buffer in bytes.
     pub(super) size: u64,
-    /// Whether the new descriptor closes on exec.
-    pub(super) close_on_exec: bool,
+    pub(super) options: Options,
 }
 
 impl Request {
@@ -190,7 +260,11 @@ impl Request {
             size: create.size,
         };
 
-        Self::new(create.flags, &[item], Limits::current())
+        Self::new(
+            Options::from_flags(create.flags),
+            &[item],
+            Limits::current(),
+        )
     }
 
     /// Reads the argument of `UDMABUF_CREATE_LIST`, each byte of it once.
@@ -201,37 +275,81 @@ impl Request {
             return Err(CreateError::TooManyItems);
         }
 
-        let mut bytes = KVVec::new();
-        UserSlice::new(
-            argument.wrapping_byte_add(size_of::<uapi::CreateList>()),
-            head.count as usize * size_of::<uapi::CreateItem>(),
+        let items = argument.wrapping_byte_add(size_of::<uapi::CreateList>());
+
+        Self::of_list(
+            Options::from_flags(head.flags),
+            items,
+            head.count,
+            limits,
+            false,
         )
-        .read_all(&mut bytes, GFP_CHARGED)?;
+    }
+
+    /// Reads the argument of `UDMABUF_CREATE_EXT`, each byte of it once but for the size.
+    pub(super) fn ext(argument: UserPtr) -> Result<Self, CreateError> {
+        let limits = Limits::current();
+        // The size is a field of the struct. It is not used as it is read the second time.
+        let size: u32 = uaccess::read(argument)?;
+        let create: uapi::CreateExt =
+            uaccess::read_struct(argument, size as usize, uapi::CREATE_EXT_SIZE_VER0)?;
+        let mut options = Options::from_ext(&create)?;
+        if create.count > limits.items {
+            return Err(CreateError::TooManyItems);
+        }
+
+        if create.name != 0 {
+            options.name = Some(Name::from_user(address(create.name)?)?);
+        }
+        Self::of_list(options, address(create.items)?, create.count, limits, true)
+    }
+
+    /// Reads `count` items at `items`, each byte of them once.
+    ///
+    /// `is_strict` tells whether reserved fields of items must be zero.
+    #[inline(never)]
+    fn of_list(
+        options: Options,
+        items: UserPtr,
+        count: u32,
+        limits: Limits,
+        is_strict: bool,
+    ) -> Result<Self, CreateError> {
+        let mut bytes = KVVec::new();
+        UserSlice::new(items, count as usize * size_of::<uapi::CreateItem>())
+            .read_all(&mut bytes, GFP_CHARGED)?;
         // The allocator aligns to more than the item asks for.
         let items = <[uapi::CreateItem]>::ref_from_bytes(&bytes).map_err(|_| EINVAL)?;
 
-        Self::of_list(head.flags, items, limits)
+        if is_strict && items.iter().any(|item| item.pad != 0) {
+            return Err(CreateError::Reserved);
+        }
+        Self::checked(options, items, limits)
     }
 
     /// [`new`](Self::new), out of line: a loop over many items has the registers to itself.
     #[inline(never)]
-    fn of_list(
-        flags: u32,
+    fn checked(
+        options: Options,
         items: &[uapi::CreateItem],
         limits: Limits,
     ) -> Result<Self, CreateError> {
-        Self::new(flags, items, limits)
+        Self::new(options, items, limits)
     }
 
     /// Checks everything there is to check: first what the numbers say by themselves, then each
     /// item against its file.
     #[inline(always)]
-    fn new(flags: u32, items: &[uapi::CreateItem], limits: Limits) -> Result<Self, CreateError> {
+    fn new(
+        options: Options,
+        items: &[uapi::CreateItem],
+        limits: Limits,
+    ) -> Result<Self, CreateError> {
         let mut request = Self {
             size: total(items, limits)?,
             pieces: OneOrMany::new(),
             sources: OneOrMany::new(),
-            close_on_exec: flags & uapi::FLAGS_CLOEXEC != 0,
+            options,
         };
         let (first, others) = items.split_first().ok_or(CreateError::Empty)?;
         let mut source = request.add_source(first.memfd)?;
@@ -274,7 +392,7 @@ impl Request {
 
     #[inline(never)]
     fn add_source(&mut self, fd: u32) -> Result<SourceInfo, CreateError> {
-        let memfd = open(fd)?;
+        let memfd = self.options.open(fd)?;
         let info = SourceInfo {
             fd,
             // CAST: There are no more sources than items, which `u32` counts.
@@ -300,17 +418,6 @@ impl Request {
     }
 }
 
-/// Looks up the memory file `fd` and checks that it may be put into a buffer.
-fn open(fd: u32) -> Result<Memfd, CreateError> {
-    let memfd = Memfd::from_fd(fd)?;
-
-    check_seals(memfd.seals())?;
-    if !memfd.is_readable() || !memfd.is_writable() {
-        return Err(CreateError::AccessMode);
-    }
-    Ok(memfd)
-}
-
 /// Adds up the sizes of `items`, which must be whole pages, some, and within the limit.
 fn total(items: &[uapi::CreateItem], limits: Limits) -> Result<u64, CreateError> {
     let mut total = 0u64;
@@ -328,4 +435,13 @@ fn total(items: &[uapi::CreateItem], limits: Limits) -> Result<u64, CreateError>
         0 => Err(CreateError::Empty),
         total => Ok(total),
     }
+}
+
+/// Returns the address that a field of a struct holds.
+///
+/// Fails with [`EFAULT`] for one beyond the addresses of this machine.
+fn address(address: u64) -> Result<UserPtr> {
+    let address = usize::try_from(address).map_err(|_| EFAULT)?;
+
+    Ok(UserPtr::from_addr(address))
 }

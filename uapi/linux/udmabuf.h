@@ -4,8 +4,9 @@
  *
  * This header is a superset of the one in the kernel tree: the same names,
  * layouts and numbers, so a program built with either works with either
- * driver. It needs nothing but the kernel's own <linux/types.h> and
- * <linux/ioctl.h>.
+ * driver. UDMABUF_CREATE_EXT and UDMABUF_QUERY are in this header alone; a
+ * driver that lacks them answers ENOTTY. It needs nothing but the kernel's own
+ * <linux/types.h> and <linux/ioctl.h>.
  *
  * The ioctls are issued on the device node (/dev/udmabuf, or /dev/udmabuf_rs
  * where another driver holds that name). Any open mode will do: a node opened
@@ -21,7 +22,8 @@
 /**
  * DOC: Creating a buffer
  *
- * Both ioctls return a new dma-buf file descriptor (zero or greater) on
+ * This is about UDMABUF_CREATE and UDMABUF_CREATE_LIST, which every driver has.
+ * Both return a new dma-buf file descriptor (zero or greater) on
  * success, and -1 with errno set on failure; after a failure nothing is
  * pinned and no descriptor is open.
  *
@@ -161,5 +163,160 @@ struct udmabuf_create_list {
 
 #define UDMABUF_CREATE       _IOW('u', 0x42, struct udmabuf_create)
 #define UDMABUF_CREATE_LIST  _IOW('u', 0x43, struct udmabuf_create_list)
+
+/**
+ * DOC: Creating a buffer, strictly
+ *
+ * UDMABUF_CREATE_EXT makes the same buffers, and more: with a name, read-only,
+ * without a CPU mapping. Nothing is ignored: what the driver does not know, it
+ * refuses. UDMABUF_QUERY tells what it knows.
+ *
+ * Where the driver lacks both (ENOTTY), the older call makes a plain buffer::
+ *
+ *	struct udmabuf_create_item item = { .memfd = memfd, .size = size };
+ *	struct udmabuf_create_ext ext = {
+ *		.size = sizeof(ext), .flags = UDMABUF_EXT_CLOEXEC,
+ *		.items = (uintptr_t)&item, .count = 1, .name = (uintptr_t)"frame",
+ *	};
+ *	struct udmabuf_create plain = { memfd, UDMABUF_FLAGS_CLOEXEC, 0, size };
+ *	int buf = ioctl(node, UDMABUF_CREATE_EXT, &ext);
+ *
+ *	if (buf == -1 && errno == ENOTTY)
+ *		buf = ioctl(node, UDMABUF_CREATE, &plain);
+ *
+ * The structs grow at the end, by the rules of openat2(2) and clone3(2). ``size``
+ * is the sizeof of the struct that the program was compiled with:
+ *
+ * - a shorter struct is read as if zeroes followed, and zero means: as before.
+ *   A struct as short as the first version (UDMABUF_CREATE_EXT_SIZE_VER0) is
+ *   accepted for ever;
+ * - of a longer one, the bytes that the driver does not know must be zero
+ *   (E2BIG). It may not be longer than a page.
+ *
+ * errno, beside those of UDMABUF_CREATE_LIST. They are checked in this order,
+ * and before those:
+ *
+ * ==========  ================================================================
+ * EFAULT      the struct cannot be read
+ * EINVAL      ``size`` is less than UDMABUF_CREATE_EXT_SIZE_VER0
+ * E2BIG       ``size`` is more than a page, or a byte that the driver does not
+ *             know is not zero
+ * EINVAL      a flag is not known, or ``__reserved`` is not zero
+ * EOPNOTSUPP  the driver has no such ``cache`` attribute
+ * EINVAL      ``count`` is more than list_limit
+ * EFAULT      ``name``, then ``items`` cannot be read
+ * EINVAL      the name is longer than 31 bytes; ``__pad`` of an item is not zero
+ * ==========  ================================================================
+ */
+
+/**
+ * DOC: Read-only buffers
+ *
+ * Nothing writes through a buffer made with UDMABUF_EXT_READ_ONLY, whoever has
+ * its descriptor, as root or in the kernel:
+ *
+ * - the descriptor is O_RDONLY. mmap(2) with PROT_WRITE answers EACCES, and so
+ *   does mprotect(2) later, also where a driver maps the buffer into userspace;
+ * - debuggers read it (/proc/PID/mem, ptrace(2)), and cannot write it;
+ * - DMA_BUF_IOCTL_SYNC with DMA_BUF_SYNC_WRITE answers EACCES;
+ * - devices can read it (DMA_TO_DEVICE). A driver that maps it for anything else
+ *   gets EACCES, and one that wants a kernel mapping, which cannot be read-only,
+ *   gets EINVAL. Documentation/udmabuf_rs.rst says which drivers these are.
+ *
+ * Its memfds need F_SEAL_SHRINK as always, but not write access: they may be open
+ * for reading only, and carry F_SEAL_WRITE or F_SEAL_FUTURE_WRITE.
+ *
+ * The promise is about the buffer, not about the memory: whoever can write the
+ * memfd still can. F_SEAL_FUTURE_WRITE can be added while the buffer lives, and
+ * takes that from all but mappings that are there; F_SEAL_WRITE answers EBUSY
+ * until the buffer is gone, since its pages are pinned. Add it before.
+ */
+
+/**
+ * DOC: Buffers without a CPU mapping
+ *
+ * A buffer made with UDMABUF_EXT_NO_CPU_MAP cannot be mapped by the CPU: mmap(2)
+ * answers EACCES, and drivers that want a kernel mapping get EINVAL. Devices use
+ * it as any other.
+ */
+
+/* The new descriptor gets O_CLOEXEC. */
+#define UDMABUF_EXT_CLOEXEC		(1ULL << 0)
+/* Nothing writes through the buffer. */
+#define UDMABUF_EXT_READ_ONLY		(1ULL << 1)
+/* The CPU cannot map the buffer. */
+#define UDMABUF_EXT_NO_CPU_MAP		(1ULL << 2)
+
+/* How the CPU maps the buffer: cached, as memory usually is. */
+#define UDMABUF_CACHE_CACHED		0
+
+/**
+ * struct udmabuf_create_ext - Argument of UDMABUF_CREATE_EXT.
+ *
+ * Set the whole struct to zero first.
+ *
+ * @size: Of the struct, in bytes.
+ * @cache: UDMABUF_CACHE_CACHED; others answer EOPNOTSUPP.
+ * @flags: Any of UDMABUF_EXT_*; unknown bits answer EINVAL.
+ * @items: Address of an array of struct udmabuf_create_item, which make up the
+ *	buffer as those of UDMABUF_CREATE_LIST do. __pad must be 0.
+ * @count: Number of items, 1 to the module parameter list_limit.
+ * @__reserved: 0.
+ * @name: Address of a string of up to 31 bytes and a null byte, or 0 for none. It
+ *	is the name that DMA_BUF_SET_NAME sets: fdinfo and debugfs show it.
+ */
+struct udmabuf_create_ext {
+	__u32 size;
+	__u32 cache;
+	__aligned_u64 flags;
+	__aligned_u64 items;
+	__u32 count;
+	__u32 __reserved;
+	__aligned_u64 name;
+};
+
+/* sizeof(struct udmabuf_create_ext) in its first version. */
+#define UDMABUF_CREATE_EXT_SIZE_VER0	40
+
+/* Version of what this header describes. */
+#define UDMABUF_API_VERSION		1
+
+/**
+ * struct udmabuf_query - Argument of UDMABUF_QUERY, filled by the driver.
+ *
+ * Limits are those in force at the moment of the call. Fields that the driver does
+ * not know read as zero; fields behind the end of a shorter struct are left out.
+ *
+ * @size: In: of the struct, in bytes. Out: of the driver's.
+ * @api_version: UDMABUF_API_VERSION of the driver. It grows with each addition.
+ * @module_version: Version of the module: major << 16 | minor << 8 | patch.
+ * @list_limit: Most items of a list: the module parameter of that name.
+ * @flags: The flags that UDMABUF_CREATE_EXT knows.
+ * @cache: Its cache attributes: bit n for the attribute of value n.
+ * @size_limit: Most bytes of a buffer: size_limit_mb, and what an address space of
+ *	the kernel holds.
+ * @staging_limit: Most bytes of memory for devices that do not reach a buffer:
+ *	staging_limit_mb; all bits set for no limit, 0 where they are refused.
+ */
+struct udmabuf_query {
+	__u32 size;
+	__u32 api_version;
+	__u32 module_version;
+	__u32 list_limit;
+	__aligned_u64 flags;
+	__aligned_u64 cache;
+	__aligned_u64 size_limit;
+	__aligned_u64 staging_limit;
+};
+
+/* sizeof(struct udmabuf_query) in its first version. */
+#define UDMABUF_QUERY_SIZE_VER0		48
+
+/*
+ * The numbers do not depend on the size of the struct, which may grow, and are far
+ * from those that the kernel's header counts up in: 'u' 0x40 to 0x4f.
+ */
+#define UDMABUF_CREATE_EXT   _IO('u', 0xe0)
+#define UDMABUF_QUERY        _IO('u', 0xe1)
 
 #endif /* _UAPI_LINUX_UDMABUF_H */

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the driver can do, for `UDMABUF_QUERY`.
+
+use super::{
+    buffer,
+    request::Limits, //
+};
+use crate::{
+    seam::uaccess,
+    uapi, //
+};
+use kernel::{
+    prelude::*,
+    uaccess::UserPtr, //
+};
+
+/// The version of the module, as userspace gets it.
+const MODULE_VERSION: u32 = version_number(include_str!("../VERSION"));
+
+/// Writes the answer to `argument`, where userspace has put the size of its struct.
+///
+/// Fails as [`uaccess::write_struct`] does.
+pub(super) fn answer(argument: UserPtr) -> Result {
+    let size: u32 = uaccess::read(argument)?;
+    let limits = Limits::current();
+    let query = uapi::Query {
+        // CAST: The size of a small struct.
+        size: size_of::<uapi::Query>() as u32,
+        api_version: uapi::API_VERSION,
+        module_version: MODULE_VERSION,
+        list_limit: limits.items,
+        flags: uapi::EXT_FLAGS,
+        cache: 1 << uapi::CACHE_CACHED,
+        size_limit: limits.bytes,
+        staging_limit: match (crate::staging.get(), buffer::staging_limit()) {
+            (0, _) => 0,
+            (_, 0) => u64::MAX,
+            (_, limit) => limit as u64,
+        },
+    };
+
+    uaccess::write_struct(argument, &query, size as usize, uapi::QUERY_SIZE_VER0)
+}
+
+/// Returns `major << 16 | minor << 8 | patch` of `version`, a line of these three with dots
+/// between: what `KERNEL_VERSION()` is in C.
+const fn version_number(version: &str) -> u32 {
+    let text = version.as_bytes();
+    let (mut number, mut part, mut dots, mut at) = (0, 0, 0, 0);
+
+    while at < text.len() && text[at] != b'\n' {
+        match text[at] {
+            digit @ b'0'..=b'9' => part = part * 10 + (digit - b'0') as u32,
+            b'.' => {
+                number = number << 8 | part;
+                part = 0;
+                dots += 1;
+            }
+            _ => panic!("VERSION is not three numbers with dots between"),
+        }
+        assert!(part < 256);
+        at += 1;
+    }
+    assert!(dots == 2);
+    number << 8 | part
+}
