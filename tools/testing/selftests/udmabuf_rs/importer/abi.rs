@@ -159,6 +159,7 @@ pub(crate) const IMPORTER_VMAP: u32 = _IOW::<VmapArgs>(I, 16);
 pub(crate) const IMPORTER_VUNMAP: u32 = _IO(I, 17);
 pub(crate) const IMPORTER_VMAP_READ: u32 = _IOW::<BytesArgs>(I, 18);
 pub(crate) const IMPORTER_VMAP_WRITE: u32 = _IOW::<BytesArgs>(I, 19);
+pub(crate) const IMPORTER_MMAP: u32 = _IO(I, 20);
 
 pub(crate) const IMPORTER_BEGIN: u32 = _IOW::<AccessArgs>(I, 24);
 pub(crate) const IMPORTER_END: u32 = _IOW::<AccessArgs>(I, 25);

@@ -97,6 +97,7 @@ static_assert(_IOC(_IOC_WRITE, 'I', 16, 8) == IMPORTER_VMAP);
 static_assert(_IOC(_IOC_NONE, 'I', 17, 0) == IMPORTER_VUNMAP);
 static_assert(_IOC(_IOC_WRITE, 'I', 18, 32) == IMPORTER_VMAP_READ);
 static_assert(_IOC(_IOC_WRITE, 'I', 19, 32) == IMPORTER_VMAP_WRITE);
+static_assert(_IOC(_IOC_NONE, 'I', 20, 0) == IMPORTER_MMAP);
 static_assert(_IOC(_IOC_WRITE, 'I', 24, 8) == IMPORTER_BEGIN);
 static_assert(_IOC(_IOC_WRITE, 'I', 25, 8) == IMPORTER_END);
 static_assert(_IOC(_IOC_WRITE, 'I', 32, 16) == IMPORTER_FENCE);

@@ -48,6 +48,7 @@ use kernel::{
     page::PAGE_SHIFT,
     prelude::*,
     sync::{
+        aref::ARef,
         Arc,
         Mutex,
         MutexGuard, //
@@ -168,6 +169,8 @@ struct Holdings {
     batches: KVec<Batch>,
     mappings: Slots<DeviceMapping>,
     kernel_mappings: Slots<ImportedVmap>,
+    /// The buffer that userspace maps behind the slots.
+    shown: Option<ARef<DmaBuf>>,
     limits: DmaLimits,
 }
 
@@ -388,16 +391,20 @@ impl OpenFile {
         Ok(KERNEL_MAPPINGS(&mut self.lock()).get(slot)?.buffer().size())
     }
 
-    /// Has userspace map the buffer that a kernel mapping is of.
+    /// Has userspace map the buffer that a kernel mapping is of, or the one behind the slots.
     fn map_for_userspace(&self, vma: &VmaNew) -> Result {
         const PAGES: usize = 1 << (abi::MMAP_SHIFT - PAGE_SHIFT);
-        let first = first_page(vma);
-        let slot = u32::try_from(first / PAGES).map_err(|_| EINVAL)?;
+        let (slot, first) = (first_page(vma) / PAGES, first_page(vma) % PAGES);
+        let mut holdings = self.lock();
 
-        KERNEL_MAPPINGS(&mut self.lock())
+        if slot == abi::SLOTS {
+            return holdings.shown.as_ref().ok_or(ENOENT)?.mmap(vma, first);
+        }
+        let slot = u32::try_from(slot).map_err(|_| EINVAL)?;
+        KERNEL_MAPPINGS(&mut holdings)
             .get(slot)?
             .buffer()
-            .mmap(vma, first % PAGES)
+            .mmap(vma, first)
     }
 
     fn kernel_reads(&self, slot: u32, offset: usize, to: &mut [u8]) -> Result<usize> {
@@ -578,6 +585,7 @@ impl MiscDevice for OpenFile {
             batches: KVec::new(),
             mappings: Slots::new()?,
             kernel_mappings: Slots::new()?,
+            shown: None,
             limits: DmaLimits::NONE,
         };
 
@@ -635,6 +643,11 @@ impl MiscDevice for OpenFile {
                 let arg: abi::BytesArgs = argument(arg)?;
                 Transfer::new(&arg, this.kernel_mapping_size(arg.slot)?)?
                     .copy_in(|slot, offset, from| this.kernel_writes(slot, offset, from))?;
+            }
+            abi::IMPORTER_MMAP => {
+                let buffer = DmaBuf::get(slot(arg)? as i32)?;
+                let old = this.lock().shown.replace(buffer);
+                drop(old);
             }
 
             abi::IMPORTER_BEGIN => begin(&argument(arg)?)?,

@@ -167,6 +167,11 @@ struct importer_fence {
  */
 #define IMPORTER_MMAP_SHIFT	30
 #define IMPORTER_MMAP_OFFSET(slot)	((__u64)(slot) << IMPORTER_MMAP_SHIFT)
+/*
+ * The same for any buffer, at IMPORTER_MMAP_OFFSET(IMPORTER_SLOTS); the argument is
+ * the dma-buf.
+ */
+#define IMPORTER_MMAP		_IO('I', 20)
 
 /* dma_buf_begin_cpu_access() and dma_buf_end_cpu_access(), as a driver calls them. */
 #define IMPORTER_BEGIN		_IOW('I', 24, struct importer_access)
