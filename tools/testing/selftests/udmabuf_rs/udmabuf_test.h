@@ -529,6 +529,38 @@ static inline int create_list(int dev, const struct udmabuf_create_item *items,
 	return create_list_raw(dev, items, count, count, UDMABUF_FLAGS_CLOEXEC);
 }
 
+/* The strict call. Returns a descriptor or -errno. */
+static inline int create_ext(int dev, struct udmabuf_create_ext *ext)
+{
+	int fd = ioctl(dev, UDMABUF_CREATE_EXT, ext);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static inline struct udmabuf_create_ext make_ext(const struct udmabuf_create_item *items,
+						 uint32_t count, uint64_t flags)
+{
+	struct udmabuf_create_ext ext = {
+		.size = sizeof(ext),
+		.flags = flags,
+		.items = (uintptr_t)items,
+		.count = count,
+	};
+
+	return ext;
+}
+
+/* A buffer of one range. @name may be NULL. */
+static inline int create_ext_one(int dev, int memfd, uint64_t offset, uint64_t size,
+				 uint64_t flags, const char *name)
+{
+	struct udmabuf_create_item item = { .memfd = memfd, .offset = offset, .size = size };
+	struct udmabuf_create_ext ext = make_ext(&item, 1, flags);
+
+	ext.name = (uintptr_t)name;
+	return create_ext(dev, &ext);
+}
+
 /* A populated memfd, listed as a whole in each of @items. */
 static inline int listed_memfd(struct udmabuf_create_item *items, size_t count, size_t size)
 {
