@@ -1,0 +1,891 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * readonly: nothing writes through a buffer made with UDMABUF_EXT_READ_ONLY, and
+ * the CPU does not map one made with UDMABUF_EXT_NO_CPU_MAP. Every way to write is
+ * tried, by the owner, a forked child and another user; the same ways write to a
+ * plain buffer. Needs the module in importer/, and root, to become another user.
+ */
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <grp.h>
+
+#include "importer_test.h"
+
+#define PAGES		16
+#define OTHER_USER	65534
+/* An errno of a way that need not be a certain one. */
+#define ANY		1000
+
+/* A buffer, and the descriptors that a way may need. */
+struct subject {
+	int buf, importer;
+	size_t size;
+};
+
+/* Mappings ------------------------------------------------------------------ */
+
+/* Maps the first page of @fd from @offset on, writable if that is allowed. */
+static char *map_page(int fd, uint64_t offset)
+{
+	char *b = map_at(fd, offset, page_size(), PROT_READ | PROT_WRITE);
+
+	return b != MAP_FAILED ? b : map_at(fd, offset, page_size(), PROT_READ);
+}
+
+/* Stores a byte. -EFAULT if that raises a signal. */
+static int store(char *b)
+{
+	return touch(b, true) ? -EFAULT : 0;
+}
+
+static int map_and_store(int fd, uint64_t offset)
+{
+	char *b = map_at(fd, offset, page_size(), PROT_READ | PROT_WRITE);
+	int err;
+
+	if (b == MAP_FAILED)
+		return -errno;
+	err = store(b);
+	munmap(b, page_size());
+	return err;
+}
+
+static int protect_and_store(int fd, uint64_t offset)
+{
+	char *b = map_at(fd, offset, page_size(), PROT_READ);
+	int err;
+
+	if (b == MAP_FAILED)
+		return -errno;
+	/* Its page table entry is there already. */
+	touch(b, false);
+	err = mprotect(b, page_size(), PROT_READ | PROT_WRITE) ? -errno : store(b);
+	munmap(b, page_size());
+	return err;
+}
+
+static int by_mmap(struct subject *s)
+{
+	return map_and_store(s->buf, 0);
+}
+
+static int by_mprotect(struct subject *s)
+{
+	return protect_and_store(s->buf, 0);
+}
+
+static int by_moved_mapping(struct subject *s)
+{
+	char *b = map_page(s->buf, 0), *room;
+	int err = -ENOMEM;
+
+	if (b == MAP_FAILED)
+		return -errno;
+	room = mmap(NULL, page_size(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (room != MAP_FAILED)
+		b = mremap(b, page_size(), page_size(), MREMAP_MAYMOVE | MREMAP_FIXED, room);
+	if (b != MAP_FAILED) {
+		err = mprotect(b, page_size(), PROT_READ | PROT_WRITE) ? -errno : store(b);
+		munmap(b, page_size());
+	}
+	return err;
+}
+
+static int by_plain_store(struct subject *s)
+{
+	char *b = map_page(s->buf, 0);
+	int err;
+
+	if (b == MAP_FAILED)
+		return -errno;
+	err = store(b);
+	munmap(b, page_size());
+	return err;
+}
+
+static int by_private_mapping(struct subject *s)
+{
+	return map_error(s->buf, 0, page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE);
+}
+
+/* A child of a process that has mapped it. */
+static int by_inherited_mapping(struct subject *s)
+{
+	char *b = map_page(s->buf, 0);
+	int status;
+	pid_t pid;
+
+	if (b == MAP_FAILED)
+		return -errno;
+	pid = fork();
+	if (!pid)
+		_exit(mprotect(b, page_size(), PROT_READ | PROT_WRITE) ? errno : -store(b));
+	status = pid < 0 ? -EAGAIN : -wait_status(pid);
+	munmap(b, page_size());
+	return status;
+}
+
+/* A driver that maps the buffer for whoever maps the driver's node, which is open O_RDWR. */
+static int by_driver_mmap(struct subject *s)
+{
+	int err = importer_slot(s->importer, IMPORTER_MMAP, s->buf);
+
+	return err ?: map_and_store(s->importer, IMPORTER_MMAP_OFFSET(IMPORTER_SLOTS));
+}
+
+static int by_driver_mprotect(struct subject *s)
+{
+	int err = importer_slot(s->importer, IMPORTER_MMAP, s->buf);
+
+	return err ?: protect_and_store(s->importer, IMPORTER_MMAP_OFFSET(IMPORTER_SLOTS));
+}
+
+/* Descriptors --------------------------------------------------------------- */
+
+static int by_reopening(struct subject *s)
+{
+	int fd = fd_reopen(s->buf, O_RDWR), err;
+
+	if (fd < 0)
+		return fd;
+	err = map_and_store(fd, 0);
+	close(fd);
+	return err;
+}
+
+static int by_map_files(struct subject *s)
+{
+	char *b = map_page(s->buf, 0), path[100];
+	int fd, err;
+
+	if (b == MAP_FAILED)
+		return -errno;
+	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", (unsigned long)b,
+		 (unsigned long)b + page_size());
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	err = fd < 0 ? -errno : map_and_store(fd, 0);
+	close(fd);
+	munmap(b, page_size());
+	return err;
+}
+
+static int by_changed_flags(struct subject *s)
+{
+	int fd = dup(s->buf), err;
+
+	err = fcntl(fd, F_SETFL, O_RDWR) ? -errno : 0;
+	err = err ?: map_and_store(fd, 0);
+	close(fd);
+	return err;
+}
+
+static int by_write(struct subject *s)
+{
+	return pwrite(s->buf, "w", 1, 0) == 1 ? 0 : -errno;
+}
+
+static int by_ftruncate(struct subject *s)
+{
+	return ftruncate(s->buf, 0) ? -errno : 0;
+}
+
+static int by_punching_a_hole(struct subject *s)
+{
+	int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+
+	return fallocate(s->buf, mode, 0, page_size()) ? -errno : 0;
+}
+
+/* Other processes, and the kernel on behalf of one --------------------------- */
+
+static int proc_mem_store(char *b)
+{
+	int mem = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+	int err;
+
+	if (mem < 0)
+		return -errno;
+	err = pwrite(mem, "w", 1, (uintptr_t)b) == 1 ? 0 : -errno;
+	close(mem);
+	return err;
+}
+
+static int by_proc_mem(struct subject *s)
+{
+	char *b = map_page(s->buf, 0);
+	int err;
+
+	if (b == MAP_FAILED)
+		return -errno;
+	err = proc_mem_store(b);
+	munmap(b, page_size());
+	return err;
+}
+
+static int by_proc_mem_of_driver_mapping(struct subject *s)
+{
+	int err = importer_slot(s->importer, IMPORTER_MMAP, s->buf);
+	char *b;
+
+	if (err)
+		return err;
+	b = map_page(s->importer, IMPORTER_MMAP_OFFSET(IMPORTER_SLOTS));
+	if (b == MAP_FAILED)
+		return -errno;
+	err = proc_mem_store(b);
+	munmap(b, page_size());
+	return err;
+}
+
+static int by_ptrace(struct subject *s)
+{
+	char *b = map_page(s->buf, 0);
+	int status, err = -ECHILD;
+	pid_t pid;
+
+	if (b == MAP_FAILED)
+		return -errno;
+	pid = fork();
+	if (!pid) {
+		ptrace(PTRACE_TRACEME, 0, 0, 0);
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFSTOPPED(status))
+		err = ptrace(PTRACE_POKEDATA, pid, b, 'w') ? -errno : 0;
+	if (pid > 0) {
+		kill(pid, SIGKILL);
+		wait_status(pid);
+	}
+	munmap(b, page_size());
+	return err;
+}
+
+static int by_process_vm_writev(struct subject *s)
+{
+	char *b = map_page(s->buf, 0), byte = 'w';
+	struct iovec from = { &byte, 1 }, to = { b, 1 };
+	int err;
+
+	if (b == MAP_FAILED)
+		return -errno;
+	err = process_vm_writev(getpid(), &from, 1, &to, 1, 0) == 1 ? 0 : -errno;
+	munmap(b, page_size());
+	return err;
+}
+
+/* A system call that stores what it has read. */
+static int by_read_into_it(struct subject *s)
+{
+	char *b = map_page(s->buf, 0);
+	int pipes[2], err;
+
+	if (b == MAP_FAILED)
+		return -errno;
+	if (pipe(pipes) || write(pipes[1], "w", 1) != 1)
+		return -EPIPE;
+	err = read(pipes[0], b, 1) == 1 ? 0 : -errno;
+	close(pipes[0]);
+	close(pipes[1]);
+	munmap(b, page_size());
+	return err;
+}
+
+static int by_populating(struct subject *s)
+{
+	char *b = map_page(s->buf, 0);
+	int err;
+
+	if (b == MAP_FAILED)
+		return -errno;
+	err = madvise(b, page_size(), MADV_POPULATE_WRITE) ? -errno : 0;
+	munmap(b, page_size());
+	return err;
+}
+
+/* CPU access, devices, the kernel --------------------------------------------- */
+
+static int by_sync_start_w(struct subject *s)
+{
+	return buf_sync(s->buf, SYNC_START_W);
+}
+
+static int by_sync_start_rw(struct subject *s)
+{
+	return buf_sync(s->buf, SYNC_START_RW);
+}
+
+static int by_sync_end_w(struct subject *s)
+{
+	return buf_sync(s->buf, SYNC_END_W);
+}
+
+static int by_sync_end_rw(struct subject *s)
+{
+	return buf_sync(s->buf, SYNC_END_RW);
+}
+
+static int by_driver_begin(struct subject *s)
+{
+	return importer_access(s->importer, IMPORTER_BEGIN, s->buf, IMPORTER_TO_DEVICE);
+}
+
+static int by_driver_end(struct subject *s)
+{
+	return importer_access(s->importer, IMPORTER_END, s->buf, IMPORTER_BIDIRECTIONAL);
+}
+
+static int device_stores(struct subject *s, int device, int bits, int direction)
+{
+	char byte = 'w';
+	int err;
+
+	err = device == IMPORTER_EDU ? importer_map(s->importer, 0, s->buf, device, direction) :
+	      importer_map_masked(s->importer, 0, s->buf, device, direction, bits);
+	if (err)
+		return err;
+	err = importer_copy(s->importer, IMPORTER_WRITE, 0, 0, &byte, 1);
+	return importer_slot(s->importer, IMPORTER_UNMAP, 0) ?: err;
+}
+
+static int by_device(struct subject *s)
+{
+	return device_stores(s, IMPORTER_FAUX, 0, IMPORTER_FROM_DEVICE);
+}
+
+static int by_device_that_reads_too(struct subject *s)
+{
+	return device_stores(s, IMPORTER_FAUX, 0, IMPORTER_BIDIRECTIONAL);
+}
+
+static int by_staged_device(struct subject *s)
+{
+	return device_stores(s, IMPORTER_FAUX_2, FEW_BITS, IMPORTER_FROM_DEVICE);
+}
+
+static int by_staged_device_that_reads_too(struct subject *s)
+{
+	return device_stores(s, IMPORTER_FAUX_2, FEW_BITS, IMPORTER_BIDIRECTIONAL);
+}
+
+static int by_pci_device(struct subject *s)
+{
+	return device_stores(s, IMPORTER_EDU, 0, IMPORTER_FROM_DEVICE);
+}
+
+static int by_pci_device_that_reads_too(struct subject *s)
+{
+	return device_stores(s, IMPORTER_EDU, 0, IMPORTER_BIDIRECTIONAL);
+}
+
+static int by_kernel_mapping(struct subject *s)
+{
+	char byte = 'w';
+	int err = importer_vmap(s->importer, 0, s->buf);
+
+	if (err)
+		return err;
+	err = importer_copy(s->importer, IMPORTER_VMAP_WRITE, 0, 0, &byte, 1);
+	return importer_slot(s->importer, IMPORTER_VUNMAP, 0) ?: err;
+}
+
+/* The table ------------------------------------------------------------------- */
+
+/* What a way does to a plain buffer. */
+enum plain { WRITES, SUCCEEDS, FAILS };
+
+struct way {
+	const char *name;
+	int (*try)(struct subject *s);
+	/* errno on a read-only buffer, and on one that the CPU cannot map; 0: succeeds. */
+	int read_only, no_cpu_map;
+	enum plain plain;
+};
+
+static const struct way ways[] = {
+	{ "mmap", by_mmap, EACCES, EACCES, WRITES },
+	{ "mprotect", by_mprotect, EACCES, EACCES, WRITES },
+	{ "a mapping that has moved", by_moved_mapping, EACCES, EACCES, WRITES },
+	{ "a store", by_plain_store, EFAULT, EACCES, WRITES },
+	{ "a private mapping", by_private_mapping, ANY, ANY, FAILS },
+	{ "an inherited mapping", by_inherited_mapping, EACCES, EACCES, WRITES },
+	{ "mmap of a driver", by_driver_mmap, EACCES, EACCES, WRITES },
+	{ "mprotect, mapped by a driver", by_driver_mprotect, EACCES, EACCES, WRITES },
+	{ "/proc/PID/fd", by_reopening, ANY, ANY, FAILS },
+	{ "/proc/PID/map_files", by_map_files, ANY, ANY, FAILS },
+	{ "F_SETFL", by_changed_flags, EACCES, EACCES, WRITES },
+	{ "write", by_write, ANY, ANY, FAILS },
+	{ "ftruncate", by_ftruncate, ANY, ANY, FAILS },
+	{ "a hole", by_punching_a_hole, ANY, ANY, FAILS },
+	{ "/proc/PID/mem", by_proc_mem, EIO, EACCES, WRITES },
+	{ "/proc/PID/mem, mapped by a driver", by_proc_mem_of_driver_mapping, EIO, EACCES, WRITES },
+	{ "ptrace", by_ptrace, EIO, EACCES, WRITES },
+	{ "process_vm_writev", by_process_vm_writev, ANY, ANY, FAILS },
+	{ "read into it", by_read_into_it, EFAULT, EACCES, WRITES },
+	{ "MADV_POPULATE_WRITE", by_populating, ANY, EACCES, FAILS },
+	{ "SYNC START W", by_sync_start_w, EACCES, 0, SUCCEEDS },
+	{ "SYNC START RW", by_sync_start_rw, EACCES, 0, SUCCEEDS },
+	{ "SYNC END W", by_sync_end_w, EACCES, 0, SUCCEEDS },
+	{ "SYNC END RW", by_sync_end_rw, EACCES, 0, SUCCEEDS },
+	{ "START of a driver", by_driver_begin, EACCES, 0, SUCCEEDS },
+	{ "END of a driver", by_driver_end, EACCES, 0, SUCCEEDS },
+	{ "FROM_DEVICE", by_device, EACCES, 0, WRITES },
+	{ "BIDIRECTIONAL", by_device_that_reads_too, EACCES, 0, WRITES },
+	{ "FROM_DEVICE, staged", by_staged_device, EACCES, 0, WRITES },
+	{ "BIDIRECTIONAL, staged", by_staged_device_that_reads_too, EACCES, 0, WRITES },
+	{ "FROM_DEVICE, PCI", by_pci_device, EACCES, 0, WRITES },
+	{ "BIDIRECTIONAL, PCI", by_pci_device_that_reads_too, EACCES, 0, WRITES },
+	/* The core has no way to refuse one with EACCES but a warning. */
+	{ "vmap", by_kernel_mapping, EINVAL, EINVAL, WRITES },
+};
+
+static bool needs_pci(const struct way *way)
+{
+	return strstr(way->name, "PCI");
+}
+
+/* How a process fared: in memory that it shares with its parent. */
+struct results {
+	int errors[ARRAY_SIZE(ways)];
+	bool ended;
+};
+
+static void try_all(struct subject *s, struct results *results)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
+		results->errors[i] = ways[i].try(s);
+	results->ended = true;
+}
+
+static struct results *results_new(void)
+{
+	return mmap(NULL, sizeof(struct results), PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+}
+
+/* Where the ways are tried ------------------------------------------------------ */
+
+static void here(struct subject *s, struct results *results)
+{
+	try_all(s, results);
+}
+
+static void with_a_copy(struct subject *s, struct results *results)
+{
+	struct subject copy = *s;
+
+	copy.buf = fcntl(s->buf, F_DUPFD_CLOEXEC, 100);
+	try_all(&copy, results);
+	close(copy.buf);
+}
+
+static void in_a_child(struct subject *s, struct results *results)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		try_all(s, results);
+		_exit(0);
+	}
+	wait_status(pid);
+}
+
+/* It gets the buffer, and a node of a driver, over a socket. */
+static void as_another_user(struct subject *s, struct results *results)
+{
+	int sockets[2], fds[2] = { s->buf, s->importer };
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets))
+		return;
+	pid = fork();
+	if (!pid) {
+		struct subject theirs = *s;
+
+		close(s->buf);
+		close(s->importer);
+		CHILD_CHECK(!setgroups(0, NULL));
+		CHILD_CHECK(!setgid(OTHER_USER) && !setuid(OTHER_USER));
+		/* /proc/self/mem is root's otherwise. */
+		CHILD_CHECK(!prctl(PR_SET_DUMPABLE, 1));
+		CHILD_CHECK(!recv_fds(sockets[1], fds, 2));
+		theirs.buf = fds[0];
+		theirs.importer = fds[1];
+		try_all(&theirs, results);
+		_exit(0);
+	}
+	send_fds(sockets[0], fds, 2);
+	wait_status(pid);
+	close(sockets[0]);
+	close(sockets[1]);
+}
+
+/* What the memfd is as the buffer is made of it. */
+struct kind {
+	/* How it is open: O_RDWR, or O_RDONLY. */
+	int mode;
+	int seals;
+	unsigned int memfd_flags;
+};
+
+/* The memfd, and the open file of it that buffers are made of. */
+struct setting {
+	int kmsg, dev, memfd, source;
+	bool has_edu;
+	struct subject s;
+	struct results *results;
+};
+
+/* Returns NULL, or the reason why the tests are skipped. */
+static const char *find_devices(struct setting *set, const struct kind *kind)
+{
+	char name[100];
+
+	set->kmsg = kmsg_open();
+	if (is_c_driver())
+		return "the C driver has no UDMABUF_CREATE_EXT";
+	set->s.importer = importer_open();
+	if (set->s.importer < 0)
+		return "the importer's module is not loaded";
+	if (kind->memfd_flags && !huge_ready(1))
+		return "needs a free huge page of 2 MiB";
+	importer_call(set->s.importer, IMPORTER_PLUG, NULL);
+	set->has_edu = edu_name(name, sizeof(name));
+	return NULL;
+}
+
+/* The memfd is filled, opened once more as @kind says, and sealed. */
+static int make_memfd(struct setting *set, const struct kind *kind)
+{
+	char *a;
+
+	set->dev = node_open();
+	set->s.size = kind->memfd_flags ? HUGE : PAGES * page_size();
+	set->memfd = memfd_make(set->s.size, MFD_ALLOW_SEALING | kind->memfd_flags, F_SEAL_SHRINK);
+	a = map_rw(set->memfd, set->s.size);
+	if (set->dev < 0 || a == MAP_FAILED)
+		return -ENODEV;
+	fill(a, set->s.size, 1);
+	munmap(a, set->s.size);
+	set->source = fd_reopen(set->memfd, kind->mode);
+	if (set->source < 0)
+		return set->source;
+	if (kind->seals && fcntl(set->memfd, F_ADD_SEALS, kind->seals))
+		return -errno;
+	set->results = results_new();
+	return set->results == MAP_FAILED ? -ENOMEM : 0;
+}
+
+/* Bytes of the memfd that are as they were, up to the first that is not. */
+static size_t unchanged(int memfd, size_t size)
+{
+	char *a = map_at(memfd, 0, size, PROT_READ);
+	size_t same = a == MAP_FAILED ? 0 : matches(a, size, 1);
+
+	munmap(a, size);
+	return same;
+}
+
+#define SETTING(subject)						\
+FIXTURE(subject)							\
+{									\
+	struct setting set;						\
+};									\
+FIXTURE_VARIANT(subject)						\
+{									\
+	struct kind kind;						\
+};									\
+FIXTURE_SETUP(subject)							\
+{									\
+	const char *lacks = find_devices(&self->set, &variant->kind);	\
+									\
+	if (lacks)							\
+		SKIP(return, "%s", lacks);				\
+	ASSERT_EQ(0, make_memfd(&self->set, &variant->kind));		\
+}									\
+FIXTURE_TEARDOWN(subject)						\
+{									\
+	EXPECT_EQ(0, kmsg_reports(self->set.kmsg));			\
+	close(self->set.kmsg);						\
+}									\
+struct subject##_needs_semicolon
+
+/* Buffers that are not read-only -------------------------------------------------- */
+
+SETTING(plain);
+
+FIXTURE_VARIANT_ADD(plain, pages) { { O_RDWR } };
+FIXTURE_VARIANT_ADD(plain, huge_pages) { { O_RDWR, 0, MFD_HUGETLB | MFD_HUGE_2MB } };
+
+/* What does not write here shows nothing elsewhere. */
+TEST_F(plain, the_ways_write)
+{
+	struct setting *set = &self->set;
+	char *a = map_rw(set->memfd, set->s.size);
+
+	ASSERT_NE(MAP_FAILED, a);
+	set->s.buf = create(set->dev, set->source, 0, set->s.size);
+	ASSERT_LE(0, set->s.buf);
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		const struct way *way = &ways[i];
+		int err;
+
+		if (needs_pci(way) && !set->has_edu)
+			continue;
+		fill(a, page_size(), 1);
+		err = way->try(&set->s);
+		EXPECT_EQ(way->plain == FAILS, err != 0)
+			TH_LOG("%s: %s", way->name, strerror(-err));
+		EXPECT_EQ(way->plain == WRITES, unchanged(set->memfd, set->s.size) < set->s.size)
+			TH_LOG("%s", way->name);
+	}
+}
+
+/* A read-only buffer and a plain one of the same memfd do not change each other. */
+TEST_F(plain, beside_a_read_only_one)
+{
+	struct setting *set = &self->set;
+	size_t pg = page_size();
+	int plain, buf;
+	char *b, *p;
+
+	plain = create(set->dev, set->source, 0, set->s.size);
+	buf = create_ext_one(set->dev, set->source, 0, set->s.size, UDMABUF_EXT_READ_ONLY, NULL);
+	ASSERT_LE(0, plain);
+	ASSERT_LE(0, buf);
+	p = map_rw(plain, pg);
+	b = map_at(buf, 0, pg, PROT_READ);
+	ASSERT_NE(MAP_FAILED, p);
+	ASSERT_NE(MAP_FAILED, b);
+	*p = 'p';
+	EXPECT_EQ('p', *(volatile char *)b);
+	EXPECT_EQ(-EACCES, map_error(buf, 0, pg, PROT_WRITE, MAP_SHARED));
+}
+
+/* Read-only buffers ------------------------------------------------------------- */
+
+SETTING(readonly);
+
+FIXTURE_VARIANT_ADD(readonly, at_will) { { O_RDWR } };
+FIXTURE_VARIANT_ADD(readonly, read_only_memfd) { { O_RDONLY } };
+FIXTURE_VARIANT_ADD(readonly, write_sealed) { { O_RDWR, F_SEAL_WRITE } };
+FIXTURE_VARIANT_ADD(readonly, future_write_sealed) { { O_RDWR, F_SEAL_FUTURE_WRITE } };
+FIXTURE_VARIANT_ADD(readonly, sealed_and_read_only) { { O_RDONLY, F_SEAL_WRITE | F_SEAL_SEAL } };
+FIXTURE_VARIANT_ADD(readonly, huge_pages) { { O_RDWR, 0, MFD_HUGETLB | MFD_HUGE_2MB } };
+FIXTURE_VARIANT_ADD(readonly, write_sealed_huge_pages)
+{
+	{ O_RDONLY, F_SEAL_WRITE, MFD_HUGETLB | MFD_HUGE_2MB }
+};
+
+static bool may_be_written(const struct kind *kind)
+{
+	return kind->mode == O_RDWR && !kind->seals;
+}
+
+static const struct {
+	const char *name;
+	void (*run)(struct subject *s, struct results *results);
+} places[] = {
+	{ "here", here },
+	{ "with a copy of the descriptor", with_a_copy },
+	{ "in a child", in_a_child },
+	{ "as another user", as_another_user },
+};
+
+TEST_F_TIMEOUT(readonly, no_way_writes, 240)
+{
+	struct setting *set = &self->set;
+	size_t size = set->s.size;
+
+	set->s.buf = create_ext_one(set->dev, set->source, 0, size, UDMABUF_EXT_READ_ONLY, NULL);
+	ASSERT_LE(0, set->s.buf);
+	for (size_t p = 0; p < ARRAY_SIZE(places); p++) {
+		memset(set->results, 0, sizeof(*set->results));
+		places[p].run(&set->s, set->results);
+		ASSERT_TRUE(set->results->ended)
+			TH_LOG("%s: not all was tried", places[p].name);
+		for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+			int error = -set->results->errors[i];
+
+			if (needs_pci(&ways[i]) && !set->has_edu)
+				continue;
+			EXPECT_TRUE(ways[i].read_only == ANY ? error > 0 :
+				    error == ways[i].read_only)
+				TH_LOG("%s, %s: %s instead of %s", places[p].name, ways[i].name,
+				       strerror(error), strerror(ways[i].read_only));
+		}
+		EXPECT_EQ(size, unchanged(set->memfd, size))
+			TH_LOG("%s: written", places[p].name);
+	}
+}
+
+/* The ways fail although the memory itself may be written: for the CPU, by the memfd. */
+TEST_F(readonly, no_cpu_maps_it)
+{
+	struct setting *set = &self->set;
+	bool may_write = may_be_written(&variant->kind);
+	uint64_t flags = UDMABUF_EXT_NO_CPU_MAP | (may_write ? 0 : UDMABUF_EXT_READ_ONLY);
+	static const int protections[] = { PROT_NONE, PROT_READ, PROT_WRITE };
+
+	set->s.buf = create_ext_one(set->dev, set->source, 0, set->s.size, flags, NULL);
+	ASSERT_LE(0, set->s.buf);
+	try_all(&set->s, set->results);
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		int error = -set->results->errors[i];
+		int wanted = ways[i].no_cpu_map ?: may_write ? 0 : ways[i].read_only;
+
+		if (needs_pci(&ways[i]) && !set->has_edu)
+			continue;
+		EXPECT_TRUE(wanted == ANY ? error > 0 : error == wanted)
+			TH_LOG("%s: %s", ways[i].name, strerror(error));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(protections); i++) {
+		EXPECT_EQ(-EACCES, map_error(set->s.buf, 0, page_size(), protections[i], MAP_SHARED));
+		ASSERT_EQ(0, importer_slot(set->s.importer, IMPORTER_MMAP, set->s.buf));
+		EXPECT_EQ(-EACCES, map_error(set->s.importer, IMPORTER_MMAP_OFFSET(IMPORTER_SLOTS),
+					     page_size(), protections[i], MAP_SHARED));
+	}
+	EXPECT_EQ(0, buf_sync(set->s.buf, SYNC_START_R));
+	EXPECT_EQ(0, buf_sync(set->s.buf, SYNC_END_R));
+}
+
+/* Whether the device has the first page, and the last. */
+static int device_sees(struct subject *s, int device, int bits)
+{
+	size_t pg = page_size();
+	uint64_t *page = malloc(pg);
+	int err;
+
+	err = device == IMPORTER_EDU ?
+	      importer_map(s->importer, 0, s->buf, device, IMPORTER_TO_DEVICE) :
+	      importer_map_masked(s->importer, 0, s->buf, device, IMPORTER_TO_DEVICE, bits);
+	for (uint64_t at = 0; !err && at < s->size; at += s->size - pg) {
+		err = importer_copy(s->importer, IMPORTER_READ, 0, at, page, pg);
+		for (size_t i = 0; !err && i < pg / 8; i++)
+			if (page[i] != word_at(1, at / 8 + i))
+				err = -EIO;
+	}
+	free(page);
+	return err ?: importer_slot(s->importer, IMPORTER_UNMAP, 0);
+}
+
+TEST_F(readonly, devices_read_it)
+{
+	struct setting *set = &self->set;
+	static const uint64_t flags[] = {
+		UDMABUF_EXT_READ_ONLY, UDMABUF_EXT_READ_ONLY | UDMABUF_EXT_NO_CPU_MAP,
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+		set->s.buf = create_ext_one(set->dev, set->source, 0, set->s.size, flags[i], NULL);
+		ASSERT_LE(0, set->s.buf);
+		for (int again = 0; again < 2; again++) {
+			EXPECT_EQ(0, device_sees(&set->s, IMPORTER_FAUX, 0));
+			EXPECT_EQ(0, device_sees(&set->s, IMPORTER_FAUX | IMPORTER_AGAIN, 0));
+			EXPECT_EQ(0, device_sees(&set->s, IMPORTER_FAUX_2, FEW_BITS));
+			if (set->has_edu)
+				EXPECT_EQ(0, device_sees(&set->s, IMPORTER_EDU, 0));
+		}
+		close(set->s.buf);
+	}
+}
+
+TEST_F(readonly, everybody_reads_it)
+{
+	struct setting *set = &self->set;
+	size_t size = set->s.size, pg = page_size();
+	int buf = create_ext_one(set->dev, set->source, 0, size, UDMABUF_EXT_READ_ONLY, NULL);
+	int mem = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+	char *b, *copy = malloc(pg);
+
+	ASSERT_LE(0, buf);
+	EXPECT_EQ(O_RDONLY, fcntl(buf, F_GETFL) & O_ACCMODE);
+	EXPECT_EQ(size, buf_size(buf));
+	b = map_at(buf, 0, size, PROT_READ);
+	ASSERT_NE(MAP_FAILED, b);
+	EXPECT_EQ(0, buf_sync(buf, SYNC_START_R));
+	EXPECT_EQ(size, matches(b, size, 1));
+	EXPECT_EQ(0, buf_sync(buf, SYNC_END_R));
+	ASSERT_LE(0, mem);
+	EXPECT_EQ(pg, pread(mem, copy, pg, (uintptr_t)b));
+	EXPECT_EQ(0, memcmp(copy, b, pg));
+	EXPECT_EQ(0, importer_access(set->s.importer, IMPORTER_BEGIN, buf, IMPORTER_FROM_DEVICE));
+	EXPECT_EQ(0, importer_access(set->s.importer, IMPORTER_END, buf, IMPORTER_FROM_DEVICE));
+	/* The memory goes on to be written by the memfd, if that may be. */
+	if (may_be_written(&variant->kind)) {
+		char *a = map_rw(set->memfd, size);
+
+		ASSERT_NE(MAP_FAILED, a);
+		fill(a, size, 2);
+		EXPECT_EQ(size, matches(b, size, 2));
+	}
+}
+
+/* A page that the memfd does not have yet, and one of fallocate(), are made and read as zero. */
+TEST(readonly_holes_read_as_zero)
+{
+	size_t pg = page_size();
+	int dev = node_open(), memfd = memfd_make(4 * pg, MFD_ALLOW_SEALING, F_SEAL_SHRINK), buf;
+	char *b;
+
+	if (is_c_driver())
+		SKIP(return, "the C driver has no UDMABUF_CREATE_EXT");
+	ASSERT_LE(0, dev);
+	ASSERT_LE(0, memfd);
+	ASSERT_EQ(0, fallocate(memfd, 0, pg, pg));
+	ASSERT_EQ(0, fcntl(memfd, F_ADD_SEALS, F_SEAL_WRITE));
+	buf = create_ext_one(dev, memfd, 0, 4 * pg, UDMABUF_EXT_READ_ONLY, NULL);
+	ASSERT_LE(0, buf);
+	b = map_at(buf, 0, 4 * pg, PROT_READ);
+	ASSERT_NE(MAP_FAILED, b);
+	EXPECT_EQ(4 * pg, zero_up_to(b, 4 * pg));
+}
+
+/* One memfd that may be written among others does not make the list writable, nor the reverse. */
+TEST_F(readonly, list_of_different_memfds)
+{
+	struct setting *set = &self->set;
+	size_t pg = page_size();
+	struct udmabuf_create_item items[] = {
+		{ .memfd = memfd_new(pg), .size = pg },
+		{ .memfd = set->source, .size = pg },
+		{ .memfd = memfd_make(pg, MFD_ALLOW_SEALING, F_SEAL_SHRINK | F_SEAL_WRITE), .size = pg },
+	};
+	struct udmabuf_create_ext ext = make_ext(items, 3, UDMABUF_EXT_READ_ONLY);
+	int buf = create_ext(set->dev, &ext), err;
+
+	ASSERT_LE(0, buf);
+	EXPECT_EQ(O_RDONLY, fcntl(buf, F_GETFL) & O_ACCMODE);
+	ext.flags = 0;
+	err = create_ext(set->dev, &ext);
+	EXPECT_TRUE(err == -EINVAL || err == -EACCES);
+	EXPECT_EQ(err, create_list(set->dev, items, 3));
+}
+
+TEST_F(readonly, seals_that_are_added_later)
+{
+	struct setting *set = &self->set;
+	size_t pg = page_size();
+	int buf, again, own = variant->kind.seals & F_SEAL_SEAL ? -EPERM : 0;
+
+	buf = create_ext_one(set->dev, set->source, 0, pg, UDMABUF_EXT_READ_ONLY, NULL);
+	ASSERT_LE(0, buf);
+	if (!(variant->kind.seals & F_SEAL_WRITE)) {
+		EXPECT_EQ(-EBUSY, seal_write(set->memfd));
+		EXPECT_EQ(0, fcntl(set->memfd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE));
+		EXPECT_EQ(-EBUSY, seal_write(set->memfd));
+	}
+	/* Another buffer of the memfd can still be made, and keeps the seal away as well. */
+	again = create_ext_one(set->dev, set->source, 0, pg, UDMABUF_EXT_READ_ONLY, NULL);
+	ASSERT_LE(0, again);
+	close(buf);
+	if (!(variant->kind.seals & F_SEAL_WRITE))
+		EXPECT_EQ(-EBUSY, seal_write(set->memfd));
+	close(again);
+	EXPECT_EQ(own, seal_write_soon(set->memfd));
+	/* Sealed for good, it can be shared as before. */
+	EXPECT_LE(0, create_ext_one(set->dev, set->source, 0, pg, UDMABUF_EXT_READ_ONLY, NULL));
+}
+
+TEST_HARNESS_MAIN
