@@ -137,8 +137,8 @@ impl Name {
     /// Fails with [`EINVAL`] if it is longer than 31 bytes, with [`EFAULT`] and with [`ENOMEM`].
     pub fn from_user(name: UserPtr) -> Result<Self> {
         // SAFETY: `name` may be any address.
-        let name =
-            from_err_ptr(unsafe { bindings::strndup_user(name.as_const_ptr().cast(), NAME_LEN) })?;
+        let name = unsafe { bindings::strndup_user(name.as_const_ptr().cast(), NAME_LEN) };
+        let name = from_err_ptr(name)?;
 
         // INVARIANT: The function has allocated the string by kmalloc(), for the caller.
         NonNull::new(name).map(Self).ok_or(ENOMEM)

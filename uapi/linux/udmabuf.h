@@ -241,11 +241,11 @@ struct udmabuf_create_list {
  */
 
 /* The new descriptor gets O_CLOEXEC. */
-#define UDMABUF_EXT_CLOEXEC		(1ULL << 0)
+#define UDMABUF_EXT_CLOEXEC		0x01
 /* Nothing writes through the buffer. */
-#define UDMABUF_EXT_READ_ONLY		(1ULL << 1)
+#define UDMABUF_EXT_READ_ONLY		0x02
 /* The CPU cannot map the buffer. */
-#define UDMABUF_EXT_NO_CPU_MAP		(1ULL << 2)
+#define UDMABUF_EXT_NO_CPU_MAP		0x04
 
 /* How the CPU maps the buffer: cached, as memory usually is. */
 #define UDMABUF_CACHE_CACHED		0
