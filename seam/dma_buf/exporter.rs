@@ -237,7 +237,7 @@ impl<T: Exporter> Exported<T> {
     }
 
     /// Returns what is not allowed.
-    pub(super) fn restrictions(&self) -> Restrictions {
+    pub fn restrictions(&self) -> Restrictions {
         self.inner().restrictions
     }
 

@@ -71,11 +71,13 @@ impl<P: Policy> Exporter for SystemMemory<P> {
     fn end_cpu_access(buffer: &Exported<Self>, access: CpuAccess) -> Result {
         let this = buffer.data();
 
-        if !access.writes() {
+        if access.writes() {
+            // The pages may have been written without a mapping: importers have their addresses.
+            this.memory.expect_writes();
+        } else if !buffer.restrictions().read_only {
             return Ok(());
         }
-        // The CPU may have written the pages without a mapping: importers have their addresses.
-        this.memory.expect_writes();
+        // The owner of the memory can write it, but not say so through a read-only dma-buf.
         this.coherence.end(&this.memory)
     }
 

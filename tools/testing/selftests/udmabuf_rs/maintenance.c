@@ -175,6 +175,29 @@ TEST_F(maintenance, r01_end_cleans_for_observers_that_map_nothing)
 	}
 }
 
+/* The owner of the memory writes it through the memfd. */
+TEST_F(maintenance, r01_end_of_any_bracket_cleans_for_a_read_only_buffer)
+{
+	struct scene *s = &self->s;
+	struct upkeep u;
+
+	PREPARE();
+	if (is_c_driver())
+		SKIP(return, "the C driver has no read-only buffers");
+	close(s->buf);
+	s->buf = create_ext_one(s->dev, s->memfd, 0, s->size, UDMABUF_EXT_READ_ONLY, NULL);
+	ASSERT_LE(0, s->buf);
+	ASSERT_EQ(0, device_map(s, 0, IMPORTER_TO_DEVICE));
+	for (int i = 0; i < 2; i++) {
+		u = does(_metadata, s, SYNC_START_R);
+		EXPECT_EQ(0, invalidated(&u));
+		u = does(_metadata, s, SYNC_END_R);
+		EXPECT_CLEANED(1);
+		EXPECT_EQ(0, invalidated(&u));
+	}
+	ASSERT_EQ(0, device_unmap(s, 0));
+}
+
 TEST_F(maintenance, r02_start_invalidates_for_a_device_that_writes)
 {
 	struct scene *s = &self->s;

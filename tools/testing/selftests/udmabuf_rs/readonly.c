@@ -611,15 +611,15 @@ FIXTURE_TEARDOWN(subject)						\
 }									\
 struct subject##_needs_semicolon
 
-/* Buffers that are not read-only -------------------------------------------------- */
+/* memfds that may be written ----------------------------------------------------- */
 
-SETTING(plain);
+SETTING(writable);
 
-FIXTURE_VARIANT_ADD(plain, pages) { { O_RDWR } };
-FIXTURE_VARIANT_ADD(plain, huge_pages) { { O_RDWR, 0, MFD_HUGETLB | MFD_HUGE_2MB } };
+FIXTURE_VARIANT_ADD(writable, pages) { { O_RDWR } };
+FIXTURE_VARIANT_ADD(writable, huge_pages) { { O_RDWR, 0, MFD_HUGETLB | MFD_HUGE_2MB } };
 
 /* What does not write here shows nothing elsewhere. */
-TEST_F(plain, the_ways_write)
+TEST_F(writable, the_ways_write)
 {
 	struct setting *set = &self->set;
 	char *a = map_rw(set->memfd, set->s.size);
@@ -643,7 +643,7 @@ TEST_F(plain, the_ways_write)
 }
 
 /* A read-only buffer and a plain one of the same memfd do not change each other. */
-TEST_F(plain, beside_a_read_only_one)
+TEST_F(writable, beside_a_read_only_one)
 {
 	struct setting *set = &self->set;
 	size_t pg = page_size();
@@ -661,6 +661,37 @@ TEST_F(plain, beside_a_read_only_one)
 	*p = 'p';
 	EXPECT_EQ('p', *(volatile char *)b);
 	EXPECT_EQ(-EACCES, map_error(buf, 0, pg, PROT_WRITE, MAP_SHARED));
+}
+
+/*
+ * The owner of the memory cannot say that it writes, since the reader could not be kept from saying
+ * so. END of a bracket that reads passes on what has been written through the memfd.
+ */
+TEST_F(writable, devices_see_what_the_owner_writes)
+{
+	static const struct {
+		int device, bits;
+	} devices[] = { { IMPORTER_FAUX, 0 }, { IMPORTER_FAUX_2, FEW_BITS } };
+	struct setting *set = &self->set;
+	struct subject *s = &set->s;
+	char *a;
+
+	a = map_rw(set->memfd, s->size);
+	ASSERT_NE(MAP_FAILED, a);
+	s->buf = create_ext_one(set->dev, set->source, 0, s->size, UDMABUF_EXT_READ_ONLY, NULL);
+	ASSERT_LE(0, s->buf);
+	for (int i = 0; i < 2; i++)
+		ASSERT_EQ(0, importer_map_masked(s->importer, i, s->buf, devices[i].device,
+						 IMPORTER_TO_DEVICE, devices[i].bits));
+	for (int byte = 2; byte < 5; byte++) {
+		ASSERT_EQ(0, buf_sync(s->buf, SYNC_START_R));
+		memset(a, byte, s->size);
+		ASSERT_EQ(0, buf_sync(s->buf, SYNC_END_R));
+		for (int i = 0; i < 2; i++)
+			EXPECT_EQ(0, importer_finds(s->importer, IMPORTER_READ, i, s->size, byte));
+	}
+	for (int i = 0; i < 2; i++)
+		EXPECT_EQ(0, importer_slot(s->importer, IMPORTER_UNMAP, i));
 }
 
 /* Read-only buffers ------------------------------------------------------------- */
