@@ -31,7 +31,7 @@ def parser():
     which.add_argument("--coherence", action="store_true",
                        help="run the coherence matrix instead, and print its table (Markdown)")
     which.add_argument("--mutants", action="store_true",
-                       help="run the stress test of settling with drivers that lose bytes, which it must find")
+                       help="run tests with drivers that have one mistake each, which they must find; --subject names tests")
     which.add_argument("--kernels", action="store_true",
                        help="build for every kernel that Debian has instead, boot it, and print a table (Markdown); "
                             "--boot names kernels")
@@ -83,7 +83,7 @@ def _apart(options):
     """What is too long for every run."""
     client.require()
     show = report.Show(options.verbose)
-    return report.summary(flavours.run(show, options.boot) if options.kernels else mutants.run(show))
+    return report.summary(flavours.run(show, options.boot) if options.kernels else mutants.run(show, options.subject))
 
 
 def _boots(options):

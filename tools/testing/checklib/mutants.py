@@ -1,24 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Drivers with a mistake in settle.rs, which the stress test of that name must find.
+"""Drivers with one mistake each, which a selftest must find.
 
-Each is a copy of the checkout, built with random delays inside the merge and
-booted: two minutes, which is too long for every run. The model checker runs
-these mistakes, and more, each time.
+Each is a copy of the checkout, built and booted: one to two minutes, which is too
+long for every run. Two campaigns: mistakes of settle.rs, built with random delays
+inside the merge, against the stress test of that name (the model checker runs
+these, and more, each time); and checks that are missing from the restrictions of
+buffers and from the strict creation call.
 """
 
 import fcntl
 import re
 import shutil
 import subprocess
+from dataclasses import dataclass
 
 import client
 
-from . import ktap, settle
+from . import access_mutants, ktap, settle
 from .build import CHECKOUT, cache_folder
 
 SUBJECT = "mutants"
-BOOT, PROGRAM = "staged-slow", "settle"
-SOURCE = settle.SOURCE.relative_to(CHECKOUT)
+SETTLE = settle.SOURCE.relative_to(CHECKOUT)
 
 # By their names in settle.MUTANTS.
 NAMES = [
@@ -33,49 +35,76 @@ NAMES = [
 ]
 
 
-def run(show):
-    """The driver as it is, which passes, and each mutant, which must not."""
-    show.heading(f"mutants: the subject {PROGRAM} must find each")
+@dataclass(frozen=True)
+class Case:
+    """A mistake, and how it is found: a line of the output that matches, in a run that fails."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    boot: str
+    program: str
+    shows: str
+
+
+def cases():
+    """All mutants, those that take less time first. A name that settle does not know is a mutant that fits nothing."""
     known = {mutant.name: mutant for mutant in settle.MUTANTS}
+    found = [Case(mutant.name, mutant.file, mutant.old, mutant.new, "main", mutant.program, mutant.shows)
+             for mutant in access_mutants.MUTANTS]
+    for name in NAMES:
+        old, new = (known[name].old, known[name].new) if name in known else ("", "")
+        found.append(Case(name, str(SETTLE), old, new, "staged-slow", "settle", r"round \d+: .*"))
+    return found
+
+
+def run(show, wanted=()):
+    """The driver as it is, which passes, and each mutant, which must not. `wanted` names programs; none: all."""
+    chosen = [case for case in cases() if not wanted or case.program in wanted]
+    show.heading(f"mutants: {len(chosen)} drivers with a mistake, each of which must be found")
     folder = cache_folder() / "mutant"
     folder.parent.mkdir(parents=True, exist_ok=True)
+    results = []
     with open(folder.with_suffix(".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        results = [_unchanged(folder, show)]
-        if results[0].status == ktap.PASSED:
-            results += [_mutant(folder, known.get(name), name, show) for name in NAMES]
+        for boot, program in sorted({(case.boot, case.program) for case in chosen}):
+            results.append(_unchanged(folder, boot, program, show))
+            if results[-1].status == ktap.PASSED:
+                results += [_mutant(folder, case, show) for case in chosen if (case.boot, case.program) == (boot, program)]
         shutil.rmtree(folder, ignore_errors=True)
     return results
 
 
-def _boot(folder, source):
-    """Copies the checkout, with `source` for settle.rs, and runs the stress test. Returns its lines of results."""
+def _boot(folder, boot, program, file=None, source=None):
+    """Copies the checkout, with `source` in `file`, and runs a program there. Returns what was printed, and the status."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(CHECKOUT, folder, symlinks=True, ignore=shutil.ignore_patterns(".git", "*.ko", "*.o", "*.cmd"))
-    (folder / SOURCE).write_text(source)
-    done = client.run([folder / "tools/testing/check", "--verbose", "--boot", BOOT, "--subject", PROGRAM],
+    if file:
+        (folder / file).write_text(source)
+    done = client.run([folder / "tools/testing/check", "--verbose", "--boot", boot, "--subject", program],
                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     return done.stdout, done.returncode
 
 
-def _unchanged(folder, show):
-    output, status = _boot(folder, settle.SOURCE.read_text())
+def _unchanged(folder, boot, program, show):
+    output, status = _boot(folder, boot, program)
     if status:
         show.line(output)
-    name = f"{SUBJECT}: the driver as it is loses nothing"
+    name = f"{SUBJECT}: {program} passes with the driver as it is"
     return ktap.Result(SUBJECT, name, ktap.FAILED if status else ktap.PASSED, "see above" if status else "")
 
 
-def _mutant(folder, mutant, name, show):
-    """A mutant is found when it builds and boots, and a test says that bytes were lost."""
-    title = f"{SUBJECT}: {name}"
-    source = settle.SOURCE.read_text()
-    if not mutant or source.count(mutant.old) != 1:
-        return ktap.Result(SUBJECT, title, ktap.FAILED, "does not fit settle.rs")
-    output, status = _boot(folder, source.replace(mutant.old, mutant.new))
-    lost = re.search(r"^.*(round \d+: .*)$", output, re.MULTILINE)
-    if status == 1 and lost:
-        show.line(f"mutant: {name}: found: {lost.group(1)}")
+def _mutant(folder, case, show):
+    """A mutant is found when it builds and boots, and the test that is meant to says so."""
+    title = f"{SUBJECT}: {case.program}: {case.name}"
+    source = (CHECKOUT / case.file).read_text()
+    if not case.old or source.count(case.old) != 1:
+        return ktap.Result(SUBJECT, title, ktap.FAILED, f"does not fit {case.file}")
+    output, status = _boot(folder, case.boot, case.program, case.file, source.replace(case.old, case.new))
+    found = re.search(rf"^.*?({case.shows}.*)$", output, re.MULTILINE)
+    if status == 1 and found:
+        show.line(f"mutant: {case.name}: found: {found.group(1)}")
         return ktap.Result(SUBJECT, title, ktap.PASSED)
     show.line(output)
-    return ktap.Result(SUBJECT, title, ktap.FAILED, "not found" if not status else "did not run, see above")
+    return ktap.Result(SUBJECT, title, ktap.FAILED, "not found" if not status else "found otherwise, or did not run: see above")
