@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The selftests and upstream's own, built in the build root.
+"""The selftests, upstream's own and samples, built in the build root.
 
 Everything is made outside the checkout, in a folder of its own for each. make
 decides what is out of date by time; what was made of sources with another
@@ -17,6 +17,8 @@ import subprocess
 from pathlib import Path
 
 import client
+
+from . import plan
 
 TESTING = Path(__file__).resolve().parent.parent
 CHECKOUT = TESTING.parent.parent
@@ -104,6 +106,8 @@ def _make_all(folder, source, cross):
                  "all"])
         in_root(["make", "-s", "-C", source / HARNESS / "drivers/dma-buf", f"OUTPUT={upstream}",
                  f"CROSS_COMPILE={cross}", "USERLDFLAGS=-static", "all"])
+        in_root(["make", "-s", "-B", "-C", CHECKOUT / "samples", f"O={folder}", f"CC={cross}gcc",
+                 *(folder / name for name in plan.SAMPLES)])
     finally:
         # make removes the target of a failed command; only being killed is different.
         mark.unlink()

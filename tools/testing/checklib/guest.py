@@ -11,7 +11,7 @@ import client
 
 from . import build, ktap, stall
 from .build import VM
-from .plan import KUNIT
+from .plan import KUNIT, SAMPLES
 
 MARK = re.compile(r"^@@check (begin|end) (\S+)(?: (\d+))?$")
 # The status of tools/vm/run for a kernel log that has a report.
@@ -28,6 +28,14 @@ run() {
 	timeout -s KILL "$LIMIT" "/check/$subject" "$@" 2>&1
 	echo "@@check end $subject $?"
 }
+sample() {
+	echo "@@check begin $1"
+	echo 1..1
+	timeout -s KILL "$LIMIT" "/check/$1" "${UDMABUF_NODE:-/dev/udmabuf}" 2>&1
+	status=$?
+	[ $status = 0 ] && echo "ok 1 $1" || echo "not ok 1 $1 ended with status $status"
+	echo "@@check end $1 $status"
+}
 kunit() {
 	echo "@@check begin kunit"
 	cat /sys/kernel/debug/kunit/*/results
@@ -40,8 +48,17 @@ def script(boot):
     """The shell script that runs the steps of a boot."""
     lines = [SCRIPT_HEAD, f"LIMIT={boot.limit}"]
     lines += [f"export {name}={value}" for name, value in boot.environment.items()]
-    lines += [step[1:] if step.startswith("!") else step if step == KUNIT else f"run {step}" for step in boot.steps]
+    lines += [_call(step) for step in boot.steps]
     return "\n".join(lines) + "\nexit 0\n"
+
+
+def _call(step):
+    """The line of the script that runs a step."""
+    if step.startswith("!"):
+        return step[1:]
+    if step == KUNIT:
+        return step
+    return f"sample {step}" if step in SAMPLES else f"run {step}"
 
 
 def run(boot, show):

@@ -7,6 +7,8 @@ from typing import List, Optional
 UPSTREAM = "upstream"
 # No program, but the unit tests of the modules that are loaded, see guest.py.
 KUNIT = "kunit"
+# Programs of samples/ that need the node alone. Each is one test, which its exit status decides.
+SAMPLES = ("share_readonly",)
 
 RESERVE_2_GIB = "echo 1024 > /proc/sys/vm/nr_hugepages"
 # Of 2 MiB, which are not the usual ones where pages are of 16 KiB.
@@ -106,7 +108,7 @@ STAGED = [
 
 OURS = [
     Boot("main", "in place of the C driver", ["--replace-c"] + MAIN,
-         EVERYTHING + ["naming", "!" + LOAD_SAMPLES, "exporter", "device"]),
+         EVERYTHING + ["naming", *SAMPLES, "!" + LOAD_SAMPLES, "exporter", "device"]),
     Boot("bounce", "every DMA mapping bounces", ["--replace-c"] + BOUNCE,
          ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "dirty", "readonly", "memcg", "sync", "share", "!" + LOAD_SAMPLES,
           "exporter", "device"]),
@@ -136,7 +138,7 @@ DEBUG_MAIN = ["--replace-c", "--mem", "4G", "--append", "init_on_alloc=0"] + EDU
 
 DEBUG = [
     Boot("debug", "in place of the C driver, debug kernel", DEBUG_MAIN,
-         EVERYTHING + ["naming", "!" + LOAD_SAMPLES, "exporter", "device", KUNIT],
+         EVERYTHING + ["naming", *SAMPLES, "!" + LOAD_SAMPLES, "exporter", "device", KUNIT],
          kernel="debug", limit=400),
     Boot("debug-bounce", "every DMA mapping bounces, debug kernel", ["--replace-c", "--mem", "4G", "--append", "swiotlb=force"] + EDU,
          ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "dirty", "readonly", "memcg", "sync", "share", "device", "coherence",

@@ -38,6 +38,8 @@ class Programs(unittest.TestCase):
         own = client.folder("check", self.top / "cache", selftests)
 
         def make(command):
+            if self.top / "samples" in command:
+                return
             folder = next(Path(str(word)[len("OUTPUT="):]) for word in command if str(word).startswith("OUTPUT="))
             if selftests not in command:
                 (folder / "udmabuf").touch()

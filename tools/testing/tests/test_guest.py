@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Splitting the output of a boot into programs; what did not run has failed."""
 
+import subprocess
 import unittest
 import unittest.mock
 
@@ -75,6 +76,19 @@ class OnceMore(unittest.TestCase):
         self.assertEqual(self.ran(83.0, ktap.FAILED, ktap.FAILED), ([ktap.SKIPPED, ktap.FAILED], 2))
 
 
+class Script(unittest.TestCase):
+    def test_steps(self):
+        sample = plan.SAMPLES[0]
+        lines = guest.script(plan.Boot("boot", "", [], ["!echo", "a -t x", sample, plan.KUNIT])).splitlines()
+        self.assertEqual(["echo", "run a -t x", f"sample {sample}", "kunit", "exit 0"], lines[-5:])
+
+    def test_status_of_a_sample(self):
+        for status, expected in ((0, "passed"), (1, "failed"), (2, "failed")):
+            head = guest.SCRIPT_HEAD.replace('"/check/$1"', f"sh -c 'echo reads: x; exit {status}'")
+            done = subprocess.run(["sh", "-c", f"{head}LIMIT=9\nsample a"], check=True, stdout=subprocess.PIPE, text=True)
+            self.assertEqual([("a", expected)], results(["a"], done.stdout))
+
+
 class Verdict(unittest.TestCase):
     def boot(self, status):
         """The results of a boot in which all tests passed and the tool said `status`."""
@@ -116,6 +130,16 @@ class Plan(unittest.TestCase):
         run = {step for boot in boots for step in boot.subjects}
         self.assertGreaterEqual(len(lines), 2)
         self.assertLessEqual({word for line in lines for word in line.split("=")[1].split()}, run)
+
+    def test_every_sample_runs_on_both_kernels(self):
+        for boots, name in ((plan.OURS, "main"), (plan.DEBUG, "debug")):
+            boot = next(boot for boot in boots if boot.name == name)
+            self.assertLessEqual(set(plan.SAMPLES), set(boot.subjects))
+
+    def test_samples_do_not_overwrite_selftests(self):
+        for name in plan.SAMPLES:
+            self.assertTrue((guest.build.CHECKOUT / "samples" / f"{name}.c").exists())
+            self.assertFalse((guest.build.SELFTESTS / f"{name}.c").exists())
 
     def test_names_of_boots_differ(self):
         names = [boot.name for boot in [*plan.OURS, *plan.DEBUG]]
