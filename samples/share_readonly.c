@@ -154,17 +154,21 @@ static int sync_buffer(int buffer, __u64 flags)
 	return done;
 }
 
-/* Prints the text between START and END. READ is the only direction of a read-only buffer. */
+/* START or END of a CPU access. READ is the only direction of a read-only buffer. */
+static void bracket(int buffer, __u64 point)
+{
+	if (sync_buffer(buffer, point | DMA_BUF_SYNC_READ) == -1)
+		fail("DMA_BUF_IOCTL_SYNC");
+}
+
 static void read_buffer(int buffer, const char *text, const char *expected)
 {
 	bool same;
 
-	if (sync_buffer(buffer, DMA_BUF_SYNC_START | DMA_BUF_SYNC_READ) == -1)
-		fail("DMA_BUF_IOCTL_SYNC");
+	bracket(buffer, DMA_BUF_SYNC_START);
 	say("reads: %s", text);
 	same = !strcmp(text, expected);
-	if (sync_buffer(buffer, DMA_BUF_SYNC_END | DMA_BUF_SYNC_READ) == -1)
-		fail("DMA_BUF_IOCTL_SYNC");
+	bracket(buffer, DMA_BUF_SYNC_END);
 	errno = 0;
 	if (!same)
 		fail("the owner wrote something else");
@@ -302,7 +306,7 @@ static int run_reader(int sock)
 
 static void run_owner(int sock, int node)
 {
-	int memfd = memfd_create("frame", MFD_CLOEXEC | MFD_ALLOW_SEALING), readonly;
+	int memfd = memfd_create("frame", MFD_CLOEXEC | MFD_ALLOW_SEALING), buffer, readonly;
 	size_t size = sysconf(_SC_PAGESIZE);
 	char *text, path[32];
 
@@ -316,14 +320,17 @@ static void run_owner(int sock, int node)
 	/* 1. Pass the dma-buf, keep the memfd. */
 	strcpy(text, "frame 1");
 	say("passes a read-only dma-buf with: %s", text);
-	send_to(sock, make_readonly(node, memfd, size, "frame"));
+	buffer = make_readonly(node, memfd, size, "frame");
+	send_to(sock, buffer);
 	receive_from(sock);
 	errno = 0;
 	if (strcmp(text, "frame 1"))
 		fail("the reader has changed the memory");
 
-	/* Other CPUs see this at once; for devices, see Documentation/coherence.md. */
+	/* Other CPUs see this at once, and devices after the END, though that says READ. */
+	bracket(buffer, DMA_BUF_SYNC_START);
 	strcpy(text, "frame 2");
+	bracket(buffer, DMA_BUF_SYNC_END);
 	say("writes through the memfd: %s", text);
 	send_to(sock, -1);
 
