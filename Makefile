@@ -97,7 +97,7 @@ check-install:
 check-c:
 	@"$(here)"/tools/testing/check --c-driver
 
-## check-mutants    run the stress test of settling with drivers that lose bytes: it must find them
+## check-mutants    run tests with drivers that have one mistake each: they must find them
 check-mutants:
 	@"$(here)"/tools/testing/check --mutants
 

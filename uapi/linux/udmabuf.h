@@ -204,8 +204,10 @@ struct udmabuf_create_list {
  * EINVAL      a flag is not known, or ``__reserved`` is not zero
  * EOPNOTSUPP  the driver has no such ``cache`` attribute
  * EINVAL      ``count`` is more than list_limit
- * EFAULT      ``name``, then ``items`` cannot be read
- * EINVAL      the name is longer than 31 bytes; ``__pad`` of an item is not zero
+ * EFAULT      ``name`` cannot be read
+ * EINVAL      the name is longer than 31 bytes
+ * EFAULT      ``items`` cannot be read
+ * EINVAL      ``__pad`` of an item is not zero
  * ==========  ================================================================
  */
 
@@ -218,7 +220,9 @@ struct udmabuf_create_list {
  * - the descriptor is O_RDONLY. mmap(2) with PROT_WRITE answers EACCES, and so
  *   does mprotect(2) later, also where a driver maps the buffer into userspace;
  * - debuggers read it (/proc/PID/mem, ptrace(2)), and cannot write it;
- * - DMA_BUF_IOCTL_SYNC with DMA_BUF_SYNC_WRITE answers EACCES;
+ * - DMA_BUF_IOCTL_SYNC with DMA_BUF_SYNC_WRITE answers EACCES. The owner of the
+ *   memory, who writes it through the memfd, brackets that with DMA_BUF_SYNC_READ:
+ *   every END of such a buffer passes on to devices what has been written;
  * - devices can read it (DMA_TO_DEVICE). A driver that maps it for anything else
  *   gets EACCES, and one that wants a kernel mapping, which cannot be read-only,
  *   gets EINVAL. Documentation/udmabuf_rs.rst says which drivers these are.
