@@ -15,7 +15,8 @@ mod tests {
             Attached,
             Exported,
             Exporter,
-            Locked, //
+            Locked,
+            Restrictions, //
         },
         kernel_mapping::KernelMapping,
         ops::check_size, //
@@ -49,6 +50,11 @@ mod tests {
             to_result, //
         },
         faux,
+        fs::file::flags::{
+            O_ACCMODE,
+            O_RDONLY,
+            O_RDWR, //
+        },
         page::{
             Page,
             PAGE_SIZE, //
@@ -111,6 +117,7 @@ mod tests {
     struct Wrong {
         log: Arc<Log>,
         misuse: Misuse,
+        restrictions: Restrictions,
         bytes: [AtomicU8; 8],
         memory: Memory,
     }
@@ -177,6 +184,10 @@ mod tests {
             PAGE_SIZE
         }
 
+        fn restrictions(&self) -> Restrictions {
+            self.restrictions
+        }
+
         fn pin(attachment: &Attached<'_, Self>, _buffer: &Locked<'_, Self>) -> Result {
             attachment.data().0.pins.fetch_add(1, Relaxed);
             Ok(())
@@ -236,6 +247,13 @@ mod tests {
     }
 
     fn export(misuse: Misuse) -> Result<(ARef<DmaBuf>, Arc<Log>)> {
+        export_restricted(misuse, Restrictions::default())
+    }
+
+    fn export_restricted(
+        misuse: Misuse,
+        restrictions: Restrictions,
+    ) -> Result<(ARef<DmaBuf>, Arc<Log>)> {
         let log = Log {
             attachments: Atomic::new(0),
             pins: Atomic::new(0),
@@ -246,6 +264,7 @@ mod tests {
         let wrong = Ok::<_, Error>(Wrong {
             log: log.clone(),
             misuse,
+            restrictions,
             bytes: Default::default(),
             memory: Memory::new()?,
         });
@@ -264,8 +283,17 @@ mod tests {
     }
 
     fn map(attachment: *mut bindings::dma_buf_attachment) -> Result<*mut bindings::sg_table> {
+        map_for(attachment, BOTH)
+    }
+
+    fn map_for(
+        attachment: *mut bindings::dma_buf_attachment,
+        direction: DataDirection,
+    ) -> Result<*mut bindings::sg_table> {
         // SAFETY: The tests pass valid attachments.
-        from_err_ptr(unsafe { bindings::dma_buf_map_attachment_unlocked(attachment, BOTH.into()) })
+        from_err_ptr(unsafe {
+            bindings::dma_buf_map_attachment_unlocked(attachment, direction.into())
+        })
     }
 
     fn detach(buffer: &DmaBuf, attachment: *mut bindings::dma_buf_attachment) {
@@ -353,6 +381,64 @@ mod tests {
         assert_eq!(map(attachment).err(), Some(EAGAIN));
         detach(&buffer, attachment);
         assert_eq!(log.attachments.load(Relaxed), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn nothing_writes_to_a_read_only_dma_buf() -> Result {
+        let device = device(c"udmabuf_rs_kunit_read_only")?;
+        let read_only = Restrictions {
+            read_only: true,
+            ..Restrictions::default()
+        };
+        let (buffer, log) = export_restricted(Misuse::None, read_only)?;
+        let attachment = attach(&buffer, &device)?;
+        let raw = buffer.as_raw();
+
+        // SAFETY: The dma-buf and its file are valid.
+        let (mode, ops) = unsafe { ((*(*raw).file).f_flags & O_ACCMODE, &*(*raw).ops) };
+        assert_eq!(mode, O_RDONLY);
+        assert!(ops.vmap.is_none() && ops.vunmap.is_none());
+        for direction in [BOTH, DataDirection::FromDevice] {
+            assert_eq!(map_for(attachment, direction).err(), Some(EACCES));
+        }
+        assert_eq!(log.mappings.load(Relaxed), 0);
+        assert_eq!(log.pins.load(Relaxed), 0);
+        for access in [BOTH, DataDirection::ToDevice] {
+            // SAFETY: The dma-buf is valid.
+            let answer = unsafe { bindings::dma_buf_end_cpu_access(raw, access.into()) };
+            assert_eq!(to_result(answer).err(), Some(EACCES));
+        }
+
+        // SAFETY: The dma-buf is valid.
+        to_result(unsafe {
+            bindings::dma_buf_end_cpu_access(raw, DataDirection::FromDevice.into())
+        })?;
+        let reads = DataDirection::ToDevice;
+        let table = map_for(attachment, reads)?;
+        assert_eq!(log.mappings.load(Relaxed), 1);
+        // SAFETY: The table was mapped for this attachment, in this direction.
+        unsafe { bindings::dma_buf_unmap_attachment_unlocked(attachment, table, reads.into()) };
+        detach(&buffer, attachment);
+        Ok(())
+    }
+
+    #[test]
+    fn the_kernel_does_not_map_a_dma_buf_without_a_cpu_mapping() -> Result {
+        let no_cpu_mapping = Restrictions {
+            no_cpu_mapping: true,
+            ..Restrictions::default()
+        };
+
+        for (restrictions, has_vmap) in [(no_cpu_mapping, false), (Restrictions::default(), true)] {
+            let (buffer, _log) = export_restricted(Misuse::None, restrictions)?;
+            let raw = buffer.as_raw();
+
+            // SAFETY: The dma-buf and its file are valid.
+            let (mode, ops) = unsafe { ((*(*raw).file).f_flags & O_ACCMODE, &*(*raw).ops) };
+            assert_eq!(mode, O_RDWR);
+            assert_eq!(ops.vmap.is_some(), has_vmap);
+        }
         Ok(())
     }
 }
