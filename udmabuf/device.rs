@@ -66,13 +66,13 @@ pub(crate) struct Node {
 
 impl Node {
     /// Makes a buffer and returns a descriptor for it.
-    fn create(&self, request: Request) -> Result<u32, CreateError> {
-        let pages = pin(&request)?;
+    fn create(&self, request: &mut Request) -> Result<u32, CreateError> {
+        let pages = pin(request)?;
         let options = request.options;
         let buffer = buffer::export(pages, self.own_device.clone(), options.restrictions)?;
         let flags = if options.close_on_exec { O_CLOEXEC } else { 0 };
 
-        if let Some(name) = options.name {
+        if let Some(name) = request.name.take() {
             buffer.set_name(name);
         }
         Ok(DmaBuf::into_fd(buffer, flags)?)
@@ -91,14 +91,15 @@ impl MiscDevice for Node {
 
     fn ioctl(this: &Self, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
         let argument = UserPtr::from_addr(arg);
-        let request = match cmd {
-            uapi::UDMABUF_CREATE => Request::single(argument)?,
-            uapi::UDMABUF_CREATE_LIST => Request::list(argument)?,
-            uapi::UDMABUF_CREATE_EXT => Request::ext(argument)?,
+        let mut request = Request::new();
+        match cmd {
+            uapi::UDMABUF_CREATE => request.read_single(argument)?,
+            uapi::UDMABUF_CREATE_LIST => request.read_list(argument)?,
+            uapi::UDMABUF_CREATE_EXT => request.read_ext(argument)?,
             uapi::UDMABUF_QUERY => return query::answer(argument).map(|()| 0),
             _ => return Err(ENOTTY),
-        };
-        let fd = this.create(request)?;
+        }
+        let fd = this.create(&mut request)?;
 
         // CAST: A descriptor is a non-negative `int`.
         Ok(fd as isize)

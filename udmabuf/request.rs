@@ -99,26 +99,28 @@ impl From<CreateError> for Error {
     }
 }
 
-/// Options of a buffer.
+/// Options of a buffer, but for its name.
+#[derive(Clone, Copy)]
 pub(super) struct Options {
     /// Whether the new descriptor closes on exec.
     pub(super) close_on_exec: bool,
     /// What may not be done with the buffer.
     pub(super) restrictions: Restrictions,
-    pub(super) name: Option<Name>,
 }
 
 impl Options {
     /// Returns the options of `UDMABUF_CREATE` and `UDMABUF_CREATE_LIST`.
-    fn from_flags(flags: u32) -> Self {
+    const fn from_flags(flags: u32) -> Self {
         Self {
             close_on_exec: flags & uapi::FLAGS_CLOEXEC != 0,
-            restrictions: Restrictions::default(),
-            name: None,
+            restrictions: Restrictions {
+                read_only: false,
+                no_cpu_mapping: false,
+            },
         }
     }
 
-    /// Returns the options of `UDMABUF_CREATE_EXT`, without a name.
+    /// Returns the options of `UDMABUF_CREATE_EXT`.
     fn from_ext(create: &uapi::CreateExt) -> Result<Self, CreateError> {
         if create.flags & !uapi::EXT_FLAGS != 0 {
             return Err(CreateError::UnknownFlags);
@@ -135,7 +137,6 @@ impl Options {
                 read_only: create.flags & uapi::EXT_READ_ONLY != 0,
                 no_cpu_mapping: create.flags & uapi::EXT_NO_CPU_MAP != 0,
             },
-            name: None,
         })
     }
 
@@ -247,11 +248,24 @@ pub(super) struct Request {
     /// Size of the buffer in bytes.
     pub(super) size: u64,
     pub(super) options: Options,
+    pub(super) name: Option<Name>,
 }
 
 impl Request {
+    /// Creates an empty request. One of the next three functions fills it.
+    #[inline]
+    pub(super) const fn new() -> Self {
+        Self {
+            pieces: OneOrMany::new(),
+            sources: OneOrMany::new(),
+            size: 0,
+            options: Options::from_flags(0),
+            name: None,
+        }
+    }
+
     /// Reads the argument of `UDMABUF_CREATE`.
-    pub(super) fn single(argument: UserPtr) -> Result<Self, CreateError> {
+    pub(super) fn read_single(&mut self, argument: UserPtr) -> Result<(), CreateError> {
         let create: uapi::Create = uaccess::read(argument)?;
         let item = uapi::CreateItem {
             memfd: create.memfd,
@@ -260,7 +274,7 @@ impl Request {
             size: create.size,
         };
 
-        Self::new(
+        self.fill(
             Options::from_flags(create.flags),
             &[item],
             Limits::current(),
@@ -268,7 +282,7 @@ impl Request {
     }
 
     /// Reads the argument of `UDMABUF_CREATE_LIST`, each byte of it once.
-    pub(super) fn list(argument: UserPtr) -> Result<Self, CreateError> {
+    pub(super) fn read_list(&mut self, argument: UserPtr) -> Result<(), CreateError> {
         let limits = Limits::current();
         let head: uapi::CreateList = uaccess::read(argument)?;
         if head.count > limits.items {
@@ -277,7 +291,7 @@ impl Request {
 
         let items = argument.wrapping_byte_add(size_of::<uapi::CreateList>());
 
-        Self::of_list(
+        self.read_items(
             Options::from_flags(head.flags),
             items,
             head.count,
@@ -287,34 +301,36 @@ impl Request {
     }
 
     /// Reads the argument of `UDMABUF_CREATE_EXT`, each byte of it once but for the size.
-    pub(super) fn ext(argument: UserPtr) -> Result<Self, CreateError> {
+    #[inline(never)]
+    pub(super) fn read_ext(&mut self, argument: UserPtr) -> Result<(), CreateError> {
         let limits = Limits::current();
         // The size is a field of the struct. It is not used as it is read the second time.
         let size: u32 = uaccess::read(argument)?;
         let create: uapi::CreateExt =
             uaccess::read_struct(argument, size as usize, uapi::CREATE_EXT_SIZE_VER0)?;
-        let mut options = Options::from_ext(&create)?;
+        let options = Options::from_ext(&create)?;
         if create.count > limits.items {
             return Err(CreateError::TooManyItems);
         }
 
         if create.name != 0 {
-            options.name = Some(Name::from_user(address(create.name)?)?);
+            self.name = Some(Name::from_user(address(create.name)?)?);
         }
-        Self::of_list(options, address(create.items)?, create.count, limits, true)
+        self.read_items(options, address(create.items)?, create.count, limits, true)
     }
 
     /// Reads `count` items at `items`, each byte of them once.
     ///
     /// `is_strict` tells whether reserved fields of items must be zero.
     #[inline(never)]
-    fn of_list(
+    fn read_items(
+        &mut self,
         options: Options,
         items: UserPtr,
         count: u32,
         limits: Limits,
         is_strict: bool,
-    ) -> Result<Self, CreateError> {
+    ) -> Result<(), CreateError> {
         let mut bytes = KVVec::new();
         UserSlice::new(items, count as usize * size_of::<uapi::CreateItem>())
             .read_all(&mut bytes, GFP_CHARGED)?;
@@ -324,51 +340,49 @@ impl Request {
         if is_strict && items.iter().any(|item| item.pad != 0) {
             return Err(CreateError::Reserved);
         }
-        Self::checked(options, items, limits)
+        self.fill_out_of_line(options, items, limits)
     }
 
-    /// [`new`](Self::new), out of line: a loop over many items has the registers to itself.
+    /// [`fill`](Self::fill), out of line: a loop over many items has the registers to itself.
     #[inline(never)]
-    fn checked(
+    fn fill_out_of_line(
+        &mut self,
         options: Options,
         items: &[uapi::CreateItem],
         limits: Limits,
-    ) -> Result<Self, CreateError> {
-        Self::new(options, items, limits)
+    ) -> Result<(), CreateError> {
+        self.fill(options, items, limits)
     }
 
-    /// Checks everything there is to check: first what the numbers say by themselves, then each
-    /// item against its file.
+    /// Adds `items`, with everything checked: first what the numbers say by themselves, then each item
+    /// against its file.
     #[inline(always)]
-    fn new(
+    fn fill(
+        &mut self,
         options: Options,
         items: &[uapi::CreateItem],
         limits: Limits,
-    ) -> Result<Self, CreateError> {
-        let mut request = Self {
-            size: total(items, limits)?,
-            pieces: OneOrMany::new(),
-            sources: OneOrMany::new(),
-            options,
-        };
+    ) -> Result<(), CreateError> {
+        self.size = total(items, limits)?;
+        self.options = options;
         let (first, others) = items.split_first().ok_or(CreateError::Empty)?;
-        let mut source = request.add_source(first.memfd)?;
+        let mut source = self.add_source(first.memfd)?;
         let mut last = source.piece(first)?;
 
-        request.pieces.reserve(items.len(), GFP_CHARGED)?;
+        self.pieces.reserve(items.len(), GFP_CHARGED)?;
         for item in others {
             if item.memfd != source.fd {
-                source = request.source(item.memfd)?;
+                source = self.source(item.memfd)?;
             }
             let piece = source.piece(item)?;
 
             match piece.continues(&last) {
                 true => last.range.end = piece.range.end,
-                false => request.push(replace(&mut last, piece))?,
+                false => self.push(replace(&mut last, piece))?,
             }
         }
-        request.push(last)?;
-        Ok(request)
+        self.push(last)?;
+        Ok(())
     }
 
     /// Appends `piece`. There must be room for it.
