@@ -794,23 +794,11 @@ TEST_F(create, EFAULT_for_a_bad_pointer)
 	EXPECT_EQ(EFAULT, errno);
 }
 
-/* A readable page with nothing mapped behind it; returns its end. */
-static char *page_before_a_gap(void)
-{
-	size_t pg = page_size();
-	char *p = mmap(NULL, 2 * pg, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (p == MAP_FAILED || munmap(p + pg, pg))
-		return NULL;
-	return p + pg;
-}
-
 TEST_F(create, EFAULT_for_an_argument_that_ends_in_a_gap)
 {
 	size_t pg = page_size();
 	int memfd = memfd_new(pg), err;
-	char *end = page_before_a_gap();
+	char *end = end_of_memory(1);
 	struct udmabuf_create c = { .memfd = memfd, .size = pg };
 
 	ASSERT_NE(NULL, end);
@@ -829,7 +817,7 @@ TEST_F(create, EFAULT_for_a_list_that_ends_in_a_gap)
 {
 	size_t pg = page_size();
 	int memfd = memfd_new(4 * pg), i, buf;
-	char *end = page_before_a_gap();
+	char *end = end_of_memory(1);
 	struct udmabuf_create_list *head;
 
 	ASSERT_NE(NULL, end);

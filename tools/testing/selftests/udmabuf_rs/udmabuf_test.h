@@ -77,6 +77,7 @@
 #define MIB		(1024 * KIB)
 #define GIB		(1024 * MIB)
 #define HUGE		(2 * MIB)
+#define KNOWN_FLAGS	(UDMABUF_EXT_CLOEXEC | UDMABUF_EXT_READ_ONLY | UDMABUF_EXT_NO_CPU_MAP)
 #define HUGE_DIR	"/sys/kernel/mm/hugepages/hugepages-2048kB/"
 
 /* An argument, so that a bracket can be written in one line. */
@@ -575,6 +576,22 @@ static inline int listed_memfd(struct udmabuf_create_item *items, size_t count, 
 	return memfd;
 }
 
+/* The name of a buffer as fdinfo shows it; NULL if it has none. */
+static inline const char *buf_name(int fd, char *text, size_t size)
+{
+	char path[64], *name;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	if (read_text(path, text, size) <= 0)
+		return NULL;
+	name = strstr(text, "\nname:\t");
+	if (!name)
+		return NULL;
+	name += strlen("\nname:\t");
+	name[strcspn(name, "\n")] = '\0';
+	return name;
+}
+
 /* DMA_BUF_IOCTL_SYNC as the contract wants it called: again after a signal. */
 static inline int buf_sync(int fd, uint64_t flags)
 {
@@ -647,10 +664,56 @@ static inline int touch(volatile char *p, bool write)
 	return fault_signal;
 }
 
+/* Closes @buf, the answer of a call. Returns 0, or the error if it is none. */
+static inline int closed(int buf)
+{
+	return buf < 0 ? buf : close(buf);
+}
+
+/* Returns a property that UDMABUF_CREATE_EXT promises with @flags and @buf lacks, or NULL. */
+static inline const char *broken_promise(int buf, uint64_t flags, uint64_t size)
+{
+	bool read_only = flags & UDMABUF_EXT_READ_ONLY, unmapped = flags & UDMABUF_EXT_NO_CPU_MAP;
+	int read = unmapped ? -EACCES : 0, write = unmapped || read_only ? -EACCES : 0;
+	char *p;
+
+	if (fcntl(buf, F_GETFD) != (flags & UDMABUF_EXT_CLOEXEC ? FD_CLOEXEC : 0))
+		return "FD_CLOEXEC";
+	if ((fcntl(buf, F_GETFL) & O_ACCMODE) != (read_only ? O_RDONLY : O_RDWR))
+		return "access mode";
+	if (buf_size(buf) != size || lseek(buf, 0, SEEK_END) != (off_t)size)
+		return "size";
+	if (map_error(buf, 0, size, PROT_READ, MAP_SHARED) != read)
+		return "mmap with PROT_READ";
+	if (map_error(buf, 0, size, PROT_WRITE, MAP_SHARED) != write)
+		return "mmap with PROT_WRITE";
+	if (map_error(buf, 0, size, PROT_READ | PROT_WRITE, MAP_SHARED) != write)
+		return "mmap with both";
+	if (!read) {
+		p = map_at(buf, 0, size, PROT_READ);
+		if (touch(p + size - 1, false) || touch(p, true) != SIGSEGV)
+			return "bytes of the mapping";
+		munmap(p, size);
+	}
+	return NULL;
+}
+
 /* Page tables in KiB: PFN mappings do not show up as resident memory. */
 static inline long long vm_pte(void)
 {
 	return read_key("/proc/self/status", "VmPTE");
+}
+
+/* Returns the end of @pages readable pages, behind which nothing can be accessed, or NULL. */
+static inline char *end_of_memory(size_t pages)
+{
+	size_t pg = page_size();
+	char *p = mmap(NULL, (pages + 1) * pg, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED || mprotect(p + pages * pg, pg, PROT_NONE))
+		return NULL;
+	return p + pages * pg;
 }
 
 /* Patterns: every word tells where it belongs ------------------------------ */
@@ -791,7 +854,7 @@ static inline int wait_status(pid_t pid)
 
 /* The fixture of every subject --------------------------------------------- */
 
-#define UDMABUF_FIXTURE(subject)					\
+#define UDMABUF_FIXTURE_UNLESS(unwanted, why, subject)			\
 FIXTURE(subject)							\
 {									\
 	int dev;							\
@@ -799,6 +862,8 @@ FIXTURE(subject)							\
 };									\
 FIXTURE_SETUP(subject)							\
 {									\
+	if (unwanted)							\
+		SKIP(return, "%s", why);				\
 	self->kmsg = kmsg_open();					\
 	self->dev = node_open();					\
 	ASSERT_LE(0, self->dev)						\
@@ -811,5 +876,11 @@ FIXTURE_TEARDOWN(subject)						\
 	close(self->dev);						\
 }									\
 struct subject##_needs_semicolon
+
+#define UDMABUF_FIXTURE(subject)	UDMABUF_FIXTURE_UNLESS(false, "", subject)
+
+/* For calls that the C driver lacks. */
+#define UDMABUF_OWN_FIXTURE(subject)					\
+	UDMABUF_FIXTURE_UNLESS(is_c_driver(), "the C driver has no such call", subject)
 
 #endif /* UDMABUF_TEST_H */
