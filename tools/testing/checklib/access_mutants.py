@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Checks missing from the driver, one each: the promises of read-only buffers and of buffers without a CPU mapping."""
+"""Checks missing from the driver, one each: of restrictions of buffers, and of the strict creation call."""
 
 from dataclasses import dataclass
 
@@ -14,6 +14,12 @@ class Mutant:
     new: str
     program: str
     shows: str
+
+
+
+def fails(test):
+    """The line of a test that has failed."""
+    return rf"not ok \d+ \S*{test}"
 
 
 CORE = "seam/dma_buf/exporter.rs"
@@ -81,5 +87,43 @@ MUTANTS = [
     Mutant("a plain buffer is made of a sealed memfd", REQUEST,
            "self.restrictions.read_only || !forbid_writing",
            "true",
-           "readonly", "list_of_different_memfds:Expected"),
+           "create_ext", fails("combinations")),
+    Mutant("a plain buffer is made of a read-only memfd", REQUEST,
+           "memfd.is_readable() && (self.restrictions.read_only || memfd.is_writable())",
+           "memfd.is_readable()",
+           "create_ext", fails("combinations")),
+    Mutant("flags that are not known are ignored", REQUEST,
+           "if create.flags & !uapi::EXT_FLAGS != 0 {",
+           "if false {",
+           "create_ext", fails("unknown_flag")),
+    Mutant("a reserved field is ignored", REQUEST,
+           "if create.reserved != 0 {",
+           "if false {",
+           "create_ext", fails("cache_attribute_and_reserved_field")),
+    Mutant("the reserved field of an item is ignored", REQUEST,
+           "if is_strict && items.iter().any(|item| item.pad != 0) {",
+           "if is_strict && items.len() > usize::MAX - 1 {",
+           "create_ext", fails("pad_of_an_item")),
+    Mutant("any cache attribute is taken for cached", REQUEST,
+           "if create.cache != uapi::CACHE_CACHED {",
+           "if false {",
+           "create_ext", fails("cache_attribute_and_reserved_field")),
+    Mutant("what follows the struct is ignored", "ffi/shim.c",
+           "return copy_struct_from_user(to, size, from, user_size);",
+           "return copy_struct_from_user(to, size, from, min(size, user_size));",
+           "create_ext", fails("every_byte_of_the_tail")),
+    Mutant("the size is used as it is read the second time", REQUEST,
+           "let options = Options::from_ext(&create)?;",
+           "let options = Options::from_ext(&create)?; if create.size as usize > PAGE_SIZE { return Err(EFAULT.into()); }",
+           "create_races", fails("argument_that_changes_while_it_is_read")),
+    Mutant("the name is set after the descriptor has appeared", "udmabuf/device.rs",
+           "if let Some(name) = request.name.take() {\n            buffer.set_name(name);\n        }\n        "
+           "Ok(DmaBuf::into_fd(buffer, flags)?)",
+           "let kept = buffer.clone();\n        let fd = DmaBuf::into_fd(buffer, flags)?;\n        "
+           "if let Some(name) = request.name.take() {\n            kept.set_name(name);\n        }\n        Ok(fd)",
+           "create_races", fails("name_is_there_when_the_descriptor_appears")),
+    Mutant("a longer query is not zeroed", "ffi/shim.c",
+           "return copy_struct_to_user(to, user_size, from, size, NULL);",
+           "return copy_struct_to_user(to, min(size, user_size), from, size, NULL);",
+           "query", fails("every_size_of_the_struct")),
 ]

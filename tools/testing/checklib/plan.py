@@ -58,7 +58,8 @@ LONG_LIST = "long_list_is_not_made_longer_under_the_lock"
 
 # "device" comes last where it runs: it leaves a buffer behind for good.
 EVERYTHING = ["!" + RESERVE_2_GIB, UPSTREAM, "!" + KEEP_128_MIB,
-              "create", "create_32", "seals", "mmap", "sync", "sync_32", "share", "!" + LOAD_IMPORTER, "import", "dirty", "readonly", *HUGE,
+              "create", "create_32", "seals", "create_ext", "create_ext_32", "create_races", "query", "query_32",
+              "mmap", "sync", "sync_32", "share", "!" + LOAD_IMPORTER, "import", "dirty", "readonly", *HUGE,
               f"limits -T {LONG_LIST}", "memcg", "lifetime",
               "!" + SWAP_ON, "integrity"]
 
@@ -115,7 +116,7 @@ OURS = [
     Boot("vmapfail", "a kernel mapping fails, of which the core warns",
          ["--replace-c"] + VMAP_WARNS,
          ["!" + LOAD_IMPORTER, "vmapfail"]),
-    Boot("beside", "next to the C driver", [], ["naming", "create", f"limits -t {LONG_LIST}"],
+    Boot("beside", "next to the C driver", [], ["naming", "create", "create_ext", "query", f"limits -t {LONG_LIST}"],
          {"UDMABUF_NODE": "/dev/udmabuf_rs"}),
     *MANY,
     *STAGED,
@@ -145,7 +146,8 @@ DEBUG = [
           f"staging -T {LATENCY}", "settle"],
          kernel="debug", limit=400),
     Boot("debug-beside", "next to the C driver, debug kernel", VMAP_WARNS,
-         ["naming", "create", "!" + LOAD_IMPORTER, "vmapfail"], {"UDMABUF_NODE": "/dev/udmabuf_rs"}, kernel="debug"),
+         ["naming", "create", "create_ext", "query", "!" + LOAD_IMPORTER, "vmapfail"],
+         {"UDMABUF_NODE": "/dev/udmabuf_rs"}, kernel="debug"),
     # The other leak detector, which takes half a minute, has nothing to find here.
     Boot("debug-leak", "a mapping that is leaked on purpose must fail the run", ["--replace-c", "--append", "kmemleak=off"],
          ["!" + LOAD_IMPORTER, "leak"], kernel="debug", report="DMA-API: still mapped"),
