@@ -187,7 +187,7 @@ TEST_F(maintenance, r01_end_of_any_bracket_cleans_for_a_read_only_buffer)
 	close(s->buf);
 	s->buf = create_ext_one(s->dev, s->memfd, 0, s->size, UDMABUF_EXT_READ_ONLY, NULL);
 	ASSERT_LE(0, s->buf);
-	/* The importer looks at the memory of others by a kernel mapping, to tell how it is reached. */
+	/* device_map() asks how the device reaches it, which takes a kernel mapping. */
 	ASSERT_EQ(0, importer_map(s->importer, 0, s->buf, s->device, IMPORTER_TO_DEVICE));
 	upkeep_forget();
 	for (int i = 0; i < 2; i++) {
