@@ -80,6 +80,9 @@ def _boot(folder, boot, program, file=None, source=None):
     """Copies the checkout, with `source` in `file`, and runs a program there. Returns what was printed, and the status."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(CHECKOUT, folder, symlinks=True, ignore=shutil.ignore_patterns(".git", "*.ko", "*.o", "*.cmd"))
+    # What was built of the last mutant is newer than the copies, which keep their times: make has to see a change.
+    for changed in {case.file for case in cases()}:
+        (folder / changed).touch()
     if file:
         (folder / file).write_text(source)
     done = client.run([folder / "tools/testing/check", "--verbose", "--boot", boot, "--subject", program],
