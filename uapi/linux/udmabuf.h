@@ -197,10 +197,11 @@ struct udmabuf_create_list {
  * and before those:
  *
  * ==========  ================================================================
- * EFAULT      the struct cannot be read
+ * EFAULT      ``size`` cannot be read
  * EINVAL      ``size`` is less than UDMABUF_CREATE_EXT_SIZE_VER0
  * E2BIG       ``size`` is more than a page, or a byte that the driver does not
  *             know is not zero
+ * EFAULT      the rest of the struct cannot be read
  * EINVAL      a flag is not known, or ``__reserved`` is not zero
  * EOPNOTSUPP  the driver has no such ``cache`` attribute
  * EINVAL      ``count`` is more than list_limit
