@@ -25,18 +25,25 @@ struct subject {
 
 /* Mappings ------------------------------------------------------------------ */
 
-/* Maps the first page of @fd from @offset on, writable if that is allowed. */
-static char *map_page(int fd, uint64_t offset)
-{
-	char *b = map_at(fd, offset, page_size(), PROT_READ | PROT_WRITE);
-
-	return b != MAP_FAILED ? b : map_at(fd, offset, page_size(), PROT_READ);
-}
-
 /* Stores a byte. -EFAULT if that raises a signal. */
 static int store(char *b)
 {
 	return touch(b, true) ? -EFAULT : 0;
+}
+
+/* Does something with a page of @fd that is mapped, writable if that is allowed. */
+static int on_page(int fd, uint64_t offset, int (*act)(char *b))
+{
+	char *b = map_at(fd, offset, page_size(), PROT_READ | PROT_WRITE);
+	int err;
+
+	if (b == MAP_FAILED)
+		b = map_at(fd, offset, page_size(), PROT_READ);
+	if (b == MAP_FAILED)
+		return -errno;
+	err = act(b);
+	munmap(b, page_size());
+	return err;
 }
 
 static int map_and_store(int fd, uint64_t offset)
@@ -51,6 +58,13 @@ static int map_and_store(int fd, uint64_t offset)
 	return err;
 }
 
+static int make_writable_and_store(char *b)
+{
+	/* Its page table entry is there already. */
+	touch(b, false);
+	return mprotect(b, page_size(), PROT_READ | PROT_WRITE) ? -errno : store(b);
+}
+
 static int protect_and_store(int fd, uint64_t offset)
 {
 	char *b = map_at(fd, offset, page_size(), PROT_READ);
@@ -58,9 +72,7 @@ static int protect_and_store(int fd, uint64_t offset)
 
 	if (b == MAP_FAILED)
 		return -errno;
-	/* Its page table entry is there already. */
-	touch(b, false);
-	err = mprotect(b, page_size(), PROT_READ | PROT_WRITE) ? -errno : store(b);
+	err = make_writable_and_store(b);
 	munmap(b, page_size());
 	return err;
 }
@@ -75,33 +87,30 @@ static int by_mprotect(struct subject *s)
 	return protect_and_store(s->buf, 0);
 }
 
+static int move_and_store(char *b)
+{
+	size_t pg = page_size();
+	char *room = mmap(NULL, pg, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *moved;
+	int err;
+
+	if (room == MAP_FAILED)
+		return -errno;
+	moved = mremap(b, pg, pg, MREMAP_MAYMOVE | MREMAP_FIXED, room);
+	if (moved == MAP_FAILED)
+		return -errno;
+	err = make_writable_and_store(moved);
+	munmap(moved, pg);
+	return err;
+}
+
 static int by_moved_mapping(struct subject *s)
 {
-	char *b = map_page(s->buf, 0), *room;
-	int err = -ENOMEM;
-
-	if (b == MAP_FAILED)
-		return -errno;
-	room = mmap(NULL, page_size(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (room != MAP_FAILED)
-		b = mremap(b, page_size(), page_size(), MREMAP_MAYMOVE | MREMAP_FIXED, room);
-	if (b != MAP_FAILED) {
-		err = mprotect(b, page_size(), PROT_READ | PROT_WRITE) ? -errno : store(b);
-		munmap(b, page_size());
-	}
-	return err;
+	return on_page(s->buf, 0, move_and_store);
 }
 
 static int by_plain_store(struct subject *s)
 {
-	char *b = map_page(s->buf, 0);
-	int err;
-
-	if (b == MAP_FAILED)
-		return -errno;
-	err = store(b);
-	munmap(b, page_size());
-	return err;
+	return on_page(s->buf, 0, store);
 }
 
 static int by_private_mapping(struct subject *s)
@@ -109,21 +118,18 @@ static int by_private_mapping(struct subject *s)
 	return map_error(s->buf, 0, page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE);
 }
 
-/* A child of a process that has mapped it. */
+static int store_in_a_child(char *b)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(-make_writable_and_store(b));
+	return pid < 0 ? -EAGAIN : -wait_status(pid);
+}
+
 static int by_inherited_mapping(struct subject *s)
 {
-	char *b = map_page(s->buf, 0);
-	int status;
-	pid_t pid;
-
-	if (b == MAP_FAILED)
-		return -errno;
-	pid = fork();
-	if (!pid)
-		_exit(mprotect(b, page_size(), PROT_READ | PROT_WRITE) ? errno : -store(b));
-	status = pid < 0 ? -EAGAIN : -wait_status(pid);
-	munmap(b, page_size());
-	return status;
+	return on_page(s->buf, 0, store_in_a_child);
 }
 
 /* A driver that maps the buffer for whoever maps the driver's node, which is open O_RDWR. */
@@ -154,20 +160,24 @@ static int by_reopening(struct subject *s)
 	return err;
 }
 
-static int by_map_files(struct subject *s)
+static int open_map_file_and_store(char *b)
 {
-	char *b = map_page(s->buf, 0), path[100];
+	char path[100];
 	int fd, err;
 
-	if (b == MAP_FAILED)
-		return -errno;
 	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", (unsigned long)b,
 		 (unsigned long)b + page_size());
 	fd = open(path, O_RDWR | O_CLOEXEC);
-	err = fd < 0 ? -errno : map_and_store(fd, 0);
+	if (fd < 0)
+		return -errno;
+	err = map_and_store(fd, 0);
 	close(fd);
-	munmap(b, page_size());
 	return err;
+}
+
+static int by_map_files(struct subject *s)
+{
+	return on_page(s->buf, 0, open_map_file_and_store);
 }
 
 static int by_changed_flags(struct subject *s)
@@ -213,95 +223,80 @@ static int proc_mem_store(char *b)
 
 static int by_proc_mem(struct subject *s)
 {
-	char *b = map_page(s->buf, 0);
-	int err;
-
-	if (b == MAP_FAILED)
-		return -errno;
-	err = proc_mem_store(b);
-	munmap(b, page_size());
-	return err;
+	return on_page(s->buf, 0, proc_mem_store);
 }
 
 static int by_proc_mem_of_driver_mapping(struct subject *s)
 {
 	int err = importer_slot(s->importer, IMPORTER_MMAP, s->buf);
-	char *b;
 
-	if (err)
-		return err;
-	b = map_page(s->importer, IMPORTER_MMAP_OFFSET(IMPORTER_SLOTS));
-	if (b == MAP_FAILED)
-		return -errno;
-	err = proc_mem_store(b);
-	munmap(b, page_size());
-	return err;
+	return err ?: on_page(s->importer, IMPORTER_MMAP_OFFSET(IMPORTER_SLOTS), proc_mem_store);
 }
 
-static int by_ptrace(struct subject *s)
+static int poke(char *b)
 {
-	char *b = map_page(s->buf, 0);
 	int status, err = -ECHILD;
-	pid_t pid;
+	pid_t pid = fork();
 
-	if (b == MAP_FAILED)
-		return -errno;
-	pid = fork();
 	if (!pid) {
 		ptrace(PTRACE_TRACEME, 0, 0, 0);
 		raise(SIGSTOP);
 		_exit(0);
 	}
-	if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFSTOPPED(status))
+	if (pid < 0)
+		return -errno;
+	if (waitpid(pid, &status, 0) == pid && WIFSTOPPED(status))
 		err = ptrace(PTRACE_POKEDATA, pid, b, 'w') ? -errno : 0;
-	if (pid > 0) {
-		kill(pid, SIGKILL);
-		wait_status(pid);
-	}
-	munmap(b, page_size());
+	kill(pid, SIGKILL);
+	wait_status(pid);
 	return err;
+}
+
+static int by_ptrace(struct subject *s)
+{
+	return on_page(s->buf, 0, poke);
+}
+
+static int writev_store(char *b)
+{
+	char byte = 'w';
+	struct iovec from = { &byte, 1 }, to = { b, 1 };
+
+	return process_vm_writev(getpid(), &from, 1, &to, 1, 0) == 1 ? 0 : -errno;
 }
 
 static int by_process_vm_writev(struct subject *s)
 {
-	char *b = map_page(s->buf, 0), byte = 'w';
-	struct iovec from = { &byte, 1 }, to = { b, 1 };
-	int err;
-
-	if (b == MAP_FAILED)
-		return -errno;
-	err = process_vm_writev(getpid(), &from, 1, &to, 1, 0) == 1 ? 0 : -errno;
-	munmap(b, page_size());
-	return err;
+	return on_page(s->buf, 0, writev_store);
 }
 
 /* A system call that stores what it has read. */
-static int by_read_into_it(struct subject *s)
+static int read_into(char *b)
 {
-	char *b = map_page(s->buf, 0);
-	int pipes[2], err;
+	int pipes[2], err = -EPIPE;
 
-	if (b == MAP_FAILED)
+	if (pipe(pipes))
 		return -errno;
-	if (pipe(pipes) || write(pipes[1], "w", 1) != 1)
-		return -EPIPE;
-	err = read(pipes[0], b, 1) == 1 ? 0 : -errno;
+	if (write(pipes[1], "w", 1) == 1)
+		err = read(pipes[0], b, 1) == 1 ? 0 : -errno;
 	close(pipes[0]);
 	close(pipes[1]);
-	munmap(b, page_size());
 	return err;
+}
+
+static int by_read_into_it(struct subject *s)
+{
+	return on_page(s->buf, 0, read_into);
+}
+
+static int populate(char *b)
+{
+	return madvise(b, page_size(), MADV_POPULATE_WRITE) ? -errno : 0;
 }
 
 static int by_populating(struct subject *s)
 {
-	char *b = map_page(s->buf, 0);
-	int err;
-
-	if (b == MAP_FAILED)
-		return -errno;
-	err = madvise(b, page_size(), MADV_POPULATE_WRITE) ? -errno : 0;
-	munmap(b, page_size());
-	return err;
+	return on_page(s->buf, 0, populate);
 }
 
 /* CPU access, devices, the kernel --------------------------------------------- */
