@@ -90,9 +90,9 @@ impl DmaBuf {
         // SAFETY: By the type invariants, the dma-buf is valid. `name_lock` protects `name`, and
         // is never taken in an interrupt. The core frees `name` by kfree(), as a `Name` does.
         let old = unsafe {
-            bindings::spin_lock(&mut (*dmabuf).name_lock);
+            bindings::spin_lock(&raw mut (*dmabuf).name_lock);
             let old = replace(&mut (*dmabuf).name, name.0.as_ptr());
-            bindings::spin_unlock(&mut (*dmabuf).name_lock);
+            bindings::spin_unlock(&raw mut (*dmabuf).name_lock);
             old
         };
         // The lock is not held any more.

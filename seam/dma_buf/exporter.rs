@@ -32,7 +32,7 @@ use kernel::{
 /// What importers and userspace may not do with a dma-buf.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Restrictions {
-    /// Nothing may write through the dma-buf.
+    /// Write access is refused.
     ///
     /// Its file is open for reading only. Areas of userspace are not writable and cannot become so,
     /// whichever file they were mapped through. A CPU access that writes and a mapping for a device

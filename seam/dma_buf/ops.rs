@@ -238,7 +238,10 @@ impl<T: Exporter> VTable<T> {
             let access = CpuAccess::from_raw(direction)?;
 
             buffer.restrictions().check_access(access)?;
-            T::begin_cpu_access(buffer, access).map(|()| 0)
+            if T::HAS_BEGIN_CPU_ACCESS {
+                T::begin_cpu_access(buffer, access)?;
+            }
+            Ok(0)
         })
     }
 
@@ -256,7 +259,10 @@ impl<T: Exporter> VTable<T> {
             let access = CpuAccess::from_raw(direction)?;
 
             buffer.restrictions().check_access(access)?;
-            T::end_cpu_access(buffer, access).map(|()| 0)
+            if T::HAS_END_CPU_ACCESS {
+                T::end_cpu_access(buffer, access)?;
+            }
+            Ok(0)
         })
     }
 
@@ -341,16 +347,8 @@ impl<T: Exporter> VTable<T> {
             map_dma_buf: Some(Self::map_dma_buf),
             unmap_dma_buf: Some(Self::unmap_dma_buf),
             release: Some(Self::release),
-            begin_cpu_access: if T::HAS_BEGIN_CPU_ACCESS {
-                Some(Self::begin_cpu_access)
-            } else {
-                None
-            },
-            end_cpu_access: if T::HAS_END_CPU_ACCESS {
-                Some(Self::end_cpu_access)
-            } else {
-                None
-            },
+            begin_cpu_access: Some(Self::begin_cpu_access),
+            end_cpu_access: Some(Self::end_cpu_access),
             mmap: if T::HAS_MMAP { Some(Self::mmap) } else { None },
             vmap: if T::HAS_VMAP { Some(Self::vmap) } else { None },
             vunmap: if T::HAS_VMAP {

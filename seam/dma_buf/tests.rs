@@ -404,7 +404,11 @@ mod tests {
         }
         assert_eq!(log.mappings.load(Relaxed), 0);
         assert_eq!(log.pins.load(Relaxed), 0);
+        // The exporter has no operation for the start of an access.
         for access in [BOTH, DataDirection::ToDevice] {
+            // SAFETY: The dma-buf is valid.
+            let answer = unsafe { bindings::dma_buf_begin_cpu_access(raw, access.into()) };
+            assert_eq!(to_result(answer).err(), Some(EACCES));
             // SAFETY: The dma-buf is valid.
             let answer = unsafe { bindings::dma_buf_end_cpu_access(raw, access.into()) };
             assert_eq!(to_result(answer).err(), Some(EACCES));
