@@ -6,9 +6,9 @@
  * another user if the owner is root, reads the memory and tries to write it. There are two ways
  * to share:
  *
- * 1. A read-only dma-buf. Neither a CPU nor a device can write through it.
- * 2. A memfd with F_SEAL_FUTURE_WRITE. Only mappings older than the seal can write. The reader
- *    makes a read-only dma-buf of it for a device to read.
+ * 1. A read-only dma-buf. It refuses write access to every program and driver that asks.
+ * 2. A memfd with F_SEAL_FUTURE_WRITE. Only mappings and dma-bufs older than the seal can write.
+ *    The reader makes a read-only dma-buf of it for a device to read.
  *
  * Read-only is the buffer, or the file, not the memory: the owner goes on writing through its own
  * mapping of the memfd, and the reader sees the new bytes.
@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -159,6 +160,15 @@ static void bracket(int buffer, __u64 point)
 {
 	if (sync_buffer(buffer, point | DMA_BUF_SYNC_READ) == -1)
 		fail("DMA_BUF_IOCTL_SYNC");
+}
+
+static void wait_for_readers(int buffer)
+{
+	struct pollfd poll_fd = { .fd = buffer, .events = POLLOUT };
+
+	while (poll(&poll_fd, 1, -1) == -1)
+		if (errno != EINTR)
+			fail("poll");
 }
 
 static void read_buffer(int buffer, const char *text, const char *expected)
@@ -327,7 +337,11 @@ static void run_owner(int sock, int node)
 	if (strcmp(text, "frame 1"))
 		fail("the reader has changed the memory");
 
-	/* Other CPUs see this at once, and devices after the END, though that says READ. */
+	/*
+	 * A device may still be reading: START does not wait for that, poll() does. Other CPUs see
+	 * the new bytes at once, and devices after the END, though that says READ.
+	 */
+	wait_for_readers(buffer);
 	bracket(buffer, DMA_BUF_SYNC_START);
 	strcpy(text, "frame 2");
 	bracket(buffer, DMA_BUF_SYNC_END);
@@ -344,8 +358,9 @@ static void run_owner(int sock, int node)
 	say("finds: %s", text);
 
 	/*
-	 * 2. Map, seal, pass, in this order. The seal does not revoke existing mappings: the
-	 * owner's stays writable, and so would one of a reader that had the memfd before.
+	 * 2. Map, seal, pass, in this order. The seal does not revoke existing mappings and
+	 * dma-bufs: the owner's mapping stays writable, and so would one of a reader that had
+	 * the memfd before.
 	 */
 	if (fcntl(memfd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) == -1)
 		fail("cannot seal the memfd");

@@ -55,7 +55,7 @@ pub(crate) struct CreateList {
 /// `UDMABUF_EXT_CLOEXEC`: the new descriptor is closed on exec.
 pub(crate) const EXT_CLOEXEC: u64 = 1 << 0;
 
-/// `UDMABUF_EXT_READ_ONLY`: nothing writes through the buffer.
+/// `UDMABUF_EXT_READ_ONLY`: the buffer refuses write access.
 pub(crate) const EXT_READ_ONLY: u64 = 1 << 1;
 
 /// `UDMABUF_EXT_NO_CPU_MAP`: the CPU cannot map the buffer.

@@ -290,14 +290,9 @@ impl Request {
         }
 
         let items = argument.wrapping_byte_add(size_of::<uapi::CreateList>());
+        let bytes = read_items(items, head.count)?;
 
-        self.read_items(
-            Options::from_flags(head.flags),
-            items,
-            head.count,
-            limits,
-            false,
-        )
+        self.fill_out_of_line(Options::from_flags(head.flags), as_items(&bytes)?, limits)
     }
 
     /// Reads the argument of `UDMABUF_CREATE_EXT`, each byte of it once but for the size.
@@ -316,30 +311,12 @@ impl Request {
         if create.name != 0 {
             self.name = Some(Name::from_user(address(create.name)?)?);
         }
-        self.read_items(options, address(create.items)?, create.count, limits, true)
-    }
-
-    /// Reads `count` items at `items`, each byte of them once.
-    ///
-    /// `is_strict` tells whether reserved fields of items must be zero.
-    #[inline(never)]
-    fn read_items(
-        &mut self,
-        options: Options,
-        items: UserPtr,
-        count: u32,
-        limits: Limits,
-        is_strict: bool,
-    ) -> Result<(), CreateError> {
-        let mut bytes = KVVec::new();
-        UserSlice::new(items, count as usize * size_of::<uapi::CreateItem>())
-            .read_all(&mut bytes, GFP_CHARGED)?;
-        // The allocator aligns to more than the item asks for.
-        let items = <[uapi::CreateItem]>::ref_from_bytes(&bytes).map_err(|_| EINVAL)?;
-
-        if is_strict && items.iter().any(|item| item.pad != 0) {
+        let bytes = read_items(address(create.items)?, create.count)?;
+        let items = as_items(&bytes)?;
+        if items.iter().any(|item| item.pad != 0) {
             return Err(CreateError::Reserved);
         }
+
         self.fill_out_of_line(options, items, limits)
     }
 
@@ -449,6 +426,21 @@ fn total(items: &[uapi::CreateItem], limits: Limits) -> Result<u64, CreateError>
         0 => Err(CreateError::Empty),
         total => Ok(total),
     }
+}
+
+/// Reads `count` items at `items`, each byte of them once.
+fn read_items(items: UserPtr, count: u32) -> Result<KVVec<u8>> {
+    let mut bytes = KVVec::new();
+
+    UserSlice::new(items, count as usize * size_of::<uapi::CreateItem>())
+        .read_all(&mut bytes, GFP_CHARGED)?;
+    Ok(bytes)
+}
+
+/// Takes what [`read_items`] has read for the items that it is.
+fn as_items(bytes: &[u8]) -> Result<&[uapi::CreateItem]> {
+    // The allocator aligns to more than an item asks for.
+    <[uapi::CreateItem]>::ref_from_bytes(bytes).map_err(|_| EINVAL)
 }
 
 /// Returns the address that a field of a struct holds.

@@ -77,7 +77,8 @@
  * DOC: Sharing a buffer with the CPU (DMA_BUF_IOCTL_SYNC)
  *
  * The descriptor can be mapped with mmap(2), MAP_SHARED, up to the size that
- * lseek(fd, 0, SEEK_END) or fstat(2) tells; MAP_PRIVATE is refused (EINVAL).
+ * lseek(fd, 0, SEEK_END) or fstat(2) tells; MAP_PRIVATE is refused (EINVAL, or
+ * EACCES if the buffer does not allow the mapping at all).
  * Each stretch of CPU access through such a mapping, or through a mapping of
  * the memfd itself, belongs between two calls of DMA_BUF_IOCTL_SYNC (from
  * <linux/dma-buf.h>) on the dma-buf descriptor::
@@ -184,6 +185,9 @@ struct udmabuf_create_list {
  *	if (buf == -1 && errno == ENOTTY)
  *		buf = ioctl(node, UDMABUF_CREATE, &plain);
  *
+ * A program that asks for UDMABUF_EXT_READ_ONLY or UDMABUF_EXT_NO_CPU_MAP must
+ * not fall back: the older call makes a buffer without these properties.
+ *
  * The structs grow at the end, by the rules of openat2(2) and clone3(2). ``size``
  * is the sizeof of the struct that the program was compiled with:
  *
@@ -193,8 +197,8 @@ struct udmabuf_create_list {
  * - of a longer one, the bytes that the driver does not know must be zero
  *   (E2BIG). It may not be longer than a page.
  *
- * errno, beside those of UDMABUF_CREATE_LIST. They are checked in this order,
- * and before those:
+ * errno, beside those of UDMABUF_CREATE_LIST. These are checked first, in this
+ * order:
  *
  * ==========  ================================================================
  * EFAULT      ``size`` cannot be read
@@ -206,7 +210,7 @@ struct udmabuf_create_list {
  * EOPNOTSUPP  the driver has no such ``cache`` attribute
  * EINVAL      ``count`` is more than list_limit
  * EFAULT      ``name`` cannot be read
- * EINVAL      the name is longer than 31 bytes
+ * EINVAL      the name is longer than 31 bytes; ENOMEM: no memory for it
  * EFAULT      ``items`` cannot be read
  * EINVAL      ``__pad`` of an item is not zero
  * ==========  ================================================================
@@ -215,26 +219,32 @@ struct udmabuf_create_list {
 /**
  * DOC: Read-only buffers
  *
- * Nothing writes through a buffer made with UDMABUF_EXT_READ_ONLY, whoever has
- * its descriptor, as root or in the kernel:
+ * A buffer made with UDMABUF_EXT_READ_ONLY refuses every request for write
+ * access, whoever makes it: userspace, also as root, or a driver in the kernel.
  *
- * - the descriptor is O_RDONLY. mmap(2) with PROT_WRITE answers EACCES, and so
- *   does mprotect(2) later, also where a driver maps the buffer into userspace;
- * - debuggers read it (/proc/PID/mem, ptrace(2)), and cannot write it;
- * - DMA_BUF_IOCTL_SYNC with DMA_BUF_SYNC_WRITE answers EACCES. The owner of the
- *   memory, who writes it through the memfd, brackets that with DMA_BUF_SYNC_READ:
- *   every END of such a buffer passes on to devices what has been written;
- * - devices can read it (DMA_TO_DEVICE). A driver that maps it for anything else
- *   gets EACCES, and one that wants a kernel mapping, which cannot be read-only,
- *   gets EINVAL. Documentation/udmabuf_rs.rst says which drivers these are.
+ * - The descriptor is O_RDONLY. mmap(2) with PROT_WRITE answers EACCES, and so
+ *   does mprotect(2) later, also for mappings that a driver makes of the buffer.
+ * - Debuggers read it (/proc/PID/mem, ptrace(2)), and cannot write it.
+ * - DMA_BUF_IOCTL_SYNC with DMA_BUF_SYNC_WRITE answers EACCES.
+ * - Drivers can have a device read it (DMA_TO_DEVICE). A driver that maps it for
+ *   any other direction gets EACCES; one that wants a kernel mapping, which cannot
+ *   be read-only, gets EINVAL. Documentation/udmabuf_rs.rst names drivers, among
+ *   them two that do not ask and write all the same.
  *
  * Its memfds need F_SEAL_SHRINK as always, but not write access: they may be open
  * for reading only, and carry F_SEAL_WRITE or F_SEAL_FUTURE_WRITE.
  *
  * The promise is about the buffer, not about the memory: whoever can write the
- * memfd still can. F_SEAL_FUTURE_WRITE can be added while the buffer lives, and
- * takes that from all but mappings that are there; F_SEAL_WRITE answers EBUSY
- * until the buffer is gone, since its pages are pinned. Add it before.
+ * memfd still can. To do so while devices read the buffer:
+ *
+ * - wait with poll(2) for POLLOUT on the buffer. START with READ, the only one
+ *   that it accepts, waits for devices that write, and not for those that read;
+ * - write between START and END with DMA_BUF_SYNC_READ. Every END of such a buffer
+ *   passes on to devices what has been written.
+ *
+ * F_SEAL_FUTURE_WRITE can be added while the buffer lives. It takes write access
+ * from all but mappings, and buffers that are not read-only, that exist already.
+ * F_SEAL_WRITE answers EBUSY until the buffer is gone, since its pages are pinned.
  */
 
 /**
@@ -242,15 +252,15 @@ struct udmabuf_create_list {
  *
  * A buffer made with UDMABUF_EXT_NO_CPU_MAP cannot be mapped by the CPU: mmap(2)
  * answers EACCES, and drivers that want a kernel mapping get EINVAL. Devices use
- * it as any other.
+ * it as any other. The memfd can be mapped as before.
  */
 
 /* The new descriptor gets O_CLOEXEC. */
-#define UDMABUF_EXT_CLOEXEC		0x01
-/* Nothing writes through the buffer. */
-#define UDMABUF_EXT_READ_ONLY		0x02
+#define UDMABUF_EXT_CLOEXEC		0x01ULL
+/* The buffer refuses write access. */
+#define UDMABUF_EXT_READ_ONLY		0x02ULL
 /* The CPU cannot map the buffer. */
-#define UDMABUF_EXT_NO_CPU_MAP		0x04
+#define UDMABUF_EXT_NO_CPU_MAP		0x04ULL
 
 /* How the CPU maps the buffer: cached, as memory usually is. */
 #define UDMABUF_CACHE_CACHED		0
@@ -295,13 +305,14 @@ struct udmabuf_create_ext {
  * @size: In: of the struct, in bytes. Out: of the driver's.
  * @api_version: UDMABUF_API_VERSION of the driver. It grows with each addition.
  * @module_version: Version of the module: major << 16 | minor << 8 | patch.
- * @list_limit: Most items of a list: the module parameter of that name.
+ * @list_limit: Maximum number of items: the module parameter of that name.
  * @flags: The flags that UDMABUF_CREATE_EXT knows.
  * @cache: Its cache attributes: bit n for the attribute of value n.
- * @size_limit: Most bytes of a buffer: size_limit_mb, and what an address space of
- *	the kernel holds.
- * @staging_limit: Most bytes of memory for devices that do not reach a buffer:
- *	staging_limit_mb; all bits set for no limit, 0 where they are refused.
+ * @size_limit: Maximum size of a buffer in bytes: size_limit_mb, bounded by the
+ *	kernel's address space.
+ * @staging_limit: Maximum size in bytes of the memory for devices that do not
+ *	reach a buffer: staging_limit_mb; all bits set for no limit, 0 where such
+ *	devices are refused.
  */
 struct udmabuf_query {
 	__u32 size;
@@ -318,8 +329,10 @@ struct udmabuf_query {
 #define UDMABUF_QUERY_SIZE_VER0		48
 
 /*
- * The numbers do not depend on the size of the struct, which may grow, and are far
- * from those that the kernel's header counts up in: 'u' 0x40 to 0x4f.
+ * The numbers are far from those that the kernel's header counts up in, 'u' 0x40
+ * to 0x4f. They have no size and no direction in them, as those of iommufd and
+ * VFIO: the structs may grow, and a program compiled with an older header, or a
+ * filter of system calls, goes on to know the same number.
  */
 #define UDMABUF_CREATE_EXT   _IO('u', 0xe0)
 #define UDMABUF_QUERY        _IO('u', 0xe1)
