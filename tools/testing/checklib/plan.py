@@ -56,10 +56,13 @@ HUGE = ["hugemap -V hugetlb_1_GiB", "hugetasks -V hugetlb_1_GiB"]
 # Where the kernel zeroes what it allocates, so that allocating takes long enough to be seen.
 LONG_LIST = "long_list_is_not_made_longer_under_the_lock"
 
+# Behind an IOMMU, which reports the device.
+TRANSLATED = "iommu_keeps_a_device_from_writing"
+
 # "device" comes last where it runs: it leaves a buffer behind for good.
 EVERYTHING = ["!" + RESERVE_2_GIB, UPSTREAM, "!" + KEEP_128_MIB,
               "create", "create_32", "seals", "create_ext", "create_ext_32", "create_races", "query", "query_32",
-              "mmap", "sync", "sync_32", "share", "!" + LOAD_IMPORTER, "import", "dirty", "readonly", *HUGE,
+              "mmap", "sync", "sync_32", "share", "!" + LOAD_IMPORTER, "import", "dirty", f"readonly -T {TRANSLATED}", *HUGE,
               f"limits -T {LONG_LIST}", "memcg", "lifetime",
               "!" + SWAP_ON, "integrity"]
 
@@ -74,6 +77,9 @@ BOUNCE = ["--append", "swiotlb=force", "--kmod", "vgem"] + EDU
 
 # The core has a WARN for a kernel mapping that fails.
 VMAP_WARNS = ["--expect-log", "WARNING: .*dma-buf/dma-buf.c.* dma_buf_vmap"]
+
+# What the IOMMU says of a device that writes where it may not.
+IOMMU_FAULTS = ["--expect-log", "DMAR: (DRHD: handling fault|.DMA Write)"]
 
 # Times are compared where the clock counts instructions. One test compares none, and takes long there.
 MOST_MAPPINGS = "A5_300000_mappings_work_or_end_in_ENOMEM"
@@ -111,11 +117,13 @@ OURS = [
     Boot("main", "in place of the C driver", ["--replace-c"] + MAIN,
          EVERYTHING + ["naming", *SAMPLES, "!" + LOAD_SAMPLES, "exporter", "device"]),
     Boot("bounce", "every DMA mapping bounces", ["--replace-c"] + BOUNCE,
-         ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "dirty", "readonly", "memcg", "sync", "share", "!" + LOAD_SAMPLES,
+         ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "dirty", f"readonly -T {TRANSLATED}", "memcg", "sync", "share", "!" + LOAD_SAMPLES,
           "exporter", "device"]),
     Boot("vmapfail", "a kernel mapping fails, of which the core warns",
          ["--replace-c"] + VMAP_WARNS,
          ["!" + LOAD_IMPORTER, "vmapfail"]),
+    Boot("iommu", "a device behind a strict IOMMU, mapped for reading, writes",
+         ["--replace-c", "--iommu", *EDU, *IOMMU_FAULTS], ["!" + LOAD_IMPORTER, f"readonly -t {TRANSLATED}"]),
     Boot("beside", "next to the C driver", [], ["naming", "create", "create_ext", "query", f"limits -t {LONG_LIST}"],
          {"UDMABUF_NODE": "/dev/udmabuf_rs"}),
     *MANY,
@@ -142,7 +150,7 @@ DEBUG = [
          EVERYTHING + ["naming", *SAMPLES, "!" + LOAD_SAMPLES, "exporter", "device", KUNIT],
          kernel="debug", limit=400),
     Boot("debug-bounce", "every DMA mapping bounces, debug kernel", ["--replace-c", "--mem", "4G", "--append", "swiotlb=force"] + EDU,
-         ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "dirty", "readonly", "memcg", "sync", "share", "device", "coherence",
+         ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "dirty", f"readonly -T {TRANSLATED}", "memcg", "sync", "share", "device", "coherence",
           f"staging -T {LATENCY}", "settle"],
          kernel="debug", limit=400),
     Boot("debug-beside", "next to the C driver, debug kernel", VMAP_WARNS,

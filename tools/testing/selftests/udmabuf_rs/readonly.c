@@ -5,6 +5,8 @@
  * tried, by the owner, a forked child and another user; the same ways write to a
  * plain buffer. Needs the module in importer/, and root, to become another user.
  */
+#include <poll.h>
+
 #include "readonly.h"
 
 #define PAGES		16
@@ -149,6 +151,84 @@ TEST_F(writable, beside_a_read_only_one)
 	*p = 'p';
 	EXPECT_EQ('p', *(volatile char *)b);
 	EXPECT_EQ(-EACCES, map_error(buf, 0, pg, PROT_WRITE, MAP_SHARED));
+	/* A seal that comes later takes nothing from the plain buffer. */
+	ASSERT_EQ(0, fcntl(set->memfd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE));
+	EXPECT_EQ(-EPERM, map_error(set->memfd, 0, pg, PROT_WRITE, MAP_SHARED));
+	EXPECT_EQ(0, map_and_store(plain, 0));
+	EXPECT_EQ('w', *(volatile char *)b);
+}
+
+/* The devices are what they are called: else the ways above show less than they say. */
+TEST_F(writable, devices_with_few_bits_are_staged)
+{
+	struct importer_segments segments;
+	struct setting *set = &self->set;
+	struct subject *s = &set->s;
+
+	s->buf = create(set->dev, set->source, 0, s->size);
+	ASSERT_LE(0, s->buf);
+	ASSERT_EQ(0, importer_map_masked(s->importer, 0, s->buf, IMPORTER_FAUX_2,
+					 IMPORTER_TO_DEVICE, FEW_BITS));
+	ASSERT_EQ(0, importer_segments(s->importer, 0, &segments));
+	EXPECT_EQ(s->size / page_size(), segments.elsewhere);
+	EXPECT_EQ(0, importer_slot(s->importer, IMPORTER_UNMAP, 0));
+}
+
+/* What an IOMMU lets a device do that was mapped for reading, and writes all the same. */
+TEST_F(writable, iommu_keeps_a_device_from_writing)
+{
+	struct importer_segments segments = {};
+	struct setting *set = &self->set;
+	struct subject *s = &set->s;
+	char byte = 'w';
+
+	s->buf = create(set->dev, set->source, 0, s->size);
+	ASSERT_LE(0, s->buf);
+	if (set->has_edu) {
+		ASSERT_EQ(0, importer_map(s->importer, 0, s->buf, IMPORTER_EDU,
+					  IMPORTER_BIDIRECTIONAL));
+		ASSERT_EQ(0, importer_segments(s->importer, 0, &segments));
+		/* It can, if it may. */
+		ASSERT_EQ(0, importer_copy(s->importer, IMPORTER_WRITE, 0, 0, &byte, 1));
+		ASSERT_EQ(0, importer_slot(s->importer, IMPORTER_UNMAP, 0));
+		ASSERT_GT(s->size, unchanged(set->memfd, s->size));
+	}
+	if (!segments.translated)
+		SKIP(return, "no device behind an IOMMU");
+	s->buf = create_ext_one(set->dev, set->source, 0, s->size, UDMABUF_EXT_READ_ONLY, NULL);
+	ASSERT_LE(0, s->buf);
+	byte = 'x';
+	ASSERT_EQ(0, importer_map(s->importer, 0, s->buf, IMPORTER_EDU, IMPORTER_TO_DEVICE));
+	importer_copy(s->importer, IMPORTER_WRITE, 0, 0, &byte, 1);
+	ASSERT_EQ(0, importer_slot(s->importer, IMPORTER_UNMAP, 0));
+	ASSERT_EQ(1, pread(set->memfd, &byte, 1, 0));
+	EXPECT_EQ('w', byte);
+}
+
+/* What poll() says of a buffer. */
+static int ready(int buf)
+{
+	struct pollfd fd = { .fd = buf, .events = POLLOUT };
+
+	return poll(&fd, 1, 0) == 1 ? fd.revents : 0;
+}
+
+/* START waits for devices that write: it cannot be asked to wait for those that read. */
+TEST_F(writable, owner_waits_for_readers_by_poll)
+{
+	struct setting *set = &self->set;
+	struct subject *s = &set->s;
+
+	s->buf = create_ext_one(set->dev, set->source, 0, s->size, UDMABUF_EXT_READ_ONLY, NULL);
+	ASSERT_LE(0, s->buf);
+	EXPECT_EQ(POLLOUT, ready(s->buf));
+	ASSERT_EQ(0, importer_fence(s->importer, 0, s->buf, false));
+	EXPECT_EQ(0, ready(s->buf));
+	EXPECT_EQ(0, buf_sync(s->buf, SYNC_START_R));
+	EXPECT_EQ(0, buf_sync(s->buf, SYNC_END_R));
+	EXPECT_EQ(0, ready(s->buf));
+	ASSERT_EQ(0, importer_slot(s->importer, IMPORTER_SIGNAL, 0));
+	EXPECT_EQ(POLLOUT, ready(s->buf));
 }
 
 /*
@@ -397,6 +477,64 @@ TEST_F(readonly, seals_that_are_added_later)
 	EXPECT_EQ(own, seal_write_soon(set->memfd));
 	/* Sealed for good, it can be shared as before. */
 	EXPECT_LE(0, create_ext_one(set->dev, set->source, 0, pg, UDMABUF_EXT_READ_ONLY, NULL));
+}
+
+/* Large entries of the page table ------------------------------------------------- */
+
+/* Ways to an entry of 2 MiB of the page table, which ends where the mapping is changed. */
+static int try_large_entry(char *b, size_t size)
+{
+	size_t half = size / 2;
+	int wrote = 0;
+
+	wrote += !mprotect(b, size, PROT_READ | PROT_WRITE);
+	wrote += !mprotect(b + half, page_size(), PROT_READ | PROT_WRITE);
+	wrote += !store(b) || !store(b + half) || !store(b + size - 1);
+	wrote += !proc_mem_store(b) || !proc_mem_store(b + half);
+	wrote += !populate(b) || !populate(b + half);
+	wrote += !madvise(b, size, MADV_REMOVE);
+	return wrote;
+}
+
+SETTING(large);
+
+FIXTURE_VARIANT_ADD(large, huge_page) { { O_RDWR, 0, MFD_HUGETLB | MFD_HUGE_2MB } };
+FIXTURE_VARIANT_ADD(large, write_sealed_huge_page)
+{
+	{ O_RDONLY, F_SEAL_WRITE, MFD_HUGETLB | MFD_HUGE_2MB }
+};
+
+TEST_F(large, entry_of_the_page_table_cannot_be_written)
+{
+	struct setting *set = &self->set;
+	size_t size = set->s.size;
+	long long before;
+	char *room, *b;
+	int buf;
+
+	if (page_size() != 4 * KIB)
+		SKIP(return, "no large entry maps this memory");
+	buf = create_ext_one(set->dev, set->source, 0, size, UDMABUF_EXT_READ_ONLY, NULL);
+	ASSERT_LE(0, buf);
+	room = mmap(NULL, 2 * HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, room);
+	b = (char *)(((uintptr_t)room + HUGE - 1) & -HUGE);
+	ASSERT_EQ(b, mmap(b, size, PROT_READ, MAP_SHARED | MAP_FIXED, buf, 0));
+	before = vm_pte();
+	for (size_t at = 0; at < size; at += page_size())
+		ASSERT_EQ(0, touch(b + at, false));
+	/* Else it has a page table. */
+	ASSERT_EQ(before, vm_pte());
+	EXPECT_EQ(0, try_large_entry(b, size));
+	/* With nothing mapped, and split by a part that is mapped on its own. */
+	ASSERT_EQ(0, mprotect(b, size, PROT_NONE));
+	ASSERT_EQ(0, mprotect(b, size, PROT_READ));
+	EXPECT_EQ(0, try_large_entry(b, size));
+	ASSERT_EQ(b + page_size(), mmap(b + page_size(), page_size(), PROT_READ,
+					MAP_SHARED | MAP_FIXED, buf, page_size()));
+	EXPECT_EQ(0, try_large_entry(b, size));
+	EXPECT_EQ(size, matches(b, size, 1));
+	EXPECT_EQ(size, unchanged(set->memfd, size));
 }
 
 TEST_HARNESS_MAIN
