@@ -18,6 +18,10 @@ include $(src)/ffi/version.mk
 
 # The crate root may not be an object of the module's name, so it gets another.
 udmabuf_rs-y := udmabuf_rs_main.o ffi/shim.o ffi/compound.o ffi/runs.o uapi/check.o version.o
+udmabuf_rs-$(CONFIG_TRACEPOINTS) += ffi/trace.o
+
+# The header of tracepoints is included from the kernel's own.
+CFLAGS_ffi/trace.o := -I$(src)/ffi
 
 CFLAGS_version.o := -DUDMABUF_RS_VERSION='"$(call read-file,$(src)/VERSION)"'
 

@@ -2,7 +2,7 @@
 
 //! The floor: C functions that `bindings` lacks.
 //!
-//! C headers: `ffi/shim.h`, `ffi/compound.h`.
+//! C headers: `ffi/shim.h`, `ffi/compound.h`, `ffi/trace.h`.
 //!
 //! Only the seam calls these functions. Those of `shim.h` would be `rust/helpers/*.c` in the kernel
 //! tree, and have the names of the C functions and macros that they stand for. Those of
@@ -54,6 +54,7 @@ macro_rules! shims {
 }
 
 pub mod runs;
+pub mod trace;
 pub mod version;
 
 shims! {

@@ -10,6 +10,7 @@ use crate::seam::{
     },
     dma_buf::{
         DmaBuf,
+        Name,
         Restrictions, //
     },
     mm::{
@@ -69,15 +70,16 @@ pub(super) fn staging_limit() -> usize {
 
 /// Exports `pages` as a dma-buf that is mapped for `own_device`, if there is one, as well.
 ///
-/// Fails as [`DmaBuf::export`] does.
+/// Fails as [`SystemMemory::export`] does.
 pub(super) fn export(
     pages: PinnedPages,
     own_device: Option<VirtualDevice>,
     restrictions: Restrictions,
+    name: Option<Name>,
 ) -> Result<ARef<DmaBuf>> {
     let policy = Buffer { restrictions };
 
-    DmaBuf::export::<SystemMemory<Buffer>>(SystemMemory::new(policy, pages, own_device))
+    SystemMemory::export(policy, pages, own_device, name)
 }
 
 /// Returns `device` if buffers should be mapped for it: it stands for observers that attach no

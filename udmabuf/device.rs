@@ -69,12 +69,10 @@ impl Node {
     fn create(&self, request: &mut Request) -> Result<u32, CreateError> {
         let pages = pin(request)?;
         let options = request.options;
-        let buffer = buffer::export(pages, self.own_device.clone(), options.restrictions)?;
+        let name = request.name.take();
+        let buffer = buffer::export(pages, self.own_device.clone(), options.restrictions, name)?;
         let flags = if options.close_on_exec { O_CLOEXEC } else { 0 };
 
-        if let Some(name) = request.name.take() {
-            buffer.set_name(name);
-        }
         Ok(DmaBuf::into_fd(buffer, flags)?)
     }
 }

@@ -105,6 +105,13 @@ impl DmaBuf {
         unsafe { (*self.as_raw()).size }
     }
 
+    /// Returns the inode number of its file, which `fstat()` shows. No other dma-buf ever has it.
+    pub fn inode_number(&self) -> u64 {
+        // SAFETY: By the type invariants, the file is alive, and so is its inode, whose number does
+        // not change.
+        unsafe { (*(*(*self.as_raw()).file).f_inode).i_ino }
+    }
+
     /// Returns the reservation object.
     pub fn resv(&self) -> &Resv {
         // SAFETY: The pointer is set before the dma-buf is published and never changes. The

@@ -25,6 +25,10 @@ use super::{
         StagingId, //
     },
     sync_users::SyncUsers,
+    trace::{
+        self,
+        BufferId, //
+    },
 };
 use crate::seam::{
     dma::{
@@ -44,6 +48,7 @@ use core::mem::ManuallyDrop;
 use kernel::{
     device::Device,
     dma::DataDirection,
+    page::PAGE_SHIFT,
     prelude::*,
     sync::{
         atomic::{
@@ -69,6 +74,7 @@ pub(super) struct Coherence {
     direct_writers: Atomic<usize>,
     /// The number of settles that have begun.
     begun: Atomic<usize>,
+    pub(super) buffer: BufferId,
 }
 
 impl Coherence {
@@ -80,6 +86,7 @@ impl Coherence {
             users: SyncUsers::new(usize::from(has_own)),
             direct_writers: Atomic::new(0),
             begun: Atomic::new(0),
+            buffer: BufferId::new(),
         })
     }
 
@@ -130,6 +137,19 @@ impl Coherence {
         point: Point,
         until: Until,
     ) -> Result {
+        let traced = trace::Settle::begin();
+        let pass = Pass::new(memory, until, traced.as_ref());
+        let result = self.settle_by(devices, &pass, point);
+
+        if let Some(traced) = &traced {
+            let size = StableMemory::runs(memory).pages() << PAGE_SHIFT;
+
+            self.buffer.settled(size, point, traced, result);
+        }
+        result
+    }
+
+    fn settle_by(&self, devices: &mut Devices, pass: &Pass<'_>, point: Point) -> Result {
         let number = self.begun.load(Relaxed) + 1;
         self.begun.store(number, Release);
 
@@ -145,11 +165,10 @@ impl Coherence {
                 }
             }
         });
-        let pass = Pass::new(memory, until);
         let has_direct_writers = self.direct_writers.load(Relaxed) > 0;
         let fetched = settle::settle(
             &mut devices.staged,
-            &pass,
+            pass,
             point,
             has_direct_writers,
             &mut devices.unpushed,
@@ -359,7 +378,7 @@ impl Coherence {
         devices.staged.reserve(1, GFP_CHARGED)?;
         self.settle(devices, memory, Point::Map, Until::Signal)?;
 
-        let pass = Pass::new(memory, Until::Signal);
+        let pass = Pass::new(memory, Until::Signal, None);
         staging.fill(&pass)?;
         devices.was_poisoned |= pass.is_poisoned();
         devices.check_poison()?;

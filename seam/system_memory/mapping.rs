@@ -52,8 +52,8 @@ pub struct SystemMapping<'a, P: Policy> {
     kept: &'a Slot<SgTable>,
     /// The importer's table.
     header: bindings::sg_table,
-    /// Whether the device may write.
-    writes: bool,
+    device: &'a Device,
+    direction: DataDirection,
     kind: Kind,
 }
 
@@ -89,7 +89,7 @@ impl<'a, P: Policy> SystemMapping<'a, P> {
         direction: DataDirection,
     ) -> Result<Self> {
         let device = attachment.device();
-        let writes = direction != DataDirection::ToDevice;
+        let writes = writes(direction);
         if !dma::has_mask(device) {
             return Err(EINVAL);
         }
@@ -110,7 +110,7 @@ impl<'a, P: Policy> SystemMapping<'a, P> {
         };
         let Some(mapping) = mapping else {
             drop(pending);
-            return Self::staged(system, attachment, writes);
+            return Self::staged(system, attachment, direction);
         };
 
         let (header, kind) = match mapping {
@@ -123,11 +123,15 @@ impl<'a, P: Policy> SystemMapping<'a, P> {
                 (header, Kind::Direct(pending.direct(direct)))
             }
         };
+        let buffer = &system.coherence.buffer;
+
+        buffer.mapped(system.size, device, direction, false);
         Ok(Self {
             system,
             kept,
             header,
-            writes,
+            device,
+            direction,
             kind,
         })
     }
@@ -135,7 +139,7 @@ impl<'a, P: Policy> SystemMapping<'a, P> {
     fn staged(
         system: &'a SystemMemory<P>,
         attachment: &Attached<'a, SystemMemory<P>>,
-        writes: bool,
+        direction: DataDirection,
     ) -> Result<Self> {
         if !P::may_stage() {
             return Err(EOPNOTSUPP);
@@ -146,17 +150,21 @@ impl<'a, P: Policy> SystemMapping<'a, P> {
         let (id, table) = system.coherence.map_staged(
             &system.memory,
             device,
-            writes,
+            writes(direction),
             &attachment.data().staging,
             P::staging_limit(),
             |staging| staging.table(kept.take(), limits),
         )?;
 
+        let buffer = &system.coherence.buffer;
+
+        buffer.mapped(system.size, device, direction, true);
         Ok(Self {
             system,
             kept,
             header: table.header(),
-            writes,
+            device,
+            direction,
             kind: Kind::Staged(table, id),
         })
     }
@@ -250,6 +258,11 @@ unsafe fn try_map_memory<M: StableMemory>(
     }
 }
 
+/// Returns whether a device that is mapped in `direction` may write.
+fn writes(direction: DataDirection) -> bool {
+    direction != DataDirection::ToDevice
+}
+
 fn both_ways(direction: DataDirection) -> DataDirection {
     match direction {
         DataDirection::FromDevice => DataDirection::Bidirectional,
@@ -273,22 +286,30 @@ unsafe impl<P: Policy> DeviceTable for SystemMapping<'_, P> {
 impl<P: Policy> Drop for SystemMapping<'_, P> {
     fn drop(&mut self) {
         let SystemMemory {
-            coherence, memory, ..
+            coherence,
+            memory,
+            size,
+            ..
         } = self.system;
+        let writes = writes(self.direction);
+        let staged = matches!(self.kind, Kind::Staged(..));
 
         let table = match replace(&mut self.kind, Kind::Ended) {
             Kind::Plain(table) => {
-                coherence.unmap_plain(memory, self.writes);
+                coherence.unmap_plain(memory, writes);
                 Some(table)
             }
             // SAFETY: It was added to this value, and the importer is done with the table.
-            Kind::Direct(direct) => unsafe { coherence.unmap_direct(memory, &direct, self.writes) },
+            Kind::Direct(direct) => unsafe { coherence.unmap_direct(memory, &direct, writes) },
             Kind::Staged(table, id) => {
-                coherence.unmap_staged(memory, id, self.writes);
+                coherence.unmap_staged(memory, id, writes);
                 Some(table)
             }
             Kind::Ended => None,
         };
+        let buffer = &coherence.buffer;
+
+        buffer.unmapped(*size, self.device, self.direction, staged);
         drop(table.and_then(|table| self.kept.put(table)));
     }
 }

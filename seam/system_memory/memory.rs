@@ -5,7 +5,12 @@
 use super::coherence::Coherence;
 use crate::seam::{
     dma::VirtualDevice,
-    dma_buf::Restrictions,
+    dma_buf::{
+        DmaBuf,
+        Exported,
+        Name,
+        Restrictions, //
+    },
     mm::{
         fault::{
             EntrySizes,
@@ -18,7 +23,8 @@ use crate::seam::{
 };
 use kernel::{
     page::PAGE_SHIFT,
-    prelude::*, //
+    prelude::*,
+    sync::aref::ARef, //
 };
 
 /// The driver's part of a dma-buf of system memory.
@@ -47,7 +53,7 @@ pub trait Policy: Sized + Send + Sync + 'static {
 }
 
 /// Memory of the system, exported with the policy `P`.
-#[pin_data]
+#[pin_data(PinnedDrop)]
 pub struct SystemMemory<P: Policy> {
     // Holds mappings of `memory`: dropped first.
     #[pin]
@@ -63,13 +69,32 @@ pub struct SystemMemory<P: Policy> {
 }
 
 impl<P: Policy> SystemMemory<P> {
-    /// Wraps `memory` for [`DmaBuf::export`](crate::seam::dma_buf::DmaBuf::export).
+    /// Exports `memory` as a dma-buf, with a name if there is one.
     ///
     /// With `own_device`, the memory is mapped for that device from the first CPU access on, to
     /// have the CPU write its caches back for observers that attach no device.
     ///
-    /// Fails with [`EOVERFLOW`] for memory of more bytes than a `usize` holds.
-    pub fn new(
+    /// Fails with [`EOVERFLOW`] for memory of more bytes than a `usize` holds, and as
+    /// [`DmaBuf::export`] does.
+    pub fn export(
+        policy: P,
+        memory: P::Memory,
+        own_device: Option<VirtualDevice>,
+        name: Option<Name>,
+    ) -> Result<ARef<DmaBuf>> {
+        let buffer = DmaBuf::export::<Self>(Self::new(policy, memory, own_device))?;
+        if let Some(name) = name {
+            buffer.set_name(name);
+        }
+
+        // SAFETY: The dma-buf was exported for this type, and there is a reference to it.
+        let exported = unsafe { Exported::<Self>::from_raw(buffer.as_raw()) };
+        // SAFETY: The dma-buf has no descriptor: that is up to the caller.
+        unsafe { exported.data().coherence.buffer.created(exported) };
+        Ok(buffer)
+    }
+
+    fn new(
         policy: P,
         memory: P::Memory,
         own_device: Option<VirtualDevice>,
@@ -84,5 +109,12 @@ impl<P: Policy> SystemMemory<P> {
             policy,
             memory,
         }? Error)
+    }
+}
+
+#[pinned_drop]
+impl<P: Policy> PinnedDrop for SystemMemory<P> {
+    fn drop(self: Pin<&mut Self>) {
+        self.coherence.buffer.released(self.size);
     }
 }

@@ -31,6 +31,7 @@ mod settle;
 mod staging;
 mod sync_users;
 mod tests;
+mod trace;
 
 pub use self::memory::{
     Policy,

@@ -2,7 +2,10 @@
 
 //! A pass over the memory of a buffer, whose words the CPU and devices may write at any time.
 
-use super::settle::Bytes;
+use super::{
+    settle::Bytes,
+    trace, //
+};
 use crate::{
     ffi,
     seam::{
@@ -174,14 +177,21 @@ pub(super) struct Pass<'a> {
     runs: Runs<'a>,
     until: Until,
     poisoned: Cell<bool>,
+    /// Counts bytes that change, while settles are recorded.
+    pub(super) traced: Option<&'a trace::Settle>,
 }
 
 impl<'a> Pass<'a> {
-    pub(super) fn new<M: StableMemory>(memory: &'a M, until: Until) -> Self {
+    pub(super) fn new<M: StableMemory>(
+        memory: &'a M,
+        until: Until,
+        traced: Option<&'a trace::Settle>,
+    ) -> Self {
         Self {
             runs: StableMemory::runs(memory),
             until,
             poisoned: Cell::new(false),
+            traced,
         }
     }
 

@@ -18,6 +18,7 @@ use super::{
         Staging,
         STEP, //
     },
+    trace::Counted,
 };
 use crate::seam::{
     scatterlist::{
@@ -25,7 +26,10 @@ use crate::seam::{
         SgTable, //
     }, //
 };
-use core::num::NonZero;
+use core::{
+    cell::Cell,
+    num::NonZero, //
+};
 use kernel::{
     device::Device,
     prelude::*,
@@ -261,7 +265,10 @@ impl Staging<Pass<'_>> for StagedDevice {
 
     fn fetch(&mut self, pass: &Pass<'_>) -> Result<bool> {
         let fetched = self.walk(pass, |memory, staging, base| match base {
-            Some(base) => settle::merge::<STEP>(&staging, base, &memory),
+            Some(base) => match pass.traced {
+                None => settle::merge::<STEP>(&staging, base, &memory),
+                Some(traced) => merge_counted(staging, base, memory, &traced.fetched),
+            },
             None => false,
         })?;
 
@@ -271,16 +278,39 @@ impl Staging<Pass<'_>> for StagedDevice {
 
     fn push(&mut self, pass: &Pass<'_>) -> Result {
         self.walk(pass, |memory, staging, base| {
-            match base {
-                Some(base) => {
+            match (base, pass.traced) {
+                (Some(base), None) => {
                     settle::merge::<STEP>(&memory, base, &staging);
                 }
-                None => settle::refresh::<STEP>(&memory, &staging, WORDS),
+                (Some(base), Some(traced)) => {
+                    merge_counted(memory, base, staging, &traced.pushed);
+                }
+                (None, None) => settle::refresh::<STEP>(&memory, &staging, WORDS),
+                (None, Some(traced)) => refresh_counted(memory, staging, &traced.pushed),
             }
             false
         })
         .map(drop)
     }
+}
+
+/// [Merges](settle::merge), and adds the bytes that change in `to` to `count`.
+#[cold]
+#[inline(never)]
+fn merge_counted(
+    from: Words<'_>,
+    base: &mut [usize; WORDS],
+    to: Words<'_>,
+    count: &Cell<usize>,
+) -> bool {
+    settle::merge::<STEP>(&from, base, &Counted { to, count })
+}
+
+/// [Refreshes](settle::refresh), and adds the bytes that change in `to` to `count`.
+#[cold]
+#[inline(never)]
+fn refresh_counted(from: Words<'_>, to: Words<'_>, count: &Cell<usize>) {
+    settle::refresh::<STEP>(&from, &Counted { to, count }, WORDS);
 }
 
 /// Says that `device` is staged, unless it was the last one of which that was said.

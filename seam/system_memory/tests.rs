@@ -14,7 +14,6 @@ mod tests {
         ffi,
         seam::{
             device::as_raw,
-            dma_buf::DmaBuf,
             mm::{
                 fault::{
                     Fault,
@@ -141,7 +140,7 @@ mod tests {
             runs,
             _pages: pages,
         };
-        let buffer = DmaBuf::export::<SystemMemory<Test>>(SystemMemory::new(Test, memory, None))?;
+        let buffer = SystemMemory::export(Test, memory, None, None)?;
 
         // SAFETY: Both are valid, and outlive the attachment.
         let attachment =

@@ -117,10 +117,11 @@ MUTANTS = [
            "let options = Options::from_ext(&create)?; if create.size as usize > PAGE_SIZE { return Err(EFAULT.into()); }",
            "create_races", fails("argument_that_changes_while_it_is_read")),
     Mutant("the name is set after the descriptor has appeared", "udmabuf/device.rs",
-           "if let Some(name) = request.name.take() {\n            buffer.set_name(name);\n        }\n        "
+           "options.restrictions, name)?;\n        let flags = if options.close_on_exec { O_CLOEXEC } else { 0 };\n\n        "
            "Ok(DmaBuf::into_fd(buffer, flags)?)",
+           "options.restrictions, None)?;\n        let flags = if options.close_on_exec { O_CLOEXEC } else { 0 };\n        "
            "let kept = buffer.clone();\n        let fd = DmaBuf::into_fd(buffer, flags)?;\n        "
-           "if let Some(name) = request.name.take() {\n            kept.set_name(name);\n        }\n        Ok(fd)",
+           "if let Some(name) = name {\n            kept.set_name(name);\n        }\n        Ok(fd)",
            "create_races", fails("name_is_there_when_the_descriptor_appears")),
     Mutant("a struct may be shorter than the first version", "seam/uaccess.rs",
            "if size < first {",
