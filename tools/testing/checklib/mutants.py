@@ -2,10 +2,11 @@
 """Drivers with one mistake each, which a selftest must find.
 
 Each is a copy of the checkout, built and booted: one to two minutes, which is too
-long for every run. Two campaigns: mistakes of settle.rs, built with random delays
+long for every run. Three campaigns: mistakes of settle.rs, built with random delays
 inside the merge, against the stress test of that name (the model checker runs
-these, and more, each time); and checks that are missing from the restrictions of
-buffers and from the strict creation call.
+these, and more, each time); checks that are missing from the restrictions of
+buffers and from the strict creation call; and events of tracepoints that are
+missing or wrong.
 """
 
 import fcntl
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 
 import client
 
-from . import access_mutants, ktap, settle
+from . import access_mutants, ktap, settle, trace_mutants
 from .build import CHECKOUT, cache_folder
 
 SUBJECT = "mutants"
@@ -52,7 +53,7 @@ def cases():
     """All mutants, those that take less time first. A name that settle does not know is a mutant that fits nothing."""
     known = {mutant.name: mutant for mutant in settle.MUTANTS}
     found = [Case(mutant.name, mutant.file, mutant.old, mutant.new, "main", mutant.program, mutant.shows)
-             for mutant in access_mutants.MUTANTS]
+             for mutant in access_mutants.MUTANTS + trace_mutants.MUTANTS]
     for name in NAMES:
         old, new = (known[name].old, known[name].new) if name in known else ("", "")
         found.append(Case(name, str(SETTLE), old, new, "staged-slow", "settle", r"round \d+: .*"))
