@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/capability.h>
 #include <linux/cc_platform.h>
 #include <linux/device.h>
 #include <linux/dma-mapping.h>
@@ -10,8 +11,12 @@
 #include <linux/memfd.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/overflow.h>
 #include <linux/pgalloc.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/user.h>
 #include <linux/shmem_fs.h>
+#include <linux/user_namespace.h>
 #include <linux/vmalloc.h>
 #include <uapi/linux/fcntl.h>
 
@@ -136,4 +141,30 @@ bool rs_memory_is_encrypted(void)
 struct page *rs_dma_coherent_page(void *address)
 {
 	return is_vmalloc_addr(address) ? vmalloc_to_page(address) : virt_to_page(address);
+}
+
+/* io_uring counts so, and does not export it: __io_account_mem(). */
+int rs_user_lock_pages(struct user_struct *user, unsigned long pages)
+{
+	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
+	unsigned long sum;
+	long locked = atomic_long_read(&user->locked_vm);
+
+	do {
+		if (check_add_overflow((unsigned long)locked, pages, &sum) || sum > limit)
+			return -ENOMEM;
+	} while (!atomic_long_try_cmpxchg(&user->locked_vm, &locked, sum));
+
+	return 0;
+}
+
+void rs_user_unlock_pages(struct user_struct *user, unsigned long pages)
+{
+	atomic_long_sub(pages, &user->locked_vm);
+}
+
+/* capable() would have each call audited. */
+bool rs_may_lock_memory(void)
+{
+	return ns_capable_noaudit(&init_user_ns, CAP_IPC_LOCK);
 }

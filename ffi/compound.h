@@ -13,6 +13,7 @@ struct device;
 struct file;
 struct folio;
 struct page;
+struct user_struct;
 struct vm_fault;
 
 unsigned int *rs_memfd_file_seals_ptr(struct file *file);
@@ -28,5 +29,8 @@ bool rs_vmf_is_huge(struct vm_fault *vmf);
 bool rs_dma_mask_is_set(struct device *dev);
 bool rs_memory_is_encrypted(void);
 struct page *rs_dma_coherent_page(void *address);
+int rs_user_lock_pages(struct user_struct *user, unsigned long pages);
+void rs_user_unlock_pages(struct user_struct *user, unsigned long pages);
+bool rs_may_lock_memory(void);
 
 #endif /* UDMABUF_RS_FFI_COMPOUND_H */

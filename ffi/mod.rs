@@ -21,6 +21,7 @@ use kernel::{
         page,
         phys_addr_t,
         scatterlist,
+        user_struct,
         vm_area_struct,
         vm_fault,
         ww_acquire_ctx, //
@@ -61,6 +62,9 @@ shims! {
     fn inode_lock_shared_killable(file: *mut file) -> c_int;
     fn inode_trylock_shared(file: *mut file) -> bool;
     fn inode_unlock_shared(file: *mut file);
+
+    fn current_user() -> *mut user_struct;
+    fn get_uid(user: *mut user_struct) -> *mut user_struct;
 
     fn copy_struct_from_user(
         to: *mut c_void,
@@ -142,4 +146,7 @@ shims! {
     fn dma_mask_is_set(dev: *mut device) -> bool;
     fn memory_is_encrypted() -> bool;
     fn dma_coherent_page(address: *mut c_void) -> *mut page;
+    fn user_lock_pages(user: *mut user_struct, pages: c_ulong) -> c_int;
+    fn user_unlock_pages(user: *mut user_struct, pages: c_ulong);
+    fn may_lock_memory() -> bool;
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/cred.h>
 #include <linux/device.h>
 #include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
@@ -12,6 +13,7 @@
 #include <linux/pgtable.h>
 #include <linux/scatterlist.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/user.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
@@ -38,6 +40,16 @@ bool rs_inode_trylock_shared(struct file *file)
 void rs_inode_unlock_shared(struct file *file)
 {
 	inode_unlock_shared(file_inode(file));
+}
+
+struct user_struct *rs_current_user(void)
+{
+	return current_user();
+}
+
+struct user_struct *rs_get_uid(struct user_struct *user)
+{
+	return get_uid(user);
 }
 
 int rs_copy_struct_from_user(void *to, size_t size, const void __user *from, size_t user_size)

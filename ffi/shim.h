@@ -18,6 +18,7 @@ struct folio;
 struct mutex;
 struct page;
 struct scatterlist;
+struct user_struct;
 struct vm_area_struct;
 struct vm_fault;
 struct ww_acquire_ctx;
@@ -26,6 +27,10 @@ struct ww_acquire_ctx;
 int rs_inode_lock_shared_killable(struct file *file);
 bool rs_inode_trylock_shared(struct file *file);
 void rs_inode_unlock_shared(struct file *file);
+
+/* Users: linux/cred.h, linux/sched/user.h */
+struct user_struct *rs_current_user(void);
+struct user_struct *rs_get_uid(struct user_struct *user);
 
 /* Structs of userspace that may be shorter or longer: linux/uaccess.h */
 int rs_copy_struct_from_user(void *to, size_t size, const void __user *from, size_t user_size);

@@ -149,6 +149,37 @@ impl StringParam {
     }
 }
 
+/// A number that the module counts; mode 0444 in sysfs.
+pub(crate) struct CounterParam {
+    get: fn() -> u64,
+}
+
+impl CounterParam {
+    /// Defines a parameter that reads as what `get` returns.
+    pub(crate) const fn new(get: fn() -> u64) -> Self {
+        Self { get }
+    }
+
+    /// # Safety
+    ///
+    /// `param` must be valid and belong to a [`CounterParam`], `buffer` have room for a page.
+    unsafe extern "C" fn show(buffer: *mut c_char, param: *const bindings::kernel_param) -> c_int {
+        // SAFETY: `param` belongs to a `CounterParam`, to which its `arg` points.
+        let this = unsafe { &*(*param).__bindgen_anon_1.arg.cast::<Self>() };
+
+        // SAFETY: There is room for a page, and the format takes an `unsigned long long`.
+        unsafe { bindings::scnprintf(buffer, PAGE_SIZE, c"%llu\n".as_char_ptr(), (this.get)()) }
+    }
+
+    /// Refuses to set it.
+    unsafe extern "C" fn set(
+        _value: *const c_char,
+        _param: *const bindings::kernel_param,
+    ) -> c_int {
+        EPERM.to_errno()
+    }
+}
+
 /// A type of parameter.
 ///
 /// # Safety
@@ -179,6 +210,17 @@ unsafe impl Param for StringParam {
     const OPS: &'static bindings::kernel_param_ops = &bindings::kernel_param_ops {
         flags: 0,
         set: Some(bindings::param_set_copystring),
+        get: Some(Self::show),
+        free: None,
+    };
+    const MODE: u16 = 0o444;
+}
+
+// SAFETY: `arg` is a pointer to a `CounterParam`, which does not change.
+unsafe impl Param for CounterParam {
+    const OPS: &'static bindings::kernel_param_ops = &bindings::kernel_param_ops {
+        flags: 0,
+        set: Some(Self::set),
         get: Some(Self::show),
         free: None,
     };

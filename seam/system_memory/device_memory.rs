@@ -62,6 +62,11 @@ const DIRECTION: DataDirection = DataDirection::Bidirectional;
 /// Bytes of staging and base, of all buffers.
 static STAGED: Atomic<usize> = Atomic::new(0);
 
+/// Returns how many bytes all stagings take.
+pub fn staging_bytes() -> usize {
+    STAGED.load(Relaxed)
+}
+
 /// A part of [`STAGED`].
 pub(super) struct Charge(usize);
 

@@ -62,8 +62,9 @@ pub struct SystemMemory<P: Policy> {
     pub(super) entry_sizes: EntrySizes,
     /// The device that the exporter maps the memory for on its own account.
     pub(super) own_device: Option<VirtualDevice>,
-    pub(super) policy: P,
     pub(super) memory: P::Memory,
+    // What the driver counts as its own is given back once the memory is.
+    pub(super) policy: P,
     /// In bytes.
     pub(super) size: usize,
 }

@@ -33,7 +33,10 @@ mod sync_users;
 mod tests;
 mod trace;
 
-pub use self::memory::{
-    Policy,
-    SystemMemory, //
+pub use self::{
+    device_memory::staging_bytes,
+    memory::{
+        Policy,
+        SystemMemory, //
+    },
 };

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Pages that users hold, with a limit for each user and one for all.
+
+use super::{
+    gfp::GFP_CHARGED,
+    user::User, //
+};
+use core::ptr::NonNull;
+use kernel::{
+    prelude::*,
+    rbtree::{
+        RBTree,
+        RBTreeNodeReservation, //
+    },
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Full,
+            Relaxed, //
+        },
+        global_lock, //
+    },
+};
+
+/// The accounts of all users, by the address of the user.
+///
+/// An account is in it as long as there are references to it: the last one is given up under the
+/// lock.
+type Accounts = RBTree<usize, NonNull<Account>>;
+
+/// A pointer in [`Accounts`] is like a reference to an account.
+struct Registry(Option<Accounts>);
+
+// SAFETY: An account may be used and freed by any task.
+unsafe impl Send for Registry {}
+
+global_lock! {
+    // SAFETY: `Quota::new()` initialises the lock before there is an account.
+    unsafe(uninit) static ACCOUNTS: Mutex<Registry> = Registry(None);
+}
+
+/// Whether `ACCOUNTS` was initialised.
+static IS_READY: Atomic<u32> = Atomic::new(0);
+
+/// What all users hold together; the holders are the [`Held`]s.
+static TOTAL: Tally = Tally::new(0);
+
+/// A number of holders, and the pages that they hold, in one word: both change at once.
+struct Tally(Atomic<u64>);
+
+/// One holder in a [`Tally`]. The lower bits count pages: 4 PiB of 4 KiB.
+const HOLDER: u64 = 1 << 40;
+
+/// The most holders of a [`Tally`].
+const HOLDERS: u64 = u64::MAX / HOLDER;
+
+impl Tally {
+    const fn new(holders: u64) -> Self {
+        Self(Atomic::new(holders * HOLDER))
+    }
+
+    /// Returns the number of holders, and the pages.
+    fn get(&self) -> (u64, u64) {
+        let now = self.0.load(Relaxed);
+
+        (now / HOLDER, now % HOLDER)
+    }
+
+    /// Adds a holder of `pages`. Fails with [`ENOMEM`] if there would be more than `limit` pages, or
+    /// too many holders.
+    #[inline]
+    fn add(&self, pages: u64, limit: u64) -> Result {
+        let most = limit.min(HOLDER - 1);
+        let mut now = self.0.load(Relaxed);
+
+        loop {
+            let held = now % HOLDER;
+            if held > most || pages > most - held || now / HOLDER == HOLDERS {
+                return Err(ENOMEM);
+            }
+            match self.0.cmpxchg(now, now + HOLDER + pages, Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(other) => now = other,
+            }
+        }
+    }
+
+    /// Takes a holder of `pages` away, which must have been added.
+    #[inline]
+    fn sub(&self, pages: u64) {
+        self.0.fetch_sub(HOLDER + pages, Relaxed);
+    }
+
+    /// Takes a holder of `pages` away, which must have been added, unless it is the only one.
+    /// Returns whether it did.
+    #[inline]
+    fn sub_unless_last(&self, pages: u64) -> bool {
+        let mut now = self.0.load(Relaxed);
+
+        while now / HOLDER > 1 {
+            match self.0.cmpxchg(now, now - HOLDER - pages, Full) {
+                Ok(_) => return true,
+                Err(other) => now = other,
+            }
+        }
+        false
+    }
+
+    /// Takes a holder of `pages` away, which must have been added. Returns whether it was the last.
+    fn sub_last(&self, pages: u64) -> bool {
+        self.0.fetch_sub(HOLDER + pages, Full) / HOLDER == 1
+    }
+}
+
+/// The right to have accounts, a field of the module.
+pub(crate) struct Quota(());
+
+impl Quota {
+    /// Fails with [`EBUSY`] if there was one before.
+    pub(crate) fn new() -> Result<Self> {
+        IS_READY.cmpxchg(0, 1, Relaxed).map_err(|_| EBUSY)?;
+        // SAFETY: The compare-and-exchange succeeds once.
+        unsafe { ACCOUNTS.init() };
+        ACCOUNTS.lock().0 = Some(Accounts::new());
+        Ok(Self(()))
+    }
+}
+
+/// What a user holds.
+///
+/// # Invariants
+///
+/// The account is in [`ACCOUNTS`] and lives as long as its tally has holders: a [`Reference`] and a
+/// [`Held`] are one each.
+struct Account {
+    user: ARef<User>,
+    tally: Tally,
+}
+
+/// A reference to the account of a user.
+///
+/// # Invariants
+///
+/// Points to an account that has a holder of no pages for this value.
+pub(crate) struct Reference(NonNull<Account>);
+
+// SAFETY: An account may be used and freed by any task.
+unsafe impl Send for Reference {}
+// SAFETY: An account can be used by many tasks at once.
+unsafe impl Sync for Reference {}
+
+/// Takes a holder of `pages` away from an account, and frees that with the last one.
+///
+/// # Safety
+///
+/// `account` must point to an account that has such a holder, which the caller gives up.
+#[inline]
+unsafe fn give_up(account: NonNull<Account>, pages: u64) {
+    // SAFETY: The holder keeps the account, by the safety requirements.
+    if !unsafe { account.as_ref() }.tally.sub_unless_last(pages) {
+        // SAFETY: By the safety requirements.
+        unsafe { give_up_last(account, pages) };
+    }
+}
+
+/// [`give_up`] for what may be the last holder.
+///
+/// # Safety
+///
+/// As for [`give_up`].
+#[cold]
+unsafe fn give_up_last(pointer: NonNull<Account>, pages: u64) {
+    // Accounts are found under the lock: none is that has no holders.
+    let mut accounts = ACCOUNTS.lock();
+
+    // SAFETY: The holder keeps the account, by the safety requirements.
+    let account = unsafe { pointer.as_ref() };
+    if !account.tally.sub_last(pages) {
+        return;
+    }
+    let key = key(&account.user);
+    let node = accounts.0.as_mut().and_then(|all| all.remove_node(&key));
+    drop(accounts);
+    drop(node);
+    // SAFETY: `Reference::current()` made the account by `KBox::leak()`. It has no holders, and
+    // nobody finds it any more.
+    drop(unsafe { KBox::from_raw(pointer.as_ptr()) });
+}
+
+impl Reference {
+    /// Returns the account of the user of the current task. Fails with [`ENOMEM`].
+    pub(crate) fn current() -> Result<Self> {
+        let user = User::current();
+        let key = key(&user);
+        // Allocated without the lock, and mostly not needed.
+        let new = || -> Result<_> {
+            let account = Account {
+                user: user.clone(),
+                tally: Tally::new(1),
+            };
+            let account = KBox::new(account, GFP_CHARGED)?;
+            Ok((account, RBTreeNodeReservation::new(GFP_CHARGED)?))
+        };
+        let mut made = None;
+
+        loop {
+            let mut accounts = ACCOUNTS.lock();
+            let all = accounts.0.as_mut().ok_or(ENODEV)?;
+
+            if let Some(&account) = all.get(&key) {
+                // SAFETY: An account that is found under the lock has holders.
+                let added = unsafe { account.as_ref() }.tally.add(0, u64::MAX);
+                drop(accounts);
+                // INVARIANT: The holder was just added.
+                return added.map(|()| Self(account));
+            }
+            let Some((account, reservation)) = made.take() else {
+                drop(accounts);
+                made = Some(new()?);
+                continue;
+            };
+            let account = NonNull::from(KBox::leak(account));
+            all.insert(RBTreeNodeReservation::into_node(reservation, key, account));
+            // INVARIANT: It was made with one holder, and is in the registry.
+            return Ok(Self(account));
+        }
+    }
+
+    /// Returns whether this is the account of the user of the current task.
+    #[inline]
+    pub(crate) fn is_current(&self) -> bool {
+        self.account().user.is_current()
+    }
+
+    #[inline]
+    fn account(&self) -> &Account {
+        // SAFETY: By the type invariants.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Drop for Reference {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants.
+        unsafe { give_up(self.0, 0) };
+    }
+}
+
+/// Limits, in pages.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    /// What one user may hold.
+    pub(crate) user: u64,
+    /// What all users together may hold.
+    pub(crate) total: u64,
+}
+
+/// Pages that a user holds, until dropped.
+///
+/// # Invariants
+///
+/// - The account and the total have a holder of `pages` for this value.
+/// - If `is_locked`, so many pages were added to the locked memory of the user, and not taken away.
+pub(crate) struct Held {
+    account: NonNull<Account>,
+    pages: u64,
+    is_locked: bool,
+}
+
+// SAFETY: An account may be used and freed by any task.
+unsafe impl Send for Held {}
+// SAFETY: An account can be used by many tasks at once.
+unsafe impl Sync for Held {}
+
+impl Held {
+    /// Has the user of `account` hold `pages`. Fails with [`ENOMEM`] if that is more than one of
+    /// the `limits`; pages of a call that is about to fail count.
+    #[inline]
+    pub(crate) fn new(account: &Reference, pages: u64, limits: Limits) -> Result<Self> {
+        account.account().tally.add(pages, limits.user)?;
+        if let Err(error) = TOTAL.add(pages, limits.total) {
+            // Not the last holder, since the reference is another.
+            account.account().tally.sub(pages);
+            return Err(error);
+        }
+        // INVARIANT: Just added.
+        Ok(Self {
+            account: account.0,
+            pages,
+            is_locked: false,
+        })
+    }
+
+    /// Charges the pages to the locked memory of the user as well, which is done once.
+    ///
+    /// Fails with [`ENOMEM`] if the user would have more locked than `RLIMIT_MEMLOCK` of the current
+    /// task allows.
+    #[cold]
+    pub(crate) fn lock(&mut self) -> Result {
+        if !self.is_locked {
+            self.user().lock_pages(self.pages)?;
+            // INVARIANT: Just added.
+            self.is_locked = true;
+        }
+        Ok(())
+    }
+
+    fn user(&self) -> &User {
+        // SAFETY: By the type invariants, the account has a holder.
+        unsafe { &self.account.as_ref().user }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.is_locked {
+            // SAFETY: By the type invariants, they were added.
+            unsafe { self.user().unlock_pages(self.pages) };
+        }
+        TOTAL.sub(self.pages);
+        // SAFETY: By the type invariants.
+        unsafe { give_up(self.account, self.pages) };
+    }
+}
+
+/// Returns how many [`Held`]s there are, and their pages.
+pub(crate) fn total() -> (u64, u64) {
+    TOTAL.get()
+}
+
+fn key(user: &User) -> usize {
+    core::ptr::from_ref(user).addr()
+}
