@@ -17,15 +17,22 @@ mod udmabuf;
 
 use kernel::{
     miscdevice::MiscDeviceOptions,
+    page::PAGE_SHIFT,
     prelude::*, //
 };
 use seam::{
     param::{
         module_params,
         BoundedParam,
+        CounterParam,
         StringParam,
         Text, //
     },
+    quota::{
+        self,
+        Quota, //
+    },
+    system_memory,
     version::Registration,
     workqueue::DropQueue, //
 };
@@ -55,6 +62,24 @@ module_params! {
     /// Most megabytes of all stagings.
     staging_limit_mb: BoundedParam = BoundedParam::new(0, 0..=i32::MAX as u32), "uint",
         "Most megabytes of such memory for all buffers, 0 to 2147483647; 0: no limit (default)";
+    /// Whether pinned memory is charged to `RLIMIT_MEMLOCK` of the user.
+    memlock: BoundedParam = BoundedParam::new(0, 0..=1), "uint",
+        "1: buffers count as locked memory of the user (RLIMIT_MEMLOCK); 0: they do not (default)";
+    /// Most megabytes that one user has pinned.
+    user_limit_mb: BoundedParam = BoundedParam::new(0, 0..=i32::MAX as u32), "uint",
+        "Most megabytes of all buffers of a user, 0 to 2147483647; 0: no limit (default)";
+    /// Most megabytes that all users have pinned.
+    total_limit_mb: BoundedParam = BoundedParam::new(0, 0..=i32::MAX as u32), "uint",
+        "Most megabytes of all buffers, 0 to 2147483647; 0: no limit (default)";
+    /// Number of buffers.
+    buffers: CounterParam = CounterParam::new(|| quota::total().0), "ullong",
+        "Number of buffers there are (read only)";
+    /// Bytes of all buffers.
+    pinned_bytes: CounterParam = CounterParam::new(|| quota::total().1 << PAGE_SHIFT), "ullong",
+        "Bytes of all buffers, pages named twice counted twice (read only)";
+    /// Bytes of all stagings.
+    staging_bytes: CounterParam = CounterParam::new(|| system_memory::staging_bytes() as u64),
+        "ullong", "Bytes of memory for devices that do not reach a buffer (read only)";
     /// Name of the device node.
     node: StringParam = StringParam::new(&NODE), "string",
         "Name of the device node (default: udmabuf if that is free, else udmabuf_rs)";
@@ -66,11 +91,14 @@ pub struct Module {
     #[pin]
     _registration: Registration<udmabuf::Node>,
     _drop_queue: DropQueue,
+    // After the queue, on which buffers are dropped.
+    _quota: Quota,
 }
 
 impl kernel::InPlaceModule for Module {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
+            _quota: Quota::new()?,
             _drop_queue: DropQueue::new(c"udmabuf_rs")?,
             _registration <- {
                 let name = udmabuf::node_name(node.get())?;

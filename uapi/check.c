@@ -86,7 +86,9 @@ OUR_FIELD(query, flags, 16, 8);
 OUR_FIELD(query, cache, 24, 8);
 OUR_FIELD(query, size_limit, 32, 8);
 OUR_FIELD(query, staging_limit, 40, 8);
-static_assert(UDMABUF_QUERY_SIZE_VER0 == 48);
+OUR_FIELD(query, user_limit, 48, 8);
+OUR_FIELD(query, total_limit, 56, 8);
+static_assert(UDMABUF_QUERY_SIZE_VER0 == 64);
 
 static_assert(UDMABUF_EXT_CLOEXEC == 1 && UDMABUF_EXT_READ_ONLY == 2 &&
 	      UDMABUF_EXT_NO_CPU_MAP == 4);

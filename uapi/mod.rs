@@ -98,10 +98,12 @@ pub(crate) struct Query {
     pub(crate) cache: u64,
     pub(crate) size_limit: u64,
     pub(crate) staging_limit: u64,
+    pub(crate) user_limit: u64,
+    pub(crate) total_limit: u64,
 }
 
 /// Size of [`Query`] in its first version.
-pub(crate) const QUERY_SIZE_VER0: usize = 48;
+pub(crate) const QUERY_SIZE_VER0: usize = 64;
 
 /// Makes a buffer of one range; takes [`Create`].
 pub(crate) const UDMABUF_CREATE: u32 = _IOW::<Create>('u' as u32, 0x42);
@@ -152,6 +154,8 @@ const _: () = {
     assert!(offset_of!(Query, cache) == 24);
     assert!(offset_of!(Query, size_limit) == 32);
     assert!(offset_of!(Query, staging_limit) == 40);
+    assert!(offset_of!(Query, user_limit) == 48);
+    assert!(offset_of!(Query, total_limit) == 56);
 
     assert!(EXT_CLOEXEC == 1 && EXT_READ_ONLY == 2 && EXT_NO_CPU_MAP == 4);
     assert!(CACHE_CACHED == 0 && API_VERSION == 1);

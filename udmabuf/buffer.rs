@@ -2,7 +2,10 @@
 
 //! The exported buffer.
 
-use super::window;
+use super::{
+    account::Charge,
+    window, //
+};
 use crate::seam::{
     dma::{
         self,
@@ -34,6 +37,7 @@ use kernel::{
 /// The policy for buffers made of the pages of memfds.
 struct Buffer {
     restrictions: Restrictions,
+    _charge: Option<Charge>,
 }
 
 impl Policy for Buffer {
@@ -73,11 +77,15 @@ pub(super) fn staging_limit() -> usize {
 /// Fails as [`SystemMemory::export`] does.
 pub(super) fn export(
     pages: PinnedPages,
+    charge: Option<Charge>,
     own_device: Option<VirtualDevice>,
     restrictions: Restrictions,
     name: Option<Name>,
 ) -> Result<ARef<DmaBuf>> {
-    let policy = Buffer { restrictions };
+    let policy = Buffer {
+        restrictions,
+        _charge: charge,
+    };
 
     SystemMemory::export(policy, pages, own_device, name)
 }

@@ -3,6 +3,7 @@
 //! The device node and its ioctls.
 
 use super::{
+    account::Charge,
     buffer,
     pin::pin,
     query,
@@ -15,7 +16,8 @@ use crate::{
     seam::{
         dma::VirtualDevice,
         dma_buf::DmaBuf,
-        misc, //
+        misc,
+        quota, //
     },
     uapi, //
 };
@@ -28,6 +30,7 @@ use kernel::{
         MiscDevice,
         MiscDeviceRegistration, //
     },
+    page::PAGE_SHIFT,
     prelude::*,
     uaccess::UserPtr, //
 };
@@ -62,15 +65,20 @@ fn is_node_name(name: &[u8]) -> bool {
 /// The device node, as one opener has it.
 pub(crate) struct Node {
     own_device: Option<VirtualDevice>,
+    /// The account of the opener, who mostly creates the buffers as well.
+    account: quota::Reference,
 }
 
 impl Node {
     /// Makes a buffer and returns a descriptor for it.
     fn create(&self, request: &mut Request) -> Result<u32, CreateError> {
+        request.charge = Some(Charge::new(&self.account, request.size >> PAGE_SHIFT)?);
         let pages = pin(request)?;
+        let charge = request.charge.take();
         let options = request.options;
         let name = request.name.take();
-        let buffer = buffer::export(pages, self.own_device.clone(), options.restrictions, name)?;
+        let own_device = self.own_device.clone();
+        let buffer = buffer::export(pages, charge, own_device, options.restrictions, name)?;
         let flags = if options.close_on_exec { O_CLOEXEC } else { 0 };
 
         Ok(DmaBuf::into_fd(buffer, flags)?)
@@ -84,7 +92,15 @@ impl MiscDevice for Node {
     fn open(_file: &File, misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
         let own_device = buffer::own_device(misc::dma_device(misc)?);
 
-        Ok(KBox::new(Self { own_device }, GFP_KERNEL_ACCOUNT)?)
+        let account = quota::Reference::current()?;
+
+        Ok(KBox::new(
+            Self {
+                own_device,
+                account,
+            },
+            GFP_KERNEL_ACCOUNT,
+        )?)
     }
 
     fn ioctl(this: &Self, _file: &File, cmd: u32, arg: usize) -> Result<isize> {

@@ -7,6 +7,7 @@
 //! code here; what is needed of the kernel comes from the kernel crate and from
 //! [`seam`](crate::seam).
 
+mod account;
 mod buffer;
 mod device;
 mod pin;

@@ -51,8 +51,9 @@ const WINDOW_BYTES: u64 = (2 * LOOKUP_FOLIOS as u64) << 21;
 /// cannot be added, and `F_SEAL_SHRINK` is never taken away.
 ///
 /// After a failure nothing stays pinned. The pages of a killed task are unpinned later, on a
-/// workqueue: unpinning millions of pages takes a quarter of the time that pinning them took.
-pub(super) fn pin(request: &Request) -> Result<PinnedPages, CreateError> {
+/// workqueue: unpinning millions of pages takes a quarter of the time that pinning them took. They
+/// take the charge of the request with them.
+pub(super) fn pin(request: &mut Request) -> Result<PinnedPages, CreateError> {
     // CAST: A size is no more than a `usize` holds; see `Limits`.
     let mut pinned = PinnedPagesBuilder::new((request.size >> PAGE_SHIFT) as usize);
 
@@ -60,7 +61,7 @@ pub(super) fn pin(request: &Request) -> Result<PinnedPages, CreateError> {
         Ok(()) => Ok(pinned.finish()),
         Err(error) => {
             if task::fatal_signal_pending() {
-                drop_later(pinned);
+                drop_later((pinned, request.charge.take()));
             }
             Err(error)
         }

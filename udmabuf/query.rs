@@ -3,6 +3,7 @@
 //! What the driver can do, for `UDMABUF_QUERY`.
 
 use super::{
+    account,
     buffer,
     request::Limits, //
 };
@@ -11,6 +12,7 @@ use crate::{
     uapi, //
 };
 use kernel::{
+    page::PAGE_SHIFT,
     prelude::*,
     uaccess::UserPtr, //
 };
@@ -24,6 +26,7 @@ const MODULE_VERSION: u32 = version_number(include_str!("../VERSION"));
 pub(super) fn answer(argument: UserPtr) -> Result {
     let size: u32 = uaccess::read(argument)?;
     let limits = Limits::current();
+    let held = account::limits();
     let query = uapi::Query {
         // CAST: The size of a small struct.
         size: size_of::<uapi::Query>() as u32,
@@ -38,9 +41,16 @@ pub(super) fn answer(argument: UserPtr) -> Result {
             (_, 0) => u64::MAX,
             (_, limit) => limit as u64,
         },
+        user_limit: bytes(held.user),
+        total_limit: bytes(held.total),
     };
 
     uaccess::write_struct(argument, &query, size as usize, uapi::QUERY_SIZE_VER0)
+}
+
+/// Returns a limit in pages as bytes; all bits set is no limit.
+fn bytes(pages: u64) -> u64 {
+    pages.checked_mul(1 << PAGE_SHIFT).unwrap_or(u64::MAX)
 }
 
 /// Returns `major << 16 | minor << 8 | patch` of `version`, a line of these three with dots

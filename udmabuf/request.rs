@@ -2,6 +2,7 @@
 
 //! What userspace asks for, checked once, here.
 
+use super::account::Charge;
 use crate::{
     seam::{
         dma_buf::{
@@ -249,6 +250,8 @@ pub(super) struct Request {
     pub(super) size: u64,
     pub(super) options: Options,
     pub(super) name: Option<Name>,
+    /// What the pages are charged to, once they are.
+    pub(super) charge: Option<Charge>,
 }
 
 impl Request {
@@ -261,6 +264,7 @@ impl Request {
             size: 0,
             options: Options::from_flags(0),
             name: None,
+            charge: None,
         }
     }
 

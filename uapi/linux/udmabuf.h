@@ -64,7 +64,8 @@
  * EACCES    ``memfd`` is open for reading only, or for writing only
  * ENOMEM    no memory for the pages, for huge pages (an empty pool), or for the
  *           driver's own bookkeeping; or one page would be pinned so often that
- *           its reference count could overflow
+ *           its reference count could overflow; or more would be pinned than the
+ *           administrator allows the user, or all
  * ENOSPC    no memory, where the kernel accounts for it strictly
  * EIO       a page of the memfd is broken, or cannot be read back from swap
  * EMFILE    the process has no free descriptor; ENFILE: the system has none
@@ -313,6 +314,9 @@ struct udmabuf_create_ext {
  * @staging_limit: Maximum size in bytes of the memory for devices that do not
  *	reach a buffer: staging_limit_mb; all bits set for no limit, 0 where such
  *	devices are refused.
+ * @user_limit: Maximum size in bytes of all buffers of a user: user_limit_mb; all
+ *	bits set for no limit. RLIMIT_MEMLOCK may be less: module parameter memlock.
+ * @total_limit: The same of all users: total_limit_mb.
  */
 struct udmabuf_query {
 	__u32 size;
@@ -323,10 +327,12 @@ struct udmabuf_query {
 	__aligned_u64 cache;
 	__aligned_u64 size_limit;
 	__aligned_u64 staging_limit;
+	__aligned_u64 user_limit;
+	__aligned_u64 total_limit;
 };
 
 /* sizeof(struct udmabuf_query) in its first version. */
-#define UDMABUF_QUERY_SIZE_VER0		48
+#define UDMABUF_QUERY_SIZE_VER0		64
 
 /*
  * The numbers are far from those that the kernel's header counts up in, 'u' 0x40

@@ -60,6 +60,10 @@ TEST_F(query, every_field)
 	EXPECT_EQ(1, param_get("staging"));
 	EXPECT_EQ(0, param_get("staging_limit_mb"));
 	EXPECT_EQ(UINT64_MAX, q.staging_limit);
+	EXPECT_EQ(0, param_get("user_limit_mb"));
+	EXPECT_EQ(UINT64_MAX, q.user_limit);
+	EXPECT_EQ(0, param_get("total_limit_mb"));
+	EXPECT_EQ(UINT64_MAX, q.total_limit);
 }
 
 TEST_F(query, limits_are_those_of_the_moment)
@@ -81,6 +85,10 @@ TEST_F(query, limits_are_those_of_the_moment)
 		{ "staging_limit_mb", 5000, &expected.staging_limit, 8, 5000 * MIB },
 		{ "staging_limit_mb", 0, &expected.staging_limit, 8, UINT64_MAX },
 		{ "staging", 0, &expected.staging_limit, 8, 0 },
+		{ "user_limit_mb", 3, &expected.user_limit, 8, 3 * MIB },
+		{ "user_limit_mb", INT_MAX, &expected.user_limit, 8, INT_MAX * MIB },
+		{ "total_limit_mb", 5, &expected.total_limit, 8, 5 * MIB },
+		{ "total_limit_mb", 0, &expected.total_limit, 8, UINT64_MAX },
 		{ "staging", 1, &expected.staging_limit, 8, UINT64_MAX },
 	};
 

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Whose memory is pinned, and how much may be.
+
+use crate::seam::{
+    quota::{
+        Held,
+        Limits,
+        Reference, //
+    },
+    user, //
+};
+use kernel::{
+    page::PAGE_SHIFT,
+    prelude::*, //
+};
+
+/// Pages that are pinned, charged to the user who has them pinned until dropped.
+pub(super) struct Charge(#[expect(dead_code, reason = "held until it is dropped")] Held);
+
+impl Charge {
+    /// Charges `pages` to the user of the current task, whose account `likely` mostly is.
+    ///
+    /// The parameters decide as they are now; what was charged is given back whatever they are
+    /// then. Fails with [`ENOMEM`] if a limit would be exceeded.
+    #[inline(never)]
+    pub(super) fn new(likely: &Reference, pages: u64) -> Result<Self> {
+        let mut held = match likely.is_current() {
+            true => Held::new(likely, pages, limits())?,
+            false => Held::new(&Reference::current()?, pages, limits())?,
+        };
+
+        if crate::memlock.get() != 0 && !user::may_lock_memory() {
+            held.lock()?;
+        }
+        Ok(Self(held))
+    }
+}
+
+/// Returns the limits in force.
+pub(super) fn limits() -> Limits {
+    Limits {
+        user: pages(crate::user_limit_mb.get()),
+        total: pages(crate::total_limit_mb.get()),
+    }
+}
+
+/// Returns a limit of megabytes in pages; 0 is none.
+fn pages(megabytes: u32) -> u64 {
+    match megabytes {
+        0 => u64::MAX,
+        megabytes => u64::from(megabytes) << (20 - PAGE_SHIFT),
+    }
+}
