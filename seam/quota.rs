@@ -61,23 +61,35 @@ impl Tally {
         Self(Atomic::new(holders * HOLDER))
     }
 
+    /// Returns the word.
+    #[inline(always)]
+    fn load(&self) -> u64 {
+        #[cfg(CONFIG_64BIT)]
+        // SAFETY: The pointer is valid, and this is all that `atomic64_read()` does in C on machines
+        // of 64 bits, where `load()` is a function call.
+        let now = unsafe { self.0.as_ptr().read_volatile() };
+        #[cfg(not(CONFIG_64BIT))]
+        let now = self.0.load(Relaxed);
+
+        now
+    }
+
     /// Returns the number of holders, and the pages.
     fn get(&self) -> (u64, u64) {
-        let now = self.0.load(Relaxed);
+        let now = self.load();
 
         (now / HOLDER, now % HOLDER)
     }
 
-    /// Adds a holder of `pages`. Fails with [`ENOMEM`] if there would be more than `limit` pages, or
-    /// too many holders.
+    /// Adds a holder of `pages`. Fails with [`ENOMEM`] if there would be more than `limit` pages,
+    /// which is at most [`Limits::NONE`], or too many holders.
     #[inline]
     fn add(&self, pages: u64, limit: u64) -> Result {
-        let most = limit.min(HOLDER - 1);
-        let mut now = self.0.load(Relaxed);
+        let mut now = self.load();
 
         loop {
-            let held = now % HOLDER;
-            if held > most || pages > most - held || now / HOLDER == HOLDERS {
+            // No machine has so many pages that the sum would not fit.
+            if now % HOLDER + pages > limit || now / HOLDER == HOLDERS {
                 return Err(ENOMEM);
             }
             match self.0.cmpxchg(now, now + HOLDER + pages, Relaxed) {
@@ -97,7 +109,7 @@ impl Tally {
     /// Returns whether it did.
     #[inline]
     fn sub_unless_last(&self, pages: u64) -> bool {
-        let mut now = self.0.load(Relaxed);
+        let mut now = self.load();
 
         while now / HOLDER > 1 {
             match self.0.cmpxchg(now, now - HOLDER - pages, Full) {
@@ -211,7 +223,7 @@ impl Reference {
 
             if let Some(&account) = all.get(&key) {
                 // SAFETY: An account that is found under the lock has holders.
-                let added = unsafe { account.as_ref() }.tally.add(0, u64::MAX);
+                let added = unsafe { account.as_ref() }.tally.add(0, Limits::NONE);
                 drop(accounts);
                 // INVARIANT: The holder was just added.
                 return added.map(|()| Self(account));
@@ -257,6 +269,11 @@ pub(crate) struct Limits {
     pub(crate) total: u64,
 }
 
+impl Limits {
+    /// No limit: all that a [`Tally`] can count.
+    pub(crate) const NONE: u64 = HOLDER - 1;
+}
+
 /// Pages that a user holds, until dropped.
 ///
 /// # Invariants
@@ -279,8 +296,14 @@ impl Held {
     /// the `limits`; pages of a call that is about to fail count.
     #[inline]
     pub(crate) fn new(account: &Reference, pages: u64, limits: Limits) -> Result<Self> {
-        account.account().tally.add(pages, limits.user)?;
-        if let Err(error) = TOTAL.add(pages, limits.total) {
+        if pages > Limits::NONE {
+            return Err(ENOMEM);
+        }
+        account
+            .account()
+            .tally
+            .add(pages, limits.user.min(Limits::NONE))?;
+        if let Err(error) = TOTAL.add(pages, limits.total.min(Limits::NONE)) {
             // Not the last holder, since the reference is another.
             account.account().tally.sub(pages);
             return Err(error);
@@ -314,6 +337,7 @@ impl Held {
 }
 
 impl Drop for Held {
+    #[inline]
     fn drop(&mut self) {
         if self.is_locked {
             // SAFETY: By the type invariants, they were added.

@@ -23,7 +23,7 @@ impl Charge {
     ///
     /// The parameters decide as they are now; what was charged is given back whatever they are
     /// then. Fails with [`ENOMEM`] if a limit would be exceeded.
-    #[inline(never)]
+    #[inline]
     pub(super) fn new(likely: &Reference, pages: u64) -> Result<Self> {
         let mut held = match likely.is_current() {
             true => Held::new(likely, pages, limits())?,
@@ -48,7 +48,7 @@ pub(super) fn limits() -> Limits {
 /// Returns a limit of megabytes in pages; 0 is none.
 fn pages(megabytes: u32) -> u64 {
     match megabytes {
-        0 => u64::MAX,
+        0 => Limits::NONE,
         megabytes => u64::from(megabytes) << (20 - PAGE_SHIFT),
     }
 }

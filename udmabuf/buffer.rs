@@ -37,7 +37,7 @@ use kernel::{
 /// The policy for buffers made of the pages of memfds.
 struct Buffer {
     restrictions: Restrictions,
-    _charge: Option<Charge>,
+    _charge: Charge,
 }
 
 impl Policy for Buffer {
@@ -77,7 +77,7 @@ pub(super) fn staging_limit() -> usize {
 /// Fails as [`SystemMemory::export`] does.
 pub(super) fn export(
     pages: PinnedPages,
-    charge: Option<Charge>,
+    charge: Charge,
     own_device: Option<VirtualDevice>,
     restrictions: Restrictions,
     name: Option<Name>,

@@ -74,7 +74,7 @@ impl Node {
     fn create(&self, request: &mut Request) -> Result<u32, CreateError> {
         request.charge = Some(Charge::new(&self.account, request.size >> PAGE_SHIFT)?);
         let pages = pin(request)?;
-        let charge = request.charge.take();
+        let charge = request.charge.take().ok_or(EINVAL)?;
         let options = request.options;
         let name = request.name.take();
         let own_device = self.own_device.clone();

@@ -8,7 +8,10 @@ use super::{
     request::Limits, //
 };
 use crate::{
-    seam::uaccess,
+    seam::{
+        quota,
+        uaccess, //
+    },
     uapi, //
 };
 use kernel::{
@@ -50,7 +53,10 @@ pub(super) fn answer(argument: UserPtr) -> Result {
 
 /// Returns a limit in pages as bytes; all bits set is no limit.
 fn bytes(pages: u64) -> u64 {
-    pages.checked_mul(1 << PAGE_SHIFT).unwrap_or(u64::MAX)
+    match pages {
+        quota::Limits::NONE => u64::MAX,
+        pages => pages << PAGE_SHIFT,
+    }
 }
 
 /// Returns `major << 16 | minor << 8 | patch` of `version`, a line of these three with dots

@@ -17,10 +17,7 @@ use kernel::{
     page::PAGE_SIZE,
     prelude::*,
     sync::{
-        atomic::{
-            Atomic,
-            Relaxed, //
-        },
+        atomic::Atomic,
         SetOnce, //
     },
 };
@@ -51,8 +48,11 @@ impl BoundedParam {
     }
 
     /// Returns the value as of now.
+    #[inline(always)]
     pub(crate) fn get(&self) -> u32 {
-        self.value.load(Relaxed)
+        // SAFETY: The pointer is valid, and this is all that `atomic_read()` does in C, where
+        // `load()` is a function call.
+        unsafe { self.value.as_ptr().read_volatile() }
     }
 
     /// # Safety
