@@ -279,12 +279,15 @@ impl Limits {
 /// # Invariants
 ///
 /// - The account and the total have a holder of `pages` for this value.
-/// - If `is_locked`, so many pages were added to the locked memory of the user, and not taken away.
+/// - With [`LOCKED`], so many pages were added to the locked memory of the user, and not taken away.
 pub(crate) struct Held {
     account: NonNull<Account>,
+    /// The pages, less than [`HOLDER`], and perhaps [`LOCKED`].
     pages: u64,
-    is_locked: bool,
 }
+
+/// Added to the pages of a [`Held`] whose pages are charged to the locked memory of the user.
+const LOCKED: u64 = HOLDER;
 
 // SAFETY: An account may be used and freed by any task.
 unsafe impl Send for Held {}
@@ -312,7 +315,6 @@ impl Held {
         Ok(Self {
             account: account.0,
             pages,
-            is_locked: false,
         })
     }
 
@@ -322,10 +324,10 @@ impl Held {
     /// task allows.
     #[cold]
     pub(crate) fn lock(&mut self) -> Result {
-        if !self.is_locked {
+        if self.pages & LOCKED == 0 {
             self.user().lock_pages(self.pages)?;
             // INVARIANT: Just added.
-            self.is_locked = true;
+            self.pages |= LOCKED;
         }
         Ok(())
     }
@@ -339,13 +341,15 @@ impl Held {
 impl Drop for Held {
     #[inline]
     fn drop(&mut self) {
-        if self.is_locked {
+        let pages = self.pages & !LOCKED;
+
+        if pages != self.pages {
             // SAFETY: By the type invariants, they were added.
-            unsafe { self.user().unlock_pages(self.pages) };
+            unsafe { self.user().unlock_pages(pages) };
         }
-        TOTAL.sub(self.pages);
-        // SAFETY: By the type invariants.
-        unsafe { give_up(self.account, self.pages) };
+        TOTAL.sub(pages);
+        // SAFETY: By the type invariants, the account has this holder.
+        unsafe { give_up(self.account, pages) };
     }
 }
 

@@ -101,8 +101,8 @@ pub trait Exporter: Sized + Send + Sync + 'static {
     /// Returns the size of the dma-buf in bytes. Asked once, by [`DmaBuf::export`].
     fn size(&self) -> usize;
 
-    /// Returns what is not allowed. Asked once, by [`DmaBuf::export`]; the seam enforces it, and
-    /// calls no operation that it forbids.
+    /// Returns what is not allowed, always the same. The seam enforces it, and calls no operation
+    /// that it forbids.
     fn restrictions(&self) -> Restrictions {
         Restrictions::default()
     }
@@ -184,7 +184,6 @@ impl<T: Exporter> Attach<T> for () {
 pub(super) struct Inner<T> {
     // May borrow from `data`: dropped first. Protected by the resv lock.
     vmap: UnsafeCell<Option<KernelMapping<'static>>>,
-    pub(super) restrictions: Restrictions,
     #[pin]
     pub(super) data: T,
 }
@@ -198,7 +197,6 @@ impl<T: Exporter> Inner<T> {
         try_pin_init!(Self {
             vmap: UnsafeCell::new(None),
             data <- data,
-            restrictions: data.restrictions(),
         }? Error)
     }
 }
@@ -238,7 +236,7 @@ impl<T: Exporter> Exported<T> {
 
     /// Returns what is not allowed.
     pub fn restrictions(&self) -> Restrictions {
-        self.inner().restrictions
+        self.data().restrictions()
     }
 
     /// Locks the reservation object, uninterruptibly.

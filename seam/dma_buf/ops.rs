@@ -52,7 +52,7 @@ impl DmaBuf {
     /// `data` is dropped in that case.
     pub fn export<T: Exporter>(data: impl PinInit<T, Error>) -> Result<ARef<Self>> {
         let inner = KBox::pin_init(Inner::new(data), GFP_CHARGED)?;
-        let (size, restrictions) = (inner.data.size(), inner.restrictions);
+        let (size, restrictions) = (inner.data.size(), inner.data.restrictions());
         if size == 0 {
             return Err(EINVAL);
         }

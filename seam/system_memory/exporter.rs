@@ -40,7 +40,7 @@ impl<P: Policy> Exporter for SystemMemory<P> {
     type Mapping<'a> = SystemMapping<'a, P>;
 
     fn size(&self) -> usize {
-        self.size
+        self.bytes()
     }
 
     fn restrictions(&self) -> Restrictions {
@@ -93,7 +93,7 @@ impl<P: Policy> Exporter for SystemMemory<P> {
 
         // SAFETY: The mapping is one of the whole memory, which outlives `'a`, and `unmap` undoes
         // it.
-        Ok(unsafe { KernelMapping::from_raw_parts(address, this.size, unmap) })
+        Ok(unsafe { KernelMapping::from_raw_parts(address, this.bytes(), unmap) })
     }
 }
 

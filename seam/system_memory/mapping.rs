@@ -125,7 +125,7 @@ impl<'a, P: Policy> SystemMapping<'a, P> {
         };
         let buffer = &system.coherence.buffer;
 
-        buffer.mapped(system.size, device, direction, false);
+        buffer.mapped(system.bytes(), device, direction, false);
         Ok(Self {
             system,
             kept,
@@ -158,7 +158,7 @@ impl<'a, P: Policy> SystemMapping<'a, P> {
 
         let buffer = &system.coherence.buffer;
 
-        buffer.mapped(system.size, device, direction, true);
+        buffer.mapped(system.bytes(), device, direction, true);
         Ok(Self {
             system,
             kept,
@@ -279,17 +279,14 @@ unsafe impl<P: Policy> DeviceTable for SystemMapping<'_, P> {
     }
 
     fn size(&self) -> usize {
-        self.system.size
+        self.system.bytes()
     }
 }
 
 impl<P: Policy> Drop for SystemMapping<'_, P> {
     fn drop(&mut self) {
         let SystemMemory {
-            coherence,
-            memory,
-            size,
-            ..
+            coherence, memory, ..
         } = self.system;
         let writes = writes(self.direction);
         let staged = matches!(self.kind, Kind::Staged(..));
@@ -309,7 +306,7 @@ impl<P: Policy> Drop for SystemMapping<'_, P> {
         };
         let buffer = &coherence.buffer;
 
-        buffer.unmapped(*size, self.device, self.direction, staged);
+        buffer.unmapped(self.system.bytes(), self.device, self.direction, staged);
         drop(table.and_then(|table| self.kept.put(table)));
     }
 }

@@ -65,8 +65,6 @@ pub struct SystemMemory<P: Policy> {
     pub(super) memory: P::Memory,
     // What the driver counts as its own is given back once the memory is.
     pub(super) policy: P,
-    /// In bytes.
-    pub(super) size: usize,
 }
 
 impl<P: Policy> SystemMemory<P> {
@@ -83,6 +81,9 @@ impl<P: Policy> SystemMemory<P> {
         own_device: Option<VirtualDevice>,
         name: Option<Name>,
     ) -> Result<ARef<DmaBuf>> {
+        let size = memory.runs().pages().checked_mul(1 << PAGE_SHIFT);
+        size.ok_or(EOVERFLOW)?;
+
         let buffer = DmaBuf::export::<Self>(Self::new(policy, memory, own_device))?;
         if let Some(name) = name {
             buffer.set_name(name);
@@ -100,10 +101,7 @@ impl<P: Policy> SystemMemory<P> {
         memory: P::Memory,
         own_device: Option<VirtualDevice>,
     ) -> impl PinInit<Self, Error> {
-        let size = memory.runs().pages().checked_mul(1 << PAGE_SHIFT);
-
         try_pin_init!(Self {
-            size: size.ok_or(EOVERFLOW)?,
             coherence <- Coherence::new(own_device.is_some()),
             entry_sizes <- new_rwsem!(c"system_memory_entry_sizes"),
             own_device,
@@ -111,11 +109,17 @@ impl<P: Policy> SystemMemory<P> {
             memory,
         }? Error)
     }
+
+    /// Returns the size in bytes, which `export()` has found to be one.
+    #[inline]
+    pub(super) fn bytes(&self) -> usize {
+        self.memory.runs().pages() << PAGE_SHIFT
+    }
 }
 
 #[pinned_drop]
 impl<P: Policy> PinnedDrop for SystemMemory<P> {
     fn drop(self: Pin<&mut Self>) {
-        self.coherence.buffer.released(self.size);
+        self.coherence.buffer.released(self.bytes());
     }
 }

@@ -63,7 +63,7 @@ TRANSLATED = "iommu_keeps_a_device_from_writing"
 EVERYTHING = ["!" + RESERVE_2_GIB, UPSTREAM, "!" + KEEP_128_MIB,
               "create", "create_32", "seals", "create_ext", "create_ext_32", "create_races", "query", "query_32",
               "mmap", "sync", "sync_32", "share", "!" + LOAD_IMPORTER, "import", "dirty", f"readonly -T {TRANSLATED}", "trace", "hostile",
-              *HUGE, f"limits -T {LONG_LIST}", "memcg", "lifetime",
+              "accounts", "account_races", "charges", *HUGE, f"limits -T {LONG_LIST}", "memcg", "lifetime",
               "!" + SWAP_ON, "integrity"]
 
 # The programs of the coherence matrix; one more counts cache maintenance, which is for arm64 alone.
