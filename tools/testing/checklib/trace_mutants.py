@@ -9,15 +9,15 @@ STAGING = "seam/system_memory/staging.rs"
 
 MUTANTS = [
     Mutant("a staged device is recorded as a direct one", MAPPING,
-           "buffer.mapped(system.size, device, direction, true);",
-           "buffer.mapped(system.size, device, direction, false);",
+           "buffer.mapped(system.bytes(), device, direction, true);",
+           "buffer.mapped(system.bytes(), device, direction, false);",
            "trace", fails("own_map_staged")),
     Mutant("a direct device is recorded as a staged one when it is unmapped", MAPPING,
            "let staged = matches!(self.kind, Kind::Staged(..));",
            "let staged = true;",
            "trace", fails("own_map_direct")),
     Mutant("releases are not recorded", "seam/system_memory/memory.rs",
-           "        self.coherence.buffer.released(self.size);\n",
+           "        self.coherence.buffer.released(self.bytes());\n",
            "",
            "trace", fails("own_release")),
     Mutant("a creation is recorded without the restrictions", TRACE,

@@ -55,7 +55,7 @@ static long make_calls(int dev, int memfd, long calls)
 			words[w] = some_value(&state);
 		/* Where descriptors, sizes of structs and addresses are looked for. */
 		if (next(&state) % 2)
-			*(uint32_t *)words = next(&state) % 2 ? memfd : sizeof(struct udmabuf_create_ext);
+			*(uint32_t *)words = next(&state) % 2 ? memfd : UDMABUF_CREATE_EXT_SIZE_VER0;
 		if (next(&state) % 2)
 			words[2] = (uintptr_t)(words + 8);
 		fd = ioctl(dev, number, next(&state) % 64 ? (void *)words : (void *)words[3]);
