@@ -48,6 +48,7 @@ static long make_calls(int dev, int memfd, long calls)
 	long made = 0;
 
 	for (long i = 0; i < calls; i++) {
+		uint32_t right = next(&state) % 2 ? memfd : UDMABUF_CREATE_EXT_SIZE_VER0;
 		unsigned long number = numbers[next(&state) % ARRAY_SIZE(numbers)] ?: next(&state);
 		int fd;
 
@@ -55,7 +56,7 @@ static long make_calls(int dev, int memfd, long calls)
 			words[w] = some_value(&state);
 		/* Where descriptors, sizes of structs and addresses are looked for. */
 		if (next(&state) % 2)
-			*(uint32_t *)words = next(&state) % 2 ? memfd : UDMABUF_CREATE_EXT_SIZE_VER0;
+			*(uint32_t *)words = right;
 		if (next(&state) % 2)
 			words[2] = (uintptr_t)(words + 8);
 		fd = ioctl(dev, number, next(&state) % 64 ? (void *)words : (void *)words[3]);
