@@ -19,7 +19,7 @@ macro_rules! tracepoints {
         pub mod $name {
             #[cfg(CONFIG_TRACEPOINTS)]
             mod c {
-                    // Some structs hold empty C structs, which are no C. Only pointers are passed.
+                // Some structs hold empty C structs, which are no C. Only pointers are passed.
                 #[allow(improper_ctypes)]
                 extern "C" {
                     #[link_name = concat!("__tracepoint_udmabuf_rs_", stringify!($name))]
@@ -45,7 +45,8 @@ macro_rules! tracepoints {
             #[inline(always)]
             pub unsafe fn record($($argument: $type),*) {
                 #[cfg(CONFIG_TRACEPOINTS)]
-                // SAFETY: By the safety requirements.
+                // SAFETY: The caller passes valid pointers; the event is defined in `trace.c` with
+                // these arguments.
                 unsafe {
                     c::record($($argument),*)
                 };
@@ -76,14 +77,26 @@ tracepoints! {
     /// # Safety
     ///
     /// `dev` must be valid.
-    fn map(ino: u64, bytes: usize, dev: *mut kernel::bindings::device, direction: u32, staged: bool);
+    fn map(
+        ino: u64,
+        bytes: usize,
+        dev: *mut kernel::bindings::device,
+        direction: u32,
+        staged: bool,
+    );
 
     /// Records the end of a mapping for a device.
     ///
     /// # Safety
     ///
     /// `dev` must be valid.
-    fn unmap(ino: u64, bytes: usize, dev: *mut kernel::bindings::device, direction: u32, staged: bool);
+    fn unmap(
+        ino: u64,
+        bytes: usize,
+        dev: *mut kernel::bindings::device,
+        direction: u32,
+        staged: bool,
+    );
 
     /// Records that a buffer was settled.
     ///

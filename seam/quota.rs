@@ -44,7 +44,7 @@ global_lock! {
 /// Whether `ACCOUNTS` was initialised.
 static IS_READY: Atomic<u32> = Atomic::new(0);
 
-/// What all users hold together; the holders are the [`Held`]s.
+/// Pages of all users together; the holders are the [`Held`]s.
 static TOTAL: Tally = Tally::new(0);
 
 /// A number of holders, and the pages that they hold, in one word: both change at once.
@@ -65,8 +65,8 @@ impl Tally {
     #[inline(always)]
     fn load(&self) -> u64 {
         #[cfg(CONFIG_64BIT)]
-        // SAFETY: The pointer is valid, and this is all that `atomic64_read()` does in C on machines
-        // of 64 bits, where `load()` is a function call.
+        // SAFETY: The pointer is valid, and `atomic64_read()` in C does no more on machines of 64
+        // bits, where `load()` is a function call.
         let now = unsafe { self.0.as_ptr().read_volatile() };
         #[cfg(not(CONFIG_64BIT))]
         let now = self.0.load(Relaxed);
@@ -140,7 +140,7 @@ impl Quota {
     }
 }
 
-/// What a user holds.
+/// The account of a user.
 ///
 /// # Invariants
 ///
@@ -172,12 +172,12 @@ unsafe impl Sync for Reference {}
 unsafe fn give_up(account: NonNull<Account>, pages: u64) {
     // SAFETY: The holder keeps the account, by the safety requirements.
     if !unsafe { account.as_ref() }.tally.sub_unless_last(pages) {
-        // SAFETY: By the safety requirements.
+        // SAFETY: The caller gives up a holder of these pages, which has not been taken away yet.
         unsafe { give_up_last(account, pages) };
     }
 }
 
-/// [`give_up`] for what may be the last holder.
+/// [`give_up`] of a holder that may be the last.
 ///
 /// # Safety
 ///
@@ -197,7 +197,7 @@ unsafe fn give_up_last(pointer: NonNull<Account>, pages: u64) {
     drop(accounts);
     drop(node);
     // SAFETY: `Reference::current()` made the account by `KBox::leak()`. It has no holders, and
-    // nobody finds it any more.
+    // it is in no registry any more.
     drop(unsafe { KBox::from_raw(pointer.as_ptr()) });
 }
 
@@ -248,14 +248,14 @@ impl Reference {
 
     #[inline]
     fn account(&self) -> &Account {
-        // SAFETY: By the type invariants.
+        // SAFETY: The account lives as long as it has holders, and this value is one.
         unsafe { self.0.as_ref() }
     }
 }
 
 impl Drop for Reference {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants.
+        // SAFETY: The account has a holder of no pages for this value, which is dropped once.
         unsafe { give_up(self.0, 0) };
     }
 }
@@ -263,9 +263,9 @@ impl Drop for Reference {
 /// Limits, in pages.
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
-    /// What one user may hold.
+    /// Maximum for one user.
     pub(crate) user: u64,
-    /// What all users together may hold.
+    /// Maximum for all users together.
     pub(crate) total: u64,
 }
 
@@ -279,7 +279,8 @@ impl Limits {
 /// # Invariants
 ///
 /// - The account and the total have a holder of `pages` for this value.
-/// - With [`LOCKED`], so many pages were added to the locked memory of the user, and not taken away.
+/// - With [`LOCKED`], so many pages were added to the locked memory of the user, and not taken
+///   away.
 pub(crate) struct Held {
     account: NonNull<Account>,
     /// The pages, less than [`HOLDER`], and perhaps [`LOCKED`].
@@ -320,8 +321,8 @@ impl Held {
 
     /// Charges the pages to the locked memory of the user as well, which is done once.
     ///
-    /// Fails with [`ENOMEM`] if the user would have more locked than `RLIMIT_MEMLOCK` of the current
-    /// task allows.
+    /// Fails with [`ENOMEM`] if the user would have more pages locked than `RLIMIT_MEMLOCK` of the
+    /// current task allows.
     #[cold]
     pub(crate) fn lock(&mut self) -> Result {
         if self.pages & LOCKED == 0 {
@@ -344,7 +345,7 @@ impl Drop for Held {
         let pages = self.pages & !LOCKED;
 
         if pages != self.pages {
-            // SAFETY: By the type invariants, they were added.
+            // SAFETY: `LOCKED` is set once these pages were added, and this value is dropped once.
             unsafe { self.user().unlock_pages(pages) };
         }
         TOTAL.sub(pages);

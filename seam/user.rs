@@ -29,7 +29,7 @@ pub(crate) struct User(Opaque<bindings::user_struct>);
 
 // SAFETY: A `struct user_struct` belongs to no task.
 unsafe impl Send for User {}
-// SAFETY: What is accessed of a `struct user_struct` is constant or atomic.
+// SAFETY: The fields accessed here are constant or atomic.
 unsafe impl Sync for User {}
 
 // SAFETY: These functions count references to the user.
@@ -64,7 +64,8 @@ impl User {
 
     /// Charges `pages` to the locked memory of the user, as `io_uring` does for its buffers.
     ///
-    /// Fails with [`ENOMEM`] if that would be more than `RLIMIT_MEMLOCK` of the current task allows.
+    /// Fails with [`ENOMEM`] if that would be more than `RLIMIT_MEMLOCK` of the current task
+    /// allows.
     pub(crate) fn lock_pages(&self, pages: u64) -> Result {
         // SAFETY: The user is valid.
         // CAST: No more pages are pinned than a `usize` counts.

@@ -114,7 +114,7 @@ pub(crate) const UDMABUF_CREATE_LIST: u32 = _IOW::<CreateList>('u' as u32, 0x43)
 /// Makes a buffer of a list of ranges, strictly; takes [`CreateExt`].
 pub(crate) const UDMABUF_CREATE_EXT: u32 = _IO('u' as u32, 0xe0);
 
-/// Returns what the driver can do; fills [`Query`].
+/// Returns the abilities and limits of the driver; fills [`Query`].
 pub(crate) const UDMABUF_QUERY: u32 = _IO('u' as u32, 0xe1);
 
 const _: () = {

@@ -15,14 +15,14 @@ use kernel::{
     prelude::*, //
 };
 
-/// Pages that are pinned, charged to the user who has them pinned until dropped.
+/// Pinned pages, charged to the user that creates the buffer until dropped.
 pub(super) struct Charge(#[expect(dead_code, reason = "held until it is dropped")] Held);
 
 impl Charge {
     /// Charges `pages` to the user of the current task, whose account `likely` mostly is.
     ///
-    /// The parameters decide as they are now; what was charged is given back whatever they are
-    /// then. Fails with [`ENOMEM`] if a limit would be exceeded.
+    /// The parameters are those of the moment; a charge is given back in full if they change
+    /// later. Fails with [`ENOMEM`] if a limit would be exceeded.
     #[inline]
     pub(super) fn new(likely: &Reference, pages: u64) -> Result<Self> {
         let mut held = match likely.is_current() {

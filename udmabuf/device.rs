@@ -65,7 +65,7 @@ fn is_node_name(name: &[u8]) -> bool {
 /// The device node, as one opener has it.
 pub(crate) struct Node {
     own_device: Option<VirtualDevice>,
-    /// The account of the opener, who mostly creates the buffers as well.
+    /// The account of the opener, usually the creator of the buffers as well.
     account: quota::Reference,
 }
 

@@ -3,9 +3,8 @@
 //! The driver: what a udmabuf is.
 //!
 //! Bytes of an ioctl come in at [`device`], become a checked [`request`], then pinned pages by
-//! [`pin`], then an exported [`buffer`]. [`query`] answers what the driver can do. There is no unsafe
-//! code here; what is needed of the kernel comes from the kernel crate and from
-//! [`seam`](crate::seam).
+//! [`pin`], then an exported [`buffer`]. [`query`] reports abilities and limits. There is no
+//! unsafe code here: the kernel is reached through the kernel crate and [`seam`](crate::seam).
 
 mod account;
 mod buffer;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the driver can do, for `UDMABUF_QUERY`.
+//! Abilities and limits of the driver, for `UDMABUF_QUERY`.
 
 use super::{
     account,
@@ -60,7 +60,7 @@ fn bytes(pages: u64) -> u64 {
 }
 
 /// Returns `major << 16 | minor << 8 | patch` of `version`, a line of these three with dots
-/// between: what `KERNEL_VERSION()` is in C.
+/// between: as `KERNEL_VERSION()` in C.
 const fn version_number(version: &str) -> u32 {
     let text = version.as_bytes();
     let (mut number, mut part, mut dots, mut at) = (0, 0, 0, 0);

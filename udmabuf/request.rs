@@ -53,7 +53,7 @@ pub(super) enum CreateError {
     TooManyItems,
     /// An item names no memory file.
     NotMemory(NotMemory),
-    /// The memfd was not opened for what the buffer allows: reading, or reading and writing.
+    /// The memfd was not opened for reading or, unless the buffer is read-only, not for writing.
     AccessMode,
     /// A seal is missing, or one is set that forbids writing where the buffer allows it.
     Seals,
@@ -105,7 +105,7 @@ impl From<CreateError> for Error {
 pub(super) struct Options {
     /// Whether the new descriptor closes on exec.
     pub(super) close_on_exec: bool,
-    /// What may not be done with the buffer.
+    /// Restrictions on the use of the buffer.
     pub(super) restrictions: Restrictions,
 }
 
@@ -250,7 +250,7 @@ pub(super) struct Request {
     pub(super) size: u64,
     pub(super) options: Options,
     pub(super) name: Option<Name>,
-    /// What the pages are charged to, once they are.
+    /// The charge for the pages, once there is one.
     pub(super) charge: Option<Charge>,
 }
 
@@ -335,7 +335,7 @@ impl Request {
         self.fill(options, items, limits)
     }
 
-    /// Adds `items`, with everything checked: first what the numbers say by themselves, then each item
+    /// Adds `items`, with everything checked: first the numbers by themselves, then each item
     /// against its file.
     #[inline(always)]
     fn fill(
@@ -441,7 +441,7 @@ fn read_items(items: UserPtr, count: u32) -> Result<KVVec<u8>> {
     Ok(bytes)
 }
 
-/// Takes what [`read_items`] has read for the items that it is.
+/// Returns the bytes of [`read_items`] as items.
 fn as_items(bytes: &[u8]) -> Result<&[uapi::CreateItem]> {
     // The allocator aligns to more than an item asks for.
     <[uapi::CreateItem]>::ref_from_bytes(bytes).map_err(|_| EINVAL)

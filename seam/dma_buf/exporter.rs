@@ -29,7 +29,7 @@ use kernel::{
     types::NotThreadSafe, //
 };
 
-/// What importers and userspace may not do with a dma-buf.
+/// Restrictions on the use of a dma-buf by importers and userspace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Restrictions {
     /// Write access is refused.
@@ -38,7 +38,8 @@ pub struct Restrictions {
     /// whichever file they were mapped through. A CPU access that writes and a mapping for a device
     /// that writes fail with [`EACCES`]. There is no kernel mapping, since that would be writable.
     pub read_only: bool,
-    /// The CPU cannot map the dma-buf: `mmap` fails with [`EACCES`], and there is no kernel mapping.
+    /// The CPU cannot map the dma-buf: `mmap` fails with [`EACCES`], and there is no kernel
+    /// mapping.
     pub no_cpu_mapping: bool,
 }
 
@@ -101,8 +102,8 @@ pub trait Exporter: Sized + Send + Sync + 'static {
     /// Returns the size of the dma-buf in bytes. Asked once, by [`DmaBuf::export`].
     fn size(&self) -> usize;
 
-    /// Returns what is not allowed, always the same. The seam enforces it, and calls no operation
-    /// that it forbids.
+    /// Returns the restrictions, always the same. The seam enforces them, and calls no operation
+    /// that they forbid.
     fn restrictions(&self) -> Restrictions {
         Restrictions::default()
     }
@@ -234,7 +235,7 @@ impl<T: Exporter> Exported<T> {
         &self.inner().data
     }
 
-    /// Returns what is not allowed.
+    /// Returns the restrictions.
     pub fn restrictions(&self) -> Restrictions {
         self.data().restrictions()
     }

@@ -50,8 +50,8 @@ impl BoundedParam {
     /// Returns the value as of now.
     #[inline(always)]
     pub(crate) fn get(&self) -> u32 {
-        // SAFETY: The pointer is valid, and this is all that `atomic_read()` does in C, where
-        // `load()` is a function call.
+        // SAFETY: The pointer is valid, and `atomic_read()` in C does no more, where `load()` is a
+        // function call.
         unsafe { self.value.as_ptr().read_volatile() }
     }
 
@@ -155,7 +155,7 @@ pub(crate) struct CounterParam {
 }
 
 impl CounterParam {
-    /// Defines a parameter that reads as what `get` returns.
+    /// Defines a parameter whose value is that of `get`.
     pub(crate) const fn new(get: fn() -> u64) -> Self {
         Self { get }
     }

@@ -40,7 +40,7 @@ pub trait Policy: Sized + Send + Sync + 'static {
     /// The mapping is shared and not larger than the memory.
     fn fault(&self, fault: &Fault<'_, Self::Memory>) -> Result<(), FaultError>;
 
-    /// Returns what importers and userspace may not do with the dma-buf.
+    /// Returns the restrictions on the use of the dma-buf.
     fn restrictions(&self) -> Restrictions {
         Restrictions::default()
     }
@@ -63,7 +63,7 @@ pub struct SystemMemory<P: Policy> {
     /// The device that the exporter maps the memory for on its own account.
     pub(super) own_device: Option<VirtualDevice>,
     pub(super) memory: P::Memory,
-    // What the driver counts as its own is given back once the memory is.
+    // A driver's charge for the memory is given back after the memory.
     pub(super) policy: P,
 }
 
