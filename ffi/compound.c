@@ -18,6 +18,7 @@
 #include <linux/shmem_fs.h>
 #include <linux/user_namespace.h>
 #include <linux/vmalloc.h>
+#include <linux/wait_bit.h>
 #include <uapi/linux/fcntl.h>
 
 #include "compound.h"
@@ -167,4 +168,27 @@ void rs_user_unlock_pages(struct user_struct *user, unsigned long pages)
 bool rs_may_lock_memory(void)
 {
 	return ns_capable_noaudit(&init_user_ns, CAP_IPC_LOCK);
+}
+
+unsigned long rs_frame_after_folio(unsigned long frame)
+{
+	struct folio *folio = page_folio(pfn_to_page(frame));
+
+	return folio_pfn(folio) + folio_nr_pages(folio);
+}
+
+/* Waits until @count, which others change, is 0. */
+void rs_wait_until_zero(u32 *count)
+{
+	/* What they did before is done: pairs with the fully ordered operation. */
+	wait_var_event(count, !smp_load_acquire(count));
+}
+
+/*
+ * @count has become 0, by an operation that is ordered before this. What it was a
+ * field of may be gone: only the address is used.
+ */
+void rs_wake_up_waiters_for_zero(u32 *count)
+{
+	wake_up_var(count);
 }

@@ -32,5 +32,8 @@ struct page *rs_dma_coherent_page(void *address);
 int rs_user_lock_pages(struct user_struct *user, unsigned long pages);
 void rs_user_unlock_pages(struct user_struct *user, unsigned long pages);
 bool rs_may_lock_memory(void);
+unsigned long rs_frame_after_folio(unsigned long frame);
+void rs_wait_until_zero(u32 *count);
+void rs_wake_up_waiters_for_zero(u32 *count);
 
 #endif /* UDMABUF_RS_FFI_COMPOUND_H */

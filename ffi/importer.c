@@ -73,6 +73,11 @@ int rsi_dma_resv_lock_interruptible(struct dma_resv *resv, struct ww_acquire_ctx
 	return dma_resv_lock_interruptible(resv, ctx);
 }
 
+bool rsi_dma_resv_trylock(struct dma_resv *resv)
+{
+	return dma_resv_trylock(resv);
+}
+
 void rsi_dma_fence_put(struct dma_fence *fence)
 {
 	dma_fence_put(fence);

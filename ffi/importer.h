@@ -39,6 +39,7 @@ void rsi_iosys_map_memcpy_to(struct iosys_map *map, size_t offset, const void *f
 
 /* Fences, locks, events: linux/dma-resv.h, linux/dma-fence.h, linux/completion.h */
 int rsi_dma_resv_lock_interruptible(struct dma_resv *resv, struct ww_acquire_ctx *ctx);
+bool rsi_dma_resv_trylock(struct dma_resv *resv);
 void rsi_dma_fence_put(struct dma_fence *fence);
 void rsi_reinit_completion(struct completion *completion);
 

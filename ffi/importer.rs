@@ -57,6 +57,7 @@ shims! {
     fn iosys_map_memcpy_to(map: *mut iosys_map, offset: usize, from: *const c_void, len: usize);
 
     fn dma_resv_lock_interruptible(resv: *mut dma_resv, ctx: *mut ww_acquire_ctx) -> c_int;
+    fn dma_resv_trylock(resv: *mut dma_resv) -> bool;
     fn dma_fence_put(fence: *mut dma_fence);
     fn reinit_completion(completion: *mut completion);
 

@@ -121,11 +121,13 @@ shims! {
     fn dma_coerce_mask_and_coherent(dev: *mut device, mask: u64) -> c_int;
     fn dev_is_dma_coherent(dev: *mut device) -> bool;
     fn dma_resv_lock_interruptible(resv: *mut dma_resv, ctx: *mut ww_acquire_ctx) -> c_int;
+    fn dma_resv_trylock(resv: *mut dma_resv) -> bool;
 
     fn dma_fence_put(fence: *mut dma_fence);
 
     fn mutex_lock_interruptible(lock: *mut mutex) -> c_int;
     fn mutex_lock_killable(lock: *mut mutex) -> c_int;
+    fn mutex_trylock(lock: *mut mutex) -> bool;
     fn fatal_signal_pending() -> bool;
     fn cond_resched();
 
@@ -149,4 +151,7 @@ shims! {
     fn user_lock_pages(user: *mut user_struct, pages: c_ulong) -> c_int;
     fn user_unlock_pages(user: *mut user_struct, pages: c_ulong);
     fn may_lock_memory() -> bool;
+    fn frame_after_folio(frame: usize) -> usize;
+    fn wait_until_zero(count: *mut u32);
+    fn wake_up_waiters_for_zero(count: *mut u32);
 }

@@ -233,6 +233,11 @@ int rs_dma_resv_lock_interruptible(struct dma_resv *resv, struct ww_acquire_ctx 
 	return dma_resv_lock_interruptible(resv, ctx);
 }
 
+bool rs_dma_resv_trylock(struct dma_resv *resv)
+{
+	return dma_resv_trylock(resv);
+}
+
 void rs_dma_fence_put(struct dma_fence *fence)
 {
 	dma_fence_put(fence);
@@ -246,6 +251,11 @@ int rs_mutex_lock_interruptible(struct mutex *lock)
 int rs_mutex_lock_killable(struct mutex *lock)
 {
 	return mutex_lock_killable(lock);
+}
+
+bool rs_mutex_trylock(struct mutex *lock)
+{
+	return mutex_trylock(lock);
 }
 
 bool rs_fatal_signal_pending(void)

@@ -76,11 +76,13 @@ const void *rs_dev_get_cma_area(struct device *dev);
 int rs_dma_coerce_mask_and_coherent(struct device *dev, u64 mask);
 bool rs_dev_is_dma_coherent(struct device *dev);
 int rs_dma_resv_lock_interruptible(struct dma_resv *resv, struct ww_acquire_ctx *ctx);
+bool rs_dma_resv_trylock(struct dma_resv *resv);
 void rs_dma_fence_put(struct dma_fence *fence);
 
 /* Tasks and locks: linux/sched/signal.h, linux/mutex.h */
 int rs_mutex_lock_interruptible(struct mutex *lock);
 int rs_mutex_lock_killable(struct mutex *lock);
+bool rs_mutex_trylock(struct mutex *lock);
 bool rs_fatal_signal_pending(void);
 void rs_cond_resched(void);
 

@@ -126,7 +126,7 @@ impl DmaBuf {
 }
 
 /// Bytes of a name with its null byte: `DMA_BUF_NAME_LEN`, to which `ffi/shim.c` holds it.
-const NAME_LEN: c_long = 32;
+pub(super) const NAME_LEN: usize = 32;
 
 /// The name of a dma-buf.
 ///
@@ -144,7 +144,8 @@ impl Name {
     /// Fails with [`EINVAL`] if it is longer than 31 bytes, with [`EFAULT`] and with [`ENOMEM`].
     pub fn from_user(name: UserPtr) -> Result<Self> {
         // SAFETY: `name` may be any address.
-        let name = unsafe { bindings::strndup_user(name.as_const_ptr().cast(), NAME_LEN) };
+        let name =
+            unsafe { bindings::strndup_user(name.as_const_ptr().cast(), NAME_LEN as c_long) };
         let name = from_err_ptr(name)?;
 
         // INVARIANT: The function has allocated the string by kmalloc(), for the caller.

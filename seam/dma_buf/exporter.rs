@@ -85,7 +85,7 @@ impl Restrictions {
 /// Operations of an exporter, and its data about one dma-buf.
 ///
 /// Mirrors [`struct dma_buf_ops`]. [`DmaBuf::export`] takes a value, which is dropped when the last
-/// reference to the dma-buf is gone: that is the `release` operation. All operations may sleep.
+/// reference to the dma-buf is gone, after [`release`](Self::release). All operations may sleep.
 ///
 /// [`struct dma_buf_ops`]: srctree/include/linux/dma-buf.h
 #[vtable]
@@ -107,6 +107,9 @@ pub trait Exporter: Sized + Send + Sync + 'static {
     fn restrictions(&self) -> Restrictions {
         Restrictions::default()
     }
+
+    /// Called when the last reference to the dma-buf is gone, before the value is dropped.
+    fn release(&self) {}
 
     /// Keeps the memory from moving. Implement it together with [`unpin`](Self::unpin).
     ///
@@ -371,22 +374,10 @@ impl<'a, T: Exporter> Locked<'a, T> {
     }
 
     /// Calls `f` for each mapping that importers hold.
-    pub fn for_each_mapping(&self, mut f: impl FnMut(&T::Mapping<'_>)) {
-        // SAFETY: By the type invariants, the resv lock is held, which protects the list of
-        // attachments. They are valid while they are in it, and their `priv` is a `StateOf<T>`.
-        // `f` cannot get at `add` or `remove`: only callbacks call them, with the lock that this
-        // task holds.
-        unsafe {
-            let head = &raw mut (*self.buffer.as_raw()).attachments;
-            let mut node = (*head).next;
-
-            while node != head {
-                let attachment = kernel::container_of!(node, bindings::dma_buf_attachment, node);
-
-                (*(*attachment).priv_.cast::<StateOf<T>>()).for_each(&mut f);
-                node = (*node).next;
-            }
-        }
+    pub fn for_each_mapping(&self, f: impl FnMut(&T::Mapping<'_>)) {
+        // SAFETY: By the type invariants, the resv lock is held. `f` cannot get at the list of
+        // mappings: only callbacks change it, with the lock that this task holds.
+        unsafe { for_each_mapping::<T>(self.buffer.as_raw(), f) };
     }
 
     /// Keeps `mapping` until the next call.
@@ -404,6 +395,31 @@ impl<'a, T: Exporter> Locked<'a, T> {
         let slot = unsafe { &mut *self.buffer.inner().vmap.get() };
 
         *slot = mapping;
+    }
+}
+
+/// Calls `f` for each mapping that importers hold of a dma-buf.
+///
+/// # Safety
+///
+/// `dmabuf` must have been made by [`DmaBuf::export`] for this `T`, and not be freed. The current
+/// task must hold its resv lock, and `f` must neither add nor remove a mapping.
+pub(super) unsafe fn for_each_mapping<T: Exporter>(
+    dmabuf: *mut bindings::dma_buf,
+    mut f: impl FnMut(&T::Mapping<'_>),
+) {
+    // SAFETY: The resv lock, held by the safety requirements, protects the list of attachments.
+    // They are valid while they are in it, and their `priv` is a `StateOf<T>`.
+    unsafe {
+        let head = &raw mut (*dmabuf).attachments;
+        let mut node = (*head).next;
+
+        while node != head {
+            let attachment = kernel::container_of!(node, bindings::dma_buf_attachment, node);
+
+            (*(*attachment).priv_.cast::<StateOf<T>>()).for_each(&mut f);
+            node = (*node).next;
+        }
     }
 }
 

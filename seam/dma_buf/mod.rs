@@ -34,6 +34,7 @@ mod kernel_mapping;
 mod ops;
 mod resv;
 mod tests;
+mod unreleased;
 
 pub use self::{
     access::CpuAccess,
@@ -50,5 +51,9 @@ pub use self::{
         Locked,
         Restrictions, //
     },
-    kernel_mapping::KernelMapping, //
+    kernel_mapping::KernelMapping,
+    unreleased::{
+        LockedUnreleased,
+        Unreleased, //
+    },
 };

@@ -324,9 +324,14 @@ impl<T: Exporter> VTable<T> {
     ///
     /// `dmabuf` must be a dma-buf of `T` without references.
     unsafe extern "C" fn release(dmabuf: *mut bindings::dma_buf) {
+        // SAFETY: The caller passes a dma-buf of `T`, whose `priv` has not been dropped yet.
+        let inner = unsafe { (*dmabuf).priv_.cast::<Inner<T>>() };
+
+        // SAFETY: As above.
+        unsafe { (*inner).data.release() };
         // SAFETY: `DmaBuf::export()` made `priv` by `KBox::into_raw()`, and this is the only call
         // that takes it back.
-        drop(unsafe { KBox::from_raw((*dmabuf).priv_.cast::<Inner<T>>()) });
+        drop(unsafe { KBox::from_raw(inner) });
     }
 
     const OPS: bindings::dma_buf_ops = {

@@ -91,6 +91,18 @@ impl Resv {
         })
     }
 
+    /// Locks the reservation object, unless it is locked.
+    pub fn try_lock(&self) -> Option<ResvGuard<'_>> {
+        // SAFETY: By the type invariants, the object is initialised.
+        let is_locked = unsafe { ffi::dma_resv_trylock(self.as_raw()) };
+
+        // INVARIANT: The lock was just taken.
+        is_locked.then(|| ResvGuard {
+            resv: self,
+            _task: NotThreadSafe,
+        })
+    }
+
     /// Waits until the fences of `usage` that are there now have signalled.
     ///
     /// Fences that are added meanwhile are not waited for: they could be added for ever. Needs no
