@@ -5,6 +5,7 @@
 //! All `unsafe` code lives here and none of it knows what a udmabuf is; each module is meant to
 //! move to `rust/kernel/` as it stands.
 
+pub mod debugfs;
 pub mod device;
 pub mod dma;
 pub mod dma_buf;
@@ -20,6 +21,7 @@ pub mod quota;
 pub mod runs;
 pub mod rwsem;
 pub mod scatterlist;
+pub mod seq_file;
 pub mod slot;
 pub mod system_memory;
 pub mod task;
