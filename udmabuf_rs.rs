@@ -21,6 +21,7 @@ use kernel::{
     prelude::*, //
 };
 use seam::{
+    debugfs,
     param::{
         module_params,
         BoundedParam,
@@ -32,7 +33,10 @@ use seam::{
         self,
         Quota, //
     },
-    system_memory,
+    system_memory::{
+        self,
+        Registry, //
+    },
     version::Registration,
     workqueue::DropQueue, //
 };
@@ -90,16 +94,21 @@ module_params! {
 pub struct Module {
     #[pin]
     _registration: Registration<udmabuf::Node>,
+    _debugfs: debugfs::Dir,
     _drop_queue: DropQueue,
     // After the queue, on which buffers are dropped.
     _quota: Quota,
+    // After the directory, a file of which shows it.
+    _registry: Registry,
 }
 
 impl kernel::InPlaceModule for Module {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
+            _registry: Registry::new()?,
             _quota: Quota::new()?,
             _drop_queue: DropQueue::new(c"udmabuf_rs")?,
+            _debugfs: udmabuf::debugfs(),
             _registration <- {
                 let name = udmabuf::node_name(node.get())?;
                 node.choose(name);

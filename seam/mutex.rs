@@ -84,6 +84,18 @@ impl<T> KillableMutex<T> {
         })
     }
 
+    /// Locks the mutex, unless it is locked.
+    pub fn try_lock(&self) -> Option<Guard<'_, T>> {
+        // SAFETY: Initialised by the type invariants.
+        let is_locked = unsafe { ffi::mutex_trylock(self.mutex.get()) };
+
+        // INVARIANT: Just taken.
+        is_locked.then(|| Guard {
+            lock: self,
+            _task: NotThreadSafe,
+        })
+    }
+
     /// Locks the mutex. Fails with [`EINTR`] if a fatal signal arrives first.
     pub fn lock_killable(&self) -> Result<Guard<'_, T>> {
         // SAFETY: Initialised by the type invariants.

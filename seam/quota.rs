@@ -333,7 +333,8 @@ impl Held {
         Ok(())
     }
 
-    fn user(&self) -> &User {
+    /// Returns the user.
+    pub(crate) fn user(&self) -> &User {
         // SAFETY: By the type invariants, the account has a holder.
         unsafe { &self.account.as_ref().user }
     }

@@ -66,6 +66,11 @@ impl<'a> Runs<'a> {
         self.pages
     }
 
+    /// Returns the number of runs.
+    pub fn count(&self) -> usize {
+        self.runs.len()
+    }
+
     /// Returns the extents that make up the pages `range` of the buffer, in order.
     ///
     /// What lies past the end of the buffer is left out.

@@ -14,6 +14,7 @@ use kernel::{
         ARef,
         AlwaysRefCounted, //
     },
+    task::Kuid,
     types::Opaque, //
 };
 
@@ -53,6 +54,12 @@ impl User {
         let user: &Self = unsafe { &*ffi::current_user().cast() };
 
         user.into()
+    }
+
+    /// Returns its user ID.
+    pub(crate) fn id(&self) -> Kuid {
+        // SAFETY: By the type invariants, the user is valid. Its ID does not change.
+        Kuid::from_raw(unsafe { (*self.as_ptr()).uid })
     }
 
     /// Returns whether this is the user of the current task.

@@ -12,11 +12,12 @@ use crate::seam::{
 };
 use kernel::{
     page::PAGE_SHIFT,
-    prelude::*, //
+    prelude::*,
+    task::Kuid, //
 };
 
 /// Pinned pages, charged to the user that creates the buffer until dropped.
-pub(super) struct Charge(#[expect(dead_code, reason = "held until it is dropped")] Held);
+pub(super) struct Charge(Held);
 
 impl Charge {
     /// Charges `pages` to the user of the current task, whose account `likely` mostly is.
@@ -34,6 +35,11 @@ impl Charge {
             held.lock()?;
         }
         Ok(Self(held))
+    }
+
+    /// Returns the user.
+    pub(super) fn user(&self) -> Kuid {
+        self.0.user().id()
     }
 }
 

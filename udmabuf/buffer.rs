@@ -31,13 +31,14 @@ use crate::seam::{
 use kernel::{
     page::PAGE_SHIFT,
     prelude::*,
-    sync::aref::ARef, //
+    sync::aref::ARef,
+    task::Kuid, //
 };
 
 /// The policy for buffers made of the pages of memfds.
 struct Buffer {
     restrictions: Restrictions,
-    _charge: Charge,
+    charge: Charge,
 }
 
 impl Policy for Buffer {
@@ -55,6 +56,10 @@ impl Policy for Buffer {
 
     fn restrictions(&self) -> Restrictions {
         self.restrictions
+    }
+
+    fn owner(&self) -> Kuid {
+        self.charge.user()
     }
 
     fn may_stage() -> bool {
@@ -84,7 +89,7 @@ pub(super) fn export(
 ) -> Result<ARef<DmaBuf>> {
     let policy = Buffer {
         restrictions,
-        _charge: charge,
+        charge,
     };
 
     SystemMemory::export(policy, pages, own_device, name)

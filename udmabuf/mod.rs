@@ -8,12 +8,14 @@
 
 mod account;
 mod buffer;
+mod debugfs;
 mod device;
 mod pin;
 mod query;
 mod request;
 mod window;
 
+pub(crate) use debugfs::debugfs;
 pub(crate) use device::{
     node_name,
     Node, //

@@ -12,8 +12,10 @@ pub mod vmap;
 
 use super::{
     runs::Runs,
-    scatterlist::Scattered, //
+    scatterlist::Scattered,
+    task, //
 };
+use crate::ffi;
 
 /// Memory that stays where it is.
 ///
@@ -38,4 +40,22 @@ unsafe impl<M: StableMemory> Scattered for M {
     fn runs(&self) -> Runs<'_> {
         StableMemory::runs(self)
     }
+}
+
+/// Returns the number of folios that `memory` has pages of, one that is left and come back to
+/// counted again.
+pub fn folio_count<M: StableMemory>(memory: &M) -> usize {
+    let mut count = 0;
+
+    for run in StableMemory::runs(memory).iter() {
+        let mut frame = run.frame;
+
+        while frame < run.frame + run.pages {
+            // SAFETY: A frame of a `StableMemory` has a `struct page`.
+            frame = unsafe { ffi::frame_after_folio(frame) };
+            task::resched_every(count, 1 << 10);
+            count += 1;
+        }
+    }
+    count
 }

@@ -43,7 +43,7 @@ use kernel::{
 /// Each chunk is an allocation of the pages of its order.
 pub(super) struct Base {
     chunks: KVVec<(NonNull<usize>, u32)>,
-    _charge: Charge,
+    charge: Charge,
 }
 
 // SAFETY: The chunks belong to the value and to no task.
@@ -58,7 +58,7 @@ impl Base {
         // INVARIANT: No chunks yet.
         let mut this = Self {
             chunks: KVVec::new(),
-            _charge: Charge::new(nr_pages << PAGE_SHIFT, limit)?,
+            charge: Charge::new(nr_pages << PAGE_SHIFT, limit)?,
         };
         let (mut left, mut order) = (nr_pages, MAX_ORDER);
 
@@ -77,6 +77,11 @@ impl Base {
             Until::Signal.check()?;
         }
         Ok(this)
+    }
+
+    /// Returns the size in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.charge.bytes()
     }
 
     /// Returns the pages in turn, of [`WORDS`] words each.

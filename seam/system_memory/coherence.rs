@@ -96,6 +96,13 @@ impl Coherence {
         self.users.any_known()
     }
 
+    /// Returns how many bytes of memory stagings take, unless the devices are locked.
+    pub(super) fn staging_bytes(&self) -> Option<usize> {
+        let devices = self.devices.try_lock()?;
+
+        Some(devices.staged.iter().map(StagedDevice::bytes).sum())
+    }
+
     /// Returns the number of settles that have begun. Lockless.
     pub(super) fn begun(&self) -> usize {
         self.begun.load(Acquire)

@@ -88,6 +88,13 @@ impl Charge {
     }
 }
 
+impl Charge {
+    /// Returns how many bytes are charged.
+    pub(super) fn bytes(&self) -> usize {
+        self.0
+    }
+}
+
 impl Drop for Charge {
     fn drop(&mut self) {
         STAGED.fetch_sub(self.0, Relaxed);
@@ -132,7 +139,7 @@ pub(super) struct DeviceMemory {
     kind: Kind,
     ranges: Ranges,
     device: ARef<Device>,
-    _charge: Charge,
+    charge: Charge,
 }
 
 // SAFETY: The chunks belong to the value and to no task.
@@ -168,7 +175,7 @@ impl DeviceMemory {
             },
             ranges: Ranges::of(device),
             device: device.into(),
-            _charge: charge,
+            charge,
         };
         let highest = dma::max_address(device);
         // Larger ones would come from the CMA area, which others need.
@@ -189,6 +196,11 @@ impl DeviceMemory {
             Until::Signal.check()?;
         }
         Ok(this)
+    }
+
+    /// Returns the size in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.charge.bytes()
     }
 
     /// Returns the device that reaches the memory.

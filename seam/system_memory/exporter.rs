@@ -47,6 +47,10 @@ impl<P: Policy> Exporter for SystemMemory<P> {
         self.policy.restrictions()
     }
 
+    fn release(&self) {
+        self.entry.remove();
+    }
+
     fn map<'a>(
         attachment: &Attached<'a, Self>,
         buffer: &Locked<'a, Self>,

@@ -136,6 +136,13 @@ impl<'a, P: Policy> SystemMapping<'a, P> {
         })
     }
 
+    /// Returns the device, the direction, and whether the device has a staging.
+    pub(super) fn facts(&self) -> (&Device, DataDirection, bool) {
+        let staged = matches!(self.kind, Kind::Staged(..));
+
+        (self.device, self.direction, staged)
+    }
+
     fn staged(
         system: &'a SystemMemory<P>,
         attachment: &Attached<'a, SystemMemory<P>>,

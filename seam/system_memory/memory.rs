@@ -2,7 +2,10 @@
 
 //! Memory of the system, and the driver's policy about it.
 
-use super::coherence::Coherence;
+use super::{
+    coherence::Coherence,
+    registry::Entry, //
+};
 use crate::seam::{
     dma::VirtualDevice,
     dma_buf::{
@@ -24,7 +27,8 @@ use crate::seam::{
 use kernel::{
     page::PAGE_SHIFT,
     prelude::*,
-    sync::aref::ARef, //
+    sync::aref::ARef,
+    task::Kuid, //
 };
 
 /// The driver's part of a dma-buf of system memory.
@@ -45,6 +49,9 @@ pub trait Policy: Sized + Send + Sync + 'static {
         Restrictions::default()
     }
 
+    /// Returns the user whose memory it counts as.
+    fn owner(&self) -> Kuid;
+
     /// Returns whether devices that do not reach the memory get memory of their own.
     fn may_stage() -> bool;
 
@@ -60,6 +67,8 @@ pub struct SystemMemory<P: Policy> {
     pub(super) coherence: Coherence,
     #[pin]
     pub(super) entry_sizes: EntrySizes,
+    #[pin]
+    pub(super) entry: Entry,
     /// The device that the exporter maps the memory for on its own account.
     pub(super) own_device: Option<VirtualDevice>,
     pub(super) memory: P::Memory,
@@ -93,6 +102,8 @@ impl<P: Policy> SystemMemory<P> {
         let exported = unsafe { Exported::<Self>::from_raw(buffer.as_raw()) };
         // SAFETY: The dma-buf has no descriptor: that is up to the caller.
         unsafe { exported.data().coherence.buffer.created(exported) };
+        // SAFETY: The entry is part of the dma-buf, which is new. `release()` removes it.
+        unsafe { exported.data().entry.add(exported) };
         Ok(buffer)
     }
 
@@ -103,6 +114,7 @@ impl<P: Policy> SystemMemory<P> {
     ) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             coherence <- Coherence::new(own_device.is_some()),
+            entry <- Entry::new(),
             entry_sizes <- new_rwsem!(c"system_memory_entry_sizes"),
             own_device,
             policy,

@@ -27,6 +27,8 @@ mod exporter;
 mod mapping;
 mod memory;
 mod pass;
+mod registry;
+mod report;
 mod settle;
 mod staging;
 mod sync_users;
@@ -38,5 +40,9 @@ pub use self::{
     memory::{
         Policy,
         SystemMemory, //
+    },
+    registry::{
+        Reader,
+        Registry, //
     },
 };

@@ -116,6 +116,11 @@ impl StagedDevice {
         self.base.is_some()
     }
 
+    /// Returns how many bytes of memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.memory.bytes() + self.base.as_ref().map_or(0, Base::bytes)
+    }
+
     /// Has the device write from now on, with `new`, if there is one, which is taken, and takes the
     /// bytes of the staging.
     ///

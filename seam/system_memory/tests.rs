@@ -40,7 +40,8 @@ mod tests {
         },
         faux,
         page::Page,
-        prelude::*, //
+        prelude::*,
+        task::Kuid, //
     };
 
     const PAGES: usize = 3;
@@ -71,6 +72,10 @@ mod tests {
 
         fn fault(&self, _fault: &Fault<'_, Memory>) -> Result<(), FaultError> {
             Err(FaultError::Beyond)
+        }
+
+        fn owner(&self) -> Kuid {
+            Kuid::current_euid()
         }
 
         fn may_stage() -> bool {

@@ -148,8 +148,9 @@ impl BufferId {
         };
     }
 
+    /// Returns the inode number.
     #[inline]
-    fn number(&self) -> u64 {
+    pub(super) fn number(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }

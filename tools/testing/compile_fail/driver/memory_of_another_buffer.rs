@@ -10,7 +10,7 @@ use crate::seam::{
     },
     system_memory::Policy,
 };
-use kernel::prelude::*;
+use kernel::{prelude::*, task::Kuid};
 
 pub struct Wrong;
 
@@ -18,6 +18,10 @@ impl Policy for Wrong {
     const NAME: &'static CStr = c"wrong";
 
     type Memory = PinnedPages;
+
+    fn owner(&self) -> Kuid {
+        Kuid::current_euid()
+    }
 
     fn may_stage() -> bool {
         false
