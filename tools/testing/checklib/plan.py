@@ -62,7 +62,7 @@ TRANSLATED = "iommu_keeps_a_device_from_writing"
 # "device" comes last where it runs: it leaves a buffer behind for good.
 EVERYTHING = ["!" + RESERVE_2_GIB, UPSTREAM, "!" + KEEP_128_MIB,
               "create", "create_32", "seals", "create_ext", "create_ext_32", "create_races", "query", "query_32",
-              "mmap", "sync", "sync_32", "share", "!" + LOAD_IMPORTER, "import", "dirty", f"readonly -T {TRANSLATED}", "trace", "hostile",
+              "mmap", "sync", "sync_32", "share", "!" + LOAD_IMPORTER, "import", "dirty", f"readonly -T {TRANSLATED}", "trace", "debugfs", "hostile",
               "accounts", "account_races", "charges", *HUGE, f"limits -T {LONG_LIST}", "memcg", "lifetime",
               "!" + SWAP_ON, "integrity"]
 
@@ -144,12 +144,13 @@ THEIRS = [
 
 # On a kernel that looks at everything, and takes its time for it. What the stock kernel has as modules it has built in.
 DEBUG_MAIN = ["--replace-c", "--mem", "4G", "--append", "init_on_alloc=0"] + EDU
-# Three minutes there, of arithmetic that the stock kernel does as well.
+# Minutes there, of arithmetic that the stock kernel does as well, and of times, which say nothing there.
 LONG_ON_DEBUG = ["account_races"]
+TIMES = "-T reading_many_buffers_holds_up_nobody -T counting_many_folios_holds_up_nobody"
 
 DEBUG = [
     Boot("debug", "in place of the C driver, debug kernel", DEBUG_MAIN,
-         [step for step in EVERYTHING if step not in LONG_ON_DEBUG] + ["naming", *SAMPLES, "!" + LOAD_SAMPLES, "exporter", "device", KUNIT],
+         [f"{step} {TIMES}" if step == "debugfs" else step for step in EVERYTHING if step not in LONG_ON_DEBUG] + ["naming", *SAMPLES, "!" + LOAD_SAMPLES, "exporter", "device", KUNIT],
          kernel="debug", limit=400),
     Boot("debug-bounce", "every DMA mapping bounces, debug kernel", ["--replace-c", "--mem", "4G", "--append", "swiotlb=force"] + EDU,
          ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "dirty", f"readonly -T {TRANSLATED}", "memcg", "sync", "share", "device", "coherence",

@@ -11,6 +11,10 @@
 
 #define IMPORTER	"/dev/udmabuf_importer"
 
+/* The names of two of its devices. */
+#define FAUX_NAME	"udmabuf_importer"
+#define FAUX_2_NAME	"udmabuf_importer_2"
+
 static inline int importer_open(void)
 {
 	int fd = open(IMPORTER, O_RDWR | O_CLOEXEC);
@@ -82,6 +86,46 @@ static inline int importer_segments(int importer, int slot, struct importer_segm
 {
 	*segments = (struct importer_segments){ .slot = slot };
 	return importer_call(importer, IMPORTER_SEGMENTS, segments);
+}
+
+/* Maps for a device that reaches none of the pages. -ERANGE if it reaches some. */
+static inline int importer_map_staged(int importer, int slot, int buf, int device, int direction)
+{
+	struct importer_segments segments;
+	int err = importer_map_masked(importer, slot, buf, device, direction, FEW_BITS);
+
+	return err ?: importer_segments(importer, slot, &segments) ?:
+	       segments.elsewhere == buf_size(buf) / page_size() ? 0 : -ERANGE;
+}
+
+/* Memory below 2^FEW_BITS, and somewhat more. */
+#define TRY_BYTES	(4 * MIB)
+#define MAX_TRIES	80
+
+/*
+ * A memfd whose first pages a device with few address bits does not reach. What is allocated
+ * first may lie where it does: that is kept until there is something else.
+ */
+static inline int memfd_out_of_reach(int dev, int importer, size_t size)
+{
+	int tried[MAX_TRIES], count = 0, memfd = -ENOMEM, buf, err = -ERANGE;
+
+	while (err == -ERANGE && count < MAX_TRIES) {
+		memfd = memfd_new(TRY_BYTES);
+		if (memfd < 0)
+			break;
+		tried[count++] = memfd;
+		if (fallocate(memfd, 0, 0, TRY_BYTES))
+			break;
+		buf = create(dev, memfd, 0, size);
+		err = importer_map_staged(importer, 0, buf, IMPORTER_FAUX,
+					  IMPORTER_TO_DEVICE);
+		importer_slot(importer, IMPORTER_UNMAP, 0);
+		closed(buf);
+	}
+	for (int i = 0; i < count - !err; i++)
+		close(tried[i]);
+	return err ?: memfd;
 }
 
 static inline int importer_vmap(int importer, int slot, int buf)

@@ -18,13 +18,6 @@
 #define DEVICE_AT	9001
 #define DEVICE_BYTES	77
 
-/* Memory below 2^FEW_BITS, and somewhat more. */
-#define TRY_BYTES	(4 * MIB)
-#define MAX_TRIES	80
-
-#define FAUX_NAME	"udmabuf_importer"
-#define FAUX_2_NAME	"udmabuf_importer_2"
-
 static const char * const names[] = { "create", "release", "map", "unmap", "settle" };
 
 /* What was recorded of one buffer. */
@@ -158,40 +151,6 @@ static unsigned long long inode_of(int fd)
 
 #define SETTLE(point, fetched, pushed)						\
 	EVENT("settle", " point=%s fetched=%d pushed=%d ret=0", point, fetched, pushed)
-
-static int map_staged(int importer, int slot, int buf, int device, int direction)
-{
-	struct importer_segments segments;
-	int err = importer_map_masked(importer, slot, buf, device, direction, FEW_BITS);
-
-	return err ?: importer_segments(importer, slot, &segments) ?:
-	       segments.elsewhere == PAGES ? 0 : -ERANGE;
-}
-
-/*
- * A memfd whose first pages a device with few address bits does not reach. What is allocated
- * first may lie where it does: that is kept until there is something else.
- */
-static int memfd_out_of_reach(int dev, int importer, size_t size)
-{
-	int tried[MAX_TRIES], count = 0, memfd = -ENOMEM, buf, err = -ERANGE;
-
-	while (err == -ERANGE && count < MAX_TRIES) {
-		memfd = memfd_new(TRY_BYTES);
-		if (memfd < 0)
-			break;
-		tried[count++] = memfd;
-		if (fallocate(memfd, 0, 0, TRY_BYTES))
-			break;
-		buf = create(dev, memfd, 0, size);
-		err = map_staged(importer, 0, buf, IMPORTER_FAUX, IMPORTER_TO_DEVICE);
-		importer_slot(importer, IMPORTER_UNMAP, 0);
-		closed(buf);
-	}
-	for (int i = 0; i < count - !err; i++)
-		close(tried[i]);
-	return err ?: memfd;
-}
 
 FIXTURE_SETUP(trace)
 {
@@ -342,7 +301,8 @@ TEST_F(trace, own_map_staged)
 		const char *name = directions[direction];
 		bool writes = direction != IMPORTER_TO_DEVICE;
 
-		ASSERT_EQ(0, map_staged(self->importer, 0, self->buf, IMPORTER_FAUX, direction));
+		ASSERT_EQ(0, importer_map_staged(self->importer, 0, self->buf, IMPORTER_FAUX,
+						 direction));
 		EXPECT_EVENTS(SETTLE("map", 0, 0), MAPPING("map", FAUX_NAME, name, "staged"));
 		ASSERT_EQ(0, importer_slot(self->importer, IMPORTER_UNMAP, 0));
 		if (writes)
@@ -378,8 +338,8 @@ TEST_F(trace, own_settle_of_one_device)
 {
 	uint64_t begun;
 
-	ASSERT_EQ(0, map_staged(self->importer, 0, self->buf, IMPORTER_FAUX,
-				IMPORTER_BIDIRECTIONAL));
+	ASSERT_EQ(0, importer_map_staged(self->importer, 0, self->buf, IMPORTER_FAUX,
+					 IMPORTER_BIDIRECTIONAL));
 	ASSERT_EQ(0, take_events(self->instance, self->ino, &self->events));
 
 	begun = now_us();
@@ -413,13 +373,13 @@ TEST_F(trace, own_settle_of_one_device)
 /* What one device has written goes to the others as well: here to one that only reads. */
 TEST_F(trace, own_settle_of_two_devices)
 {
-	ASSERT_EQ(0, map_staged(self->importer, 0, self->buf, IMPORTER_FAUX,
-				IMPORTER_BIDIRECTIONAL));
+	ASSERT_EQ(0, importer_map_staged(self->importer, 0, self->buf, IMPORTER_FAUX,
+					 IMPORTER_BIDIRECTIONAL));
 	ASSERT_EQ(0, take_events(self->instance, self->ino, &self->events));
 	ASSERT_EQ(0, device_inverts(self->importer, 0, DEVICE_AT, DEVICE_BYTES));
 	invert(self->b + CPU_AT, CPU_BYTES);
-	ASSERT_EQ(0, map_staged(self->importer, 1, self->buf, IMPORTER_FAUX_2,
-				IMPORTER_TO_DEVICE));
+	ASSERT_EQ(0, importer_map_staged(self->importer, 1, self->buf, IMPORTER_FAUX_2,
+					 IMPORTER_TO_DEVICE));
 	/* Once before the device is known to be staged, once before its staging is filled. */
 	EXPECT_EVENTS(SETTLE("map", DEVICE_BYTES, CPU_BYTES), SETTLE("map", 0, 0),
 		      MAPPING("map", FAUX_2_NAME, "TO_DEVICE", "staged"));
@@ -442,7 +402,7 @@ static int live(int dev, int memfd, size_t size, int importer)
 		return buf;
 	err = importer_map_masked(importer, 0, buf, IMPORTER_FAUX, IMPORTER_TO_DEVICE, 64) ?:
 	      importer_slot(importer, IMPORTER_UNMAP, 0) ?:
-	      map_staged(importer, 0, buf, IMPORTER_FAUX, IMPORTER_BIDIRECTIONAL) ?:
+	      importer_map_staged(importer, 0, buf, IMPORTER_FAUX, IMPORTER_BIDIRECTIONAL) ?:
 	      buf_sync(buf, SYNC_START_RW) ?:
 	      buf_sync(buf, SYNC_END_RW) ?:
 	      importer_slot(importer, IMPORTER_UNMAP, 0);
