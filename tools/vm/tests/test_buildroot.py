@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tests of vmlib.buildroot: what of the host is visible in the root."""
+"""Tests of vmlib.buildroot: what of the host is visible in the root, and of which suites packages are."""
 
 import unittest
 
@@ -16,6 +16,15 @@ class MayShow(unittest.TestCase):
     def test_the_roots_own(self):
         for path in ("/", "/usr", "/usr/share", "/etc", "/var/lib", "/lib64"):
             self.assertFalse(buildroot.may_show(path), path)
+
+
+class Suites(unittest.TestCase):
+    """A package of another suite names it, and the root has that suite."""
+
+    def test_all(self):
+        for name, kind in buildroot.ROOTS.items():
+            named = {package.partition("/")[2] for package in kind.packages} - {""}
+            self.assertEqual({kind.more} - {""}, named, name)
 
 
 if __name__ == "__main__":

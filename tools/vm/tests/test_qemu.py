@@ -58,6 +58,11 @@ class RunFolder(unittest.TestCase):
 class CommandLine(unittest.TestCase):
     """What differs between architectures, and between runs."""
 
+    def test_shared_folder_cannot_be_written_to(self):
+        argv = command(arguments=qemu.shared("/root-of-tracing"))
+        self.assertIn("path=/root-of-tracing,", value(argv, "-fsdev"))
+        self.assertIn("readonly=on", value(argv, "-fsdev"))
+
     def test_amd64(self):
         argv = command()
         self.assertEqual(("qemu-system-x86_64", "pc"), (argv[0], value(argv, "-machine")))

@@ -31,6 +31,10 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(["0xffffffff", ""], parse("--edu=0xffffffff", "--edu", "--", "true").edu)
         self.assertEqual(["0x1000"], parse("--edu=4096", "--", "true").edu)
 
+    def test_root(self):
+        self.assertIsNone(parse("--", "true").mounted)
+        self.assertEqual("tracing", parse("--root", "tracing", "--", "true").mounted)
+
     def test_icount(self):
         self.assertFalse(parse("--", "true").icount)
         self.assertTrue(parse("--icount", "--", "true").icount)

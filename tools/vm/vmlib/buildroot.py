@@ -45,6 +45,10 @@ PACKAGING = """
     kmod e2fsprogs python3 build-essential git shellcheck
 """.split()
 
+# A userland for the VM, with the tools that tools/trace has scripts for. perf is of the version of the stock kernel.
+BACKPORTS = f"{SUITE}-backports"
+TRACING = f"linux-perf/{BACKPORTS} bpftrace".split()
+
 # All that gcc-multilib adds to gcc-14-multilib; it cannot stand beside a cross compiler.
 ASM = "/usr/include/asm"
 
@@ -136,6 +140,7 @@ class Kind:
     essential: Tuple[str, ...]
     suite: str = SUITE
     size: int = 1500  # MiB that making it takes, with the packages that are downloaded
+    more: str = ""    # another suite of the mirror, for the packages that name it
 
 
 ROOTS = {
@@ -144,6 +149,8 @@ ROOTS = {
     # For kernels that are built with the tools of the next release.
     "root-forky": Kind(tuple(TOOLS), ("/usr/bin/rustc",), suite="forky", size=2500),
     "packaging": Kind(tuple(PACKAGING), ("/usr/bin/dpkg-buildpackage", "/usr/bin/dh_dkms", "/usr/bin/lintian")),
+    "tracing": Kind(tuple(TRACING), ("/usr/bin/perf", "/usr/bin/bpftrace", "/usr/bin/python3"), size=1000,
+                    more=BACKPORTS),
 }
 
 
@@ -165,11 +172,13 @@ def _make(cache, name, kind, path, lock, mirror):
             f"'Release: {kind.suite}' | head -n 1 > \"$1{MIRROR}\"; test -s \"$1{MIRROR}\"")
     if ASM in kind.essential:
         hook += f"; ln -s x86_64-linux-gnu/asm \"$1{ASM}\""
+    more = ([f"--setup-hook=sed -n 's/ {kind.suite} / {kind.more} /p' \"$1/etc/apt/sources.list\" "
+             f"> \"$1/etc/apt/sources.list.d/{kind.more}.list\""] if kind.more else [])
     # The cache may lie where apt's own user cannot look, hence its sandbox is off.
     argv = ["mmdebstrap", "--verbose", "--mode=root", "--variant=apt", "--architectures=amd64",
             "--include=" + ",".join(kind.packages), "--aptopt=APT::Sandbox::User \"root\"",
             "--aptopt=Acquire::Retries \"5\"",
-            "--customize-hook=" + hook, kind.suite, str(path / "root")]
+            *more, "--customize-hook=" + hook, kind.suite, str(path / "root")]
     # Whatever gets mounted on the way is gone with the command.
     environment = ["unshare", "--mount", "--propagation", "private",
                    "env", "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive"]

@@ -79,14 +79,15 @@ def _padding(length):
     return bytes(-length % 4)
 
 
-def write(path, kernel, command, added=(), kmods=(), module=None, calls=False, root=None):
+def write(path, kernel, command, added=(), kmods=(), module=None, calls=False, root=None, mounted=False):
     """Write the initramfs for one run.
 
     `command` is an argv. `added` are pairs of a path on the host and one in
     the VM. `kmods` are names of the distribution's modules, `module` is the
     .ko to load after them. `calls` says that the command will be answered on
-    its stdin, see qemu.py; that is empty otherwise. Dynamic programs among
-    `added` are given their libraries, of this machine or of the build root.
+    its stdin, see qemu.py; that is empty otherwise. `mounted` says that there is
+    a directory to mount, as by qemu.shared(). Dynamic programs among `added` are
+    given their libraries, of this machine or of the build root.
     """
     with open(path, "wb") as stream:
         archive = Archive(stream)
@@ -102,6 +103,8 @@ def write(path, kernel, command, added=(), kmods=(), module=None, calls=False, r
         _add_kmods(archive, kernel, kmods)
         if calls:
             archive.file("etc/vm/calls", b"")
+        if mounted:
+            archive.file("etc/vm/root", b"")
         if module:
             archive.file(os.path.basename(module), Path(module).read_bytes())
             archive.file("etc/vm/module", f"/{os.path.basename(module)}\n".encode())

@@ -85,6 +85,16 @@ class Machine:
         return [part for part in parts if part]
 
 
+# What the distribution has as modules for a directory of ours, and the name by which init knows it.
+SHARING, SHARED = ["9p", "9pnet_virtio"], "root"
+
+
+def shared(path):
+    """QEMU arguments that show a directory to the VM, read-only."""
+    return ["-fsdev", f"local,id={SHARED},path={path},security_model=none,readonly=on",
+            "-device", f"virtio-9p-pci,fsdev={SHARED},mount_tag={SHARED}"]
+
+
 PORTS = ["control", "stdin", "stdout", "stderr"]
 SHELL = "shell"
 KEYS = "keys"        # what the user presses, among the channels that are waited for

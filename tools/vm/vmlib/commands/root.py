@@ -17,7 +17,8 @@ def main():
                     "cache, /tmp and the current directory are visible there; of the environment, only the names of "
                     "user and terminal, proxies, and the like are passed on.")
     parser.add_argument("--root", default="root", choices=sorted(buildroot.ROOTS),
-                        help="another root than the one for builds and VMs: packaging has Debian's packaging tools")
+                        help="another root than the one for builds and VMs: packaging has Debian's packaging tools, "
+                             "tracing has perf and bpftrace")
     parser.add_argument("command", nargs="+", metavar="COMMAND", help="what to run, and its arguments")
     arguments = parser.parse_args()
     root = buildroot.obtain(cache.Cache(), arguments.root)

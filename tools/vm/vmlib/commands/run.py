@@ -54,6 +54,9 @@ def parser():
                             "need; SRC=DEST puts it elsewhere")
     parse.add_argument("--kmod", action="append", default=[], metavar="NAME",
                        help="load a module of the distribution first, with all that it needs")
+    parse.add_argument("--root", choices=sorted(buildroot.ROOTS), dest="mounted",
+                       help="show one of the roots of tools/vm/root at /mnt, read-only: 'chroot /mnt COMMAND' has its "
+                            "programs, and the VM's own files at /mnt")
     parse.add_argument("--expect-log", action="append", default=[], metavar="REGEX", type=_regex,
                        help="a report in the kernel log that matches is no failure")
     parse.add_argument("--shell", action="store_true",
@@ -115,6 +118,8 @@ def main():
     shell = terminal.Terminal() if options.shell else None
     added = [initramfs.parse_added(word) for word in options.add]
     cache, root, kernel = prepare(options.kernel)
+    mounted = buildroot.obtain(cache, options.mounted) if options.mounted else None
+    kmods = options.kmod + (qemu.SHARING if mounted else [])
     module = None
     if not options.no_module:
         module = modules.build(cache, kernel, buildroot.CHECKOUT, having=options.having)[0]
@@ -122,10 +127,11 @@ def main():
         archive = folder / "initramfs"
         handlers = _handlers(options)
         command = shell.command() if shell else options.command
-        initramfs.write(archive, kernel, command, added, options.kmod, module, bool(handlers), root)
+        initramfs.write(archive, kernel, command, added, kmods, module, bool(handlers), root, bool(mounted))
         append = f"{REPLACE_C} {options.append}" if options.replace_c else options.append
         processors = options.smp or (1 if options.icount else 2)
-        machine = qemu.Machine(kernel, archive, options.mem, processors, append, shlex.split(options.qemu),
+        arguments = shlex.split(options.qemu) + (qemu.shared(mounted.path) if mounted else [])
+        machine = qemu.Machine(kernel, archive, options.mem, processors, append, arguments,
                                options.iommu, options.edu, options.icount, options.shell)
         # With -S a debugger says when to begin.
         boot_seconds = 0 if "-S" in machine.arguments else options.boot_timeout
