@@ -45,18 +45,30 @@ stop()
 	echo 0 >"$instance/events/enable"
 }
 
+# Has Ctrl-C end the wait, and not what comes after it. A subshell forgets the traps of its parent.
+heed()
+{
+	trap 'interrupted=yes' INT TERM
+}
+
 # Prints lines of events as they come.
 follow()
 {
-	# A shell says nothing of a process that SIGPIPE ends.
-	timeout -s PIPE "$seconds" cat "$instance/trace_pipe"
+	heed
+	# Ends at the mark that follows the last event; mawk would wait for more. Ctrl-C ends nothing that is
+	# in the background.
+	sed "/tracing_mark_write: $events end\$/q" "$instance/trace_pipe" &
+	[ -n "${interrupted-}" ] || sleep "$seconds"
 	stop
-	# What was recorded and not read yet.
-	cat "$instance/trace"
+	# Twice: sed looks at the line after the one that it is at.
+	{ echo "$events end" && echo "$events end"; } >"$instance/trace_marker" || kill $!
+	wait
 }
 
-# Reads lines to the end, though Ctrl-C ends what writes them.
+# Reads lines to the end, though Ctrl-C ends what writes them. To be the last of a pipeline, which is a
+# subshell of its own.
 report()
 {
-	(trap '' INT && exec awk -f "$here/lines.awk" -f "$here/$1.awk")
+	trap '' INT
+	exec awk -f "$here/lines.awk" -f "$here/$1.awk"
 }
