@@ -105,6 +105,10 @@ check-c:
 check-mutants:
 	@"$(here)"/tools/testing/check --mutants
 
+## check-trace      run tools/trace with perf and bpftrace, in a virtual machine, and judge the reports
+check-trace:
+	@"$(here)"/tools/testing/check --trace
+
 ## matrix           build it for every kernel that Debian has, boot and test each: a table
 matrix:
 	@"$(here)"/tools/testing/check --kernels
@@ -137,6 +141,6 @@ help:
 	@sed -n 's/^## /  make /p' $(here)/Makefile
 
 .PHONY: modules modules_install clean precheck precheck-install demo bench lint help
-.PHONY: check check-debug check-coherence check-all check-c check-mutants matrix deb dist check-install
+.PHONY: check check-debug check-coherence check-all check-c check-mutants matrix check-trace deb dist check-install
 
 endif

@@ -6,6 +6,7 @@ plan      which boots there are, what runs in each, what every row asks
 cost      what buffers cost, in guest instructions: a guard
 build     the selftests and upstream's own, built in the build root
 settle    the model checker of how memory and stagings are merged
+tracing   tools/trace with perf and bpftrace, beside a known workload
 host      tests that need no VM: Rust arithmetic, Python tools
 guest     one boot: the script that runs in it, its output as it comes
 ktap      from lines of KTAP to results

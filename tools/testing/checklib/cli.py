@@ -7,7 +7,7 @@ import sys
 
 import client
 
-from . import compile_fail, cost, flavours, guest, host, mutants, plan, report, settle
+from . import compile_fail, cost, flavours, guest, host, mutants, plan, report, settle, tracing
 
 HOST = {"rust": host.rust, "python": host.python, "settle_model": settle.run, "compile_fail": compile_fail.run,
         "cost": cost.run}
@@ -35,7 +35,10 @@ def parser():
     which.add_argument("--kernels", action="store_true",
                        help="build for every kernel that Debian has instead, boot it, and print a table (Markdown); "
                             "--boot names kernels")
-    which.add_argument("--all", action="store_true", help="run all of it, but --c-driver, --mutants and --kernels")
+    which.add_argument("--trace", action="store_true",
+                       help="run tools/trace instead, with perf and bpftrace, beside a workload that the reports must tell")
+    which.add_argument("--all", action="store_true",
+                       help="run all of it, but --c-driver, --mutants, --kernels and --trace")
     parse.add_argument("--subject", action="append", default=[], metavar="NAME",
                        help="run no other subjects than these")
     parse.add_argument("--boot", action="append", default=[], metavar="NAME",
@@ -55,7 +58,7 @@ def enter():
 def main():
     """Run what was asked for; returns the exit status."""
     options = parser().parse_args()
-    if options.kernels or options.mutants:
+    if options.kernels or options.mutants or options.trace:
         return _apart(options)
     boots, columns = _boots(options), plan.COLUMNS if options.coherence or options.all else []
     hosted = list(HOST) if boots[:1] == plan.OURS[:1] else []
@@ -80,9 +83,11 @@ def main():
 
 
 def _apart(options):
-    """What is too long for every run."""
+    """What is too long for every run, or needs what others do not."""
     client.require()
     show = report.Show(options.verbose)
+    if options.trace:
+        return report.summary(tracing.run(show))
     return report.summary(flavours.run(show, options.boot) if options.kernels else mutants.run(show, options.subject))
 
 
