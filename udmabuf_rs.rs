@@ -33,10 +33,7 @@ use seam::{
         self,
         Quota, //
     },
-    system_memory::{
-        self,
-        Registry, //
-    },
+    system_memory::Registry,
     version::Registration,
     workqueue::DropQueue, //
 };
@@ -82,8 +79,8 @@ module_params! {
     pinned_bytes: CounterParam = CounterParam::new(|| quota::total().1 << PAGE_SHIFT), "ullong",
         "Bytes of all buffers, pages named twice counted twice (read only)";
     /// Bytes of all stagings.
-    staging_bytes: CounterParam = CounterParam::new(|| system_memory::staging_bytes() as u64),
-        "ullong", "Bytes of memory for devices that do not reach a buffer (read only)";
+    staging_bytes: CounterParam = CounterParam::new(quota::staging_bytes), "ullong",
+        "Bytes of memory for devices that do not reach a buffer (read only)";
     /// Name of the device node.
     node: StringParam = StringParam::new(&NODE), "string",
         "Name of the device node (default: udmabuf if that is free, else udmabuf_rs)";

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Pages that users hold, with a limit for each user and one for all.
+//!
+//! Pages of buffers ([`Held`]) and those that devices access instead ([`Staged`]) count apart.
 
 use super::{
     gfp::GFP_CHARGED,
@@ -8,6 +10,7 @@ use super::{
 };
 use core::ptr::NonNull;
 use kernel::{
+    page::PAGE_SHIFT,
     prelude::*,
     rbtree::{
         RBTree,
@@ -46,6 +49,9 @@ static IS_READY: Atomic<u32> = Atomic::new(0);
 
 /// Pages of all users together; the holders are the [`Held`]s.
 static TOTAL: Tally = Tally::new(0);
+
+/// The same of the [`Staged`]s.
+static TOTAL_STAGED: Tally = Tally::new(0);
 
 /// A number of holders, and the pages that they hold, in one word: both change at once.
 struct Tally(Atomic<u64>);
@@ -126,6 +132,22 @@ impl Tally {
     }
 }
 
+/// Adds a holder of `pages` to the tallies of a user and of all users.
+///
+/// Fails with [`ENOMEM`], and adds none, if there would be more pages than one of the `limits`.
+#[inline(always)]
+fn add_to_both(user: &Tally, total: &Tally, pages: u64, limits: Limits) -> Result {
+    if pages > Limits::NONE {
+        return Err(ENOMEM);
+    }
+    user.add(pages, limits.user.min(Limits::NONE))?;
+    if let Err(error) = total.add(pages, limits.total.min(Limits::NONE)) {
+        user.sub(pages);
+        return Err(error);
+    }
+    Ok(())
+}
+
 /// The right to have accounts, a field of the module.
 pub(crate) struct Quota(());
 
@@ -149,6 +171,8 @@ impl Quota {
 struct Account {
     user: ARef<User>,
     tally: Tally,
+    /// The [`Staged`]s of the user. They keep the account by a reference each.
+    staged: Tally,
 }
 
 /// A reference to the account of a user.
@@ -211,6 +235,7 @@ impl Reference {
             let account = Account {
                 user: user.clone(),
                 tally: Tally::new(1),
+                staged: Tally::new(0),
             };
             let account = KBox::new(account, GFP_CHARGED)?;
             Ok((account, RBTreeNodeReservation::new(GFP_CHARGED)?))
@@ -272,6 +297,13 @@ pub(crate) struct Limits {
 impl Limits {
     /// No limit: all that a [`Tally`] can count.
     pub(crate) const NONE: u64 = HOLDER - 1;
+
+    /// No limits.
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub(crate) const UNLIMITED: Self = Self {
+        user: Self::NONE,
+        total: Self::NONE,
+    };
 }
 
 /// Pages that a user holds, until dropped.
@@ -300,18 +332,8 @@ impl Held {
     /// the `limits`; pages of a call that is about to fail count.
     #[inline]
     pub(crate) fn new(account: &Reference, pages: u64, limits: Limits) -> Result<Self> {
-        if pages > Limits::NONE {
-            return Err(ENOMEM);
-        }
-        account
-            .account()
-            .tally
-            .add(pages, limits.user.min(Limits::NONE))?;
-        if let Err(error) = TOTAL.add(pages, limits.total.min(Limits::NONE)) {
-            // Not the last holder, since the reference is another.
-            account.account().tally.sub(pages);
-            return Err(error);
-        }
+        // A holder that is taken away again is not the last one: the reference is another.
+        add_to_both(&account.account().tally, &TOTAL, pages, limits)?;
         // INVARIANT: Just added.
         Ok(Self {
             account: account.0,
@@ -333,10 +355,28 @@ impl Held {
         Ok(())
     }
 
+    /// Charges `pages` that a device accesses instead of those that are held, to the same user.
+    ///
+    /// Fails with [`ENOMEM`] if more pages than one of the `limits` would be staged; pages of a
+    /// call that is about to fail count.
+    pub(crate) fn stage(&self, pages: u64, limits: Limits) -> Result<Staged> {
+        self.account().tally.add(0, Limits::NONE)?;
+        // INVARIANT: The holder of no pages was just added, to the tally that keeps the account.
+        let account = Reference(self.account);
+
+        add_to_both(&account.account().staged, &TOTAL_STAGED, pages, limits)?;
+        // INVARIANT: Just added.
+        Ok(Staged { account, pages })
+    }
+
     /// Returns the user.
     pub(crate) fn user(&self) -> &User {
-        // SAFETY: By the type invariants, the account has a holder.
-        unsafe { &self.account.as_ref().user }
+        &self.account().user
+    }
+
+    fn account(&self) -> &Account {
+        // SAFETY: By the type invariants, the account has a holder for this value, and so lives.
+        unsafe { self.account.as_ref() }
     }
 }
 
@@ -355,9 +395,40 @@ impl Drop for Held {
     }
 }
 
+/// Pages that a device accesses instead of those that a user holds, charged until dropped.
+///
+/// Keeps the account: it may outlive the [`Held`] that it was charged through.
+///
+/// # Invariants
+///
+/// `staged` of the account and [`TOTAL_STAGED`] have a holder of `pages` for this value.
+pub struct Staged {
+    account: Reference,
+    pages: u64,
+}
+
+impl Staged {
+    /// Returns the bytes of the pages.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.pages << PAGE_SHIFT
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        TOTAL_STAGED.sub(self.pages);
+        self.account.account().staged.sub(self.pages);
+    }
+}
+
 /// Returns how many [`Held`]s there are, and their pages.
 pub(crate) fn total() -> (u64, u64) {
     TOTAL.get()
+}
+
+/// Returns the bytes of all [`Staged`]s.
+pub(crate) fn staging_bytes() -> u64 {
+    TOTAL_STAGED.get().1 << PAGE_SHIFT
 }
 
 fn key(user: &User) -> usize {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Whose memory is pinned, and how much may be.
+//! Whose memory is pinned or staged, and how much may be.
 
 use crate::seam::{
     quota::{
         Held,
         Limits,
-        Reference, //
+        Reference,
+        Staged, //
     },
     user, //
 };
@@ -41,13 +42,29 @@ impl Charge {
     pub(super) fn user(&self) -> Kuid {
         self.0.user().id()
     }
+
+    /// Charges `pages` of a staging to the same user, whichever task maps the buffer.
+    ///
+    /// As with [`new`](Self::new), the parameters are those of the moment. Fails with [`ENOMEM`] if
+    /// a limit would be exceeded.
+    pub(super) fn stage(&self, pages: u64) -> Result<Staged> {
+        self.0.stage(pages, staging_limits())
+    }
 }
 
-/// Returns the limits in force.
+/// Returns the limits in force for pinned pages.
 pub(super) fn limits() -> Limits {
     Limits {
         user: pages(crate::user_limit_mb.get()),
         total: pages(crate::total_limit_mb.get()),
+    }
+}
+
+/// Returns the limits in force for stagings.
+pub(super) fn staging_limits() -> Limits {
+    Limits {
+        user: Limits::NONE,
+        total: pages(crate::staging_limit_mb.get()),
     }
 }
 

@@ -23,6 +23,7 @@ use crate::seam::{
         },
         pinned::PinnedPages, //
     },
+    quota::Staged,
     system_memory::{
         Policy,
         SystemMemory, //
@@ -66,15 +67,10 @@ impl Policy for Buffer {
         crate::staging.get() != 0
     }
 
-    fn staging_limit() -> usize {
-        staging_limit()
+    fn charge_staging(&self, nr_pages: usize) -> Result<Staged> {
+        // CAST: A `u64` holds any `usize`.
+        self.charge.stage(nr_pages as u64)
     }
-}
-
-/// Returns how many bytes all stagings may take; 0 is no limit.
-pub(super) fn staging_limit() -> usize {
-    // CAST: A `usize` holds any `u32`. The bound of the parameter keeps the product small.
-    (crate::staging_limit_mb.get() as usize).saturating_mul(1 << 20)
 }
 
 /// Exports `pages` as a dma-buf that is mapped for `own_device`, if there is one, as well.

@@ -46,7 +46,7 @@ impl Sequence for Totals {
 
         seq_print!(file, "buffers={buffers}\n");
         seq_print!(file, "pinned_bytes={}\n", pages << PAGE_SHIFT);
-        seq_print!(file, "staging_bytes={}\n", system_memory::staging_bytes());
+        seq_print!(file, "staging_bytes={}\n", quota::staging_bytes());
     }
 
     fn stop(&self) {}

@@ -4,7 +4,6 @@
 
 use super::{
     account,
-    buffer,
     request::Limits, //
 };
 use crate::{
@@ -39,10 +38,9 @@ pub(super) fn answer(argument: UserPtr) -> Result {
         flags: uapi::EXT_FLAGS,
         cache: 1 << uapi::CACHE_CACHED,
         size_limit: limits.bytes,
-        staging_limit: match (crate::staging.get(), buffer::staging_limit()) {
-            (0, _) => 0,
-            (_, 0) => u64::MAX,
-            (_, limit) => limit as u64,
+        staging_limit: match crate::staging.get() {
+            0 => 0,
+            _ => bytes(account::staging_limits().total),
         },
         user_limit: bytes(held.user),
         total_limit: bytes(held.total),

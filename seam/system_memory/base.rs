@@ -6,7 +6,7 @@
 
 use super::{
     device_memory::{
-        Charge,
+        ChargePages,
         MAX_ORDER, //
     },
     pass::{
@@ -23,13 +23,13 @@ use crate::{
             GFP_CHARGED_RAW,
             GFP_CHARGED_TRY_RAW, //
         },
+        quota::Staged,
         task, //
     },
 };
 use core::ptr::NonNull;
 use kernel::{
     bindings,
-    page::PAGE_SHIFT,
     prelude::*, //
 };
 
@@ -43,7 +43,7 @@ use kernel::{
 /// Each chunk is an allocation of the pages of its order.
 pub(super) struct Base {
     chunks: KVVec<(NonNull<usize>, u32)>,
-    charge: Charge,
+    charge: Staged,
 }
 
 // SAFETY: The chunks belong to the value and to no task.
@@ -52,13 +52,13 @@ unsafe impl Send for Base {}
 impl Base {
     /// Allocates `nr_pages` pages.
     ///
-    /// Fails with [`ENOMEM`] if there is no memory, or all stagings together would take more than
-    /// `limit` bytes, and with `ERESTARTSYS` if a signal arrives first.
-    pub(super) fn new(nr_pages: usize, limit: usize) -> Result<Self> {
+    /// Fails as `charge` does, with [`ENOMEM`] if there is no memory, and with `ERESTARTSYS` if a
+    /// signal arrives first.
+    pub(super) fn new(nr_pages: usize, charge: ChargePages<'_>) -> Result<Self> {
         // INVARIANT: No chunks yet.
         let mut this = Self {
             chunks: KVVec::new(),
-            charge: Charge::new(nr_pages << PAGE_SHIFT, limit)?,
+            charge: charge(nr_pages)?,
         };
         let (mut left, mut order) = (nr_pages, MAX_ORDER);
 
@@ -80,7 +80,7 @@ impl Base {
     }
 
     /// Returns the size in bytes.
-    pub(super) fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> u64 {
         self.charge.bytes()
     }
 

@@ -6,6 +6,7 @@
 
 use super::{
     base::Base,
+    device_memory::ChargePages,
     devices::Devices,
     direct::{
         Direct,
@@ -97,7 +98,7 @@ impl Coherence {
     }
 
     /// Returns how many bytes of memory stagings take, unless the devices are locked.
-    pub(super) fn staging_bytes(&self) -> Option<usize> {
+    pub(super) fn staging_bytes(&self) -> Option<u64> {
         let devices = self.devices.try_lock()?;
 
         Some(devices.staged.iter().map(StagedDevice::bytes).sum())
@@ -322,7 +323,7 @@ impl Coherence {
         device: &Device,
         writes: bool,
         attached: &Atomic<usize>,
-        limit: usize,
+        charge: ChargePages<'_>,
         map: impl FnOnce(&StagedDevice) -> Result<R>,
     ) -> Result<(StagingId, R)> {
         let nr_pages = StableMemory::runs(memory).pages();
@@ -333,8 +334,8 @@ impl Coherence {
                 let known = self.devices.lock_interruptible()?.has_base(device);
                 let (mut new, mut base) = (None, None);
                 match known {
-                    None => new = Some(StagedDevice::new(device, nr_pages, writes, limit)?),
-                    Some(false) if writes => base = Some(Base::new(nr_pages, limit)?),
+                    None => new = Some(StagedDevice::new(device, nr_pages, writes, charge)?),
+                    Some(false) if writes => base = Some(Base::new(nr_pages, charge)?),
                     Some(_) => {}
                 }
 

@@ -23,6 +23,7 @@ use crate::{
             GFP_CHARGED_RAW,
             GFP_CHARGED_TRY_RAW, //
         },
+        quota::Staged,
         scatterlist::{
             MappedSegment,
             SegmentLimits, //
@@ -44,13 +45,7 @@ use kernel::{
     },
     pr_warn_once,
     prelude::*,
-    sync::{
-        aref::ARef,
-        atomic::{
-            Atomic,
-            Relaxed, //
-        },
-    },
+    sync::aref::ARef, //
 };
 
 /// Largest order of pages that are allocated at once: larger ones are not to be had.
@@ -59,47 +54,10 @@ pub(super) const MAX_ORDER: u32 = 10;
 /// Direction of memory that is allocated for DMA: any.
 const DIRECTION: DataDirection = DataDirection::Bidirectional;
 
-/// Bytes of staging and base, of all buffers.
-static STAGED: Atomic<usize> = Atomic::new(0);
-
-/// Returns how many bytes all stagings take.
-pub fn staging_bytes() -> usize {
-    STAGED.load(Relaxed)
-}
-
-/// A part of [`STAGED`].
-pub(super) struct Charge(usize);
-
-impl Charge {
-    /// Fails with [`ENOMEM`] if all together would be more than `limit`, unless that is 0.
-    pub(super) fn new(bytes: usize, limit: usize) -> Result<Self> {
-        let mut staged = STAGED.load(Relaxed);
-
-        loop {
-            let sum = staged.checked_add(bytes).ok_or(ENOMEM)?;
-            if limit != 0 && sum > limit {
-                return Err(ENOMEM);
-            }
-            match STAGED.cmpxchg(staged, sum, Relaxed) {
-                Ok(_) => return Ok(Self(bytes)),
-                Err(other) => staged = other,
-            }
-        }
-    }
-}
-
-impl Charge {
-    /// Returns how many bytes are charged.
-    pub(super) fn bytes(&self) -> usize {
-        self.0
-    }
-}
-
-impl Drop for Charge {
-    fn drop(&mut self) {
-        STAGED.fetch_sub(self.0, Relaxed);
-    }
-}
+/// Charges a number of pages of a staging or base: [`Policy::charge_staging`].
+///
+/// [`Policy::charge_staging`]: super::Policy::charge_staging
+pub(super) type ChargePages<'a> = &'a dyn Fn(usize) -> Result<Staged>;
 
 /// Pages that lie in a row.
 #[derive(Clone, Copy)]
@@ -139,7 +97,7 @@ pub(super) struct DeviceMemory {
     kind: Kind,
     ranges: Ranges,
     device: ARef<Device>,
-    charge: Charge,
+    charge: Staged,
 }
 
 // SAFETY: The chunks belong to the value and to no task.
@@ -148,10 +106,9 @@ unsafe impl Send for DeviceMemory {}
 impl DeviceMemory {
     /// Allocates `nr_pages` pages.
     ///
-    /// Fails with [`ENOMEM`] if there is no memory, or all stagings together would take more than
-    /// `limit` bytes; with [`EIO`] if none can be allocated within the reach of the device, and
-    /// with `ERESTARTSYS` if a signal arrives first.
-    pub(super) fn new(device: &Device, nr_pages: usize, limit: usize) -> Result<Self> {
+    /// Fails as `charge` does, with [`ENOMEM`] if there is no memory, with [`EIO`] if none can be
+    /// allocated within the reach of the device, and with `ERESTARTSYS` if a signal arrives first.
+    pub(super) fn new(device: &Device, nr_pages: usize, charge: ChargePages<'_>) -> Result<Self> {
         let raw = as_raw(device);
         // SAFETY: The reference guarantees a valid device; these read its properties.
         let (has_mask, plain, cma) = unsafe {
@@ -165,7 +122,7 @@ impl DeviceMemory {
             return Err(EIO);
         }
 
-        let charge = Charge::new(nr_pages << PAGE_SHIFT, limit)?;
+        let charge = charge(nr_pages)?;
         // INVARIANT: No chunks yet.
         let mut this = Self {
             chunks: KVVec::new(),
@@ -199,7 +156,7 @@ impl DeviceMemory {
     }
 
     /// Returns the size in bytes.
-    pub(super) fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> u64 {
         self.charge.bytes()
     }
 

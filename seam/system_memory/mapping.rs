@@ -159,7 +159,7 @@ impl<'a, P: Policy> SystemMapping<'a, P> {
             device,
             writes(direction),
             &attachment.data().staging,
-            P::staging_limit(),
+            &|nr_pages| system.policy.charge_staging(nr_pages),
             |staging| staging.table(kept.take(), limits),
         )?;
 

@@ -22,6 +22,7 @@ use crate::seam::{
         },
         StableMemory, //
     },
+    quota::Staged,
     rwsem::new_rwsem, //
 };
 use kernel::{
@@ -55,8 +56,10 @@ pub trait Policy: Sized + Send + Sync + 'static {
     /// Returns whether devices that do not reach the memory get memory of their own.
     fn may_stage() -> bool;
 
-    /// Returns how many bytes all such memory may take, of all buffers together; 0 is no limit.
-    fn staging_limit() -> usize;
+    /// Charges `nr_pages` pages of such memory, before they are allocated.
+    ///
+    /// Fails with [`ENOMEM`] if that is more than the driver allows.
+    fn charge_staging(&self, nr_pages: usize) -> Result<Staged>;
 }
 
 /// Memory of the system, exported with the policy `P`.

@@ -36,7 +36,6 @@ mod tests;
 mod trace;
 
 pub use self::{
-    device_memory::staging_bytes,
     memory::{
         Policy,
         SystemMemory, //

@@ -4,7 +4,10 @@
 
 use super::{
     base::Base,
-    device_memory::DeviceMemory,
+    device_memory::{
+        ChargePages,
+        DeviceMemory, //
+    },
     pass::{
         Pass,
         Until,
@@ -67,19 +70,19 @@ pub(super) struct StagedDevice {
 impl StagedDevice {
     /// Allocates a staging of `nr_pages` pages, which is to be [filled](Self::fill).
     ///
-    /// Fails with [`ENOMEM`] if there is no memory, or all stagings together would take more than
-    /// `limit` bytes; with [`EIO`] for a device that no memory can be allocated for within its
-    /// reach, and with `ERESTARTSYS` if a signal arrives first.
+    /// Fails as `charge` does, with [`ENOMEM`] if there is no memory, with [`EIO`] for a device
+    /// that no memory can be allocated for within its reach, and with `ERESTARTSYS` if a signal
+    /// arrives first.
     pub(super) fn new(
         device: &Device,
         nr_pages: usize,
         writes: bool,
-        limit: usize,
+        charge: ChargePages<'_>,
     ) -> Result<Self> {
-        let memory = DeviceMemory::new(device, nr_pages, limit)?;
+        let memory = DeviceMemory::new(device, nr_pages, charge)?;
         log_once(device);
         let base = match writes {
-            true => Some(Base::new(nr_pages, limit)?),
+            true => Some(Base::new(nr_pages, charge)?),
             false => None,
         };
 
@@ -117,7 +120,7 @@ impl StagedDevice {
     }
 
     /// Returns how many bytes of memory it takes.
-    pub(super) fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> u64 {
         self.memory.bytes() + self.base.as_ref().map_or(0, Base::bytes)
     }
 

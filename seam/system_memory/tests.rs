@@ -21,6 +21,12 @@ mod tests {
                 },
                 StableMemory, //
             },
+            quota::{
+                Held,
+                Limits,
+                Reference,
+                Staged, //
+            },
             runs::{
                 Run,
                 Runs, //
@@ -63,7 +69,7 @@ mod tests {
         fn expect_writes(&self) {}
     }
 
-    struct Test;
+    struct Test(Held);
 
     impl Policy for Test {
         const NAME: &'static CStr = c"udmabuf_rs_kunit";
@@ -82,8 +88,8 @@ mod tests {
             true
         }
 
-        fn staging_limit() -> usize {
-            0
+        fn charge_staging(&self, nr_pages: usize) -> Result<Staged> {
+            self.0.stage(nr_pages as u64, Limits::UNLIMITED)
         }
     }
 
@@ -145,7 +151,8 @@ mod tests {
             runs,
             _pages: pages,
         };
-        let buffer = SystemMemory::export(Test, memory, None, None)?;
+        let held = Held::new(&Reference::current()?, 0, Limits::UNLIMITED)?;
+        let buffer = SystemMemory::export(Test(held), memory, None, None)?;
 
         // SAFETY: Both are valid, and outlive the attachment.
         let attachment =

@@ -20,6 +20,12 @@ mod tests {
             device::as_raw,
             dma,
             mm::StableMemory,
+            quota::{
+                self,
+                Held,
+                Limits,
+                Reference, //
+            },
             runs::{
                 Run,
                 Runs, //
@@ -42,6 +48,7 @@ mod tests {
         faux,
         page::{
             Page,
+            PAGE_SHIFT,
             PAGE_SIZE, //
         },
         prelude::*,
@@ -106,6 +113,13 @@ mod tests {
         fn expect_writes(&self) {}
     }
 
+    /// Charges pages to the user that loads the module.
+    fn charge_within(limits: Limits) -> Result<impl Fn(usize) -> Result<quota::Staged>> {
+        let held = Held::new(&Reference::current()?, 0, Limits::UNLIMITED)?;
+
+        Ok(move |nr_pages| held.stage(nr_pages as u64, limits))
+    }
+
     /// What a staged device has mapped.
     struct Staged {
         attached: Atomic<usize>,
@@ -118,12 +132,13 @@ mod tests {
             coherence: &Coherence,
             memory: &Memory,
             device: &faux::Registration,
-            limit: usize,
+            limits: Limits,
         ) -> Result<Self> {
             let bound: &Device<Bound> = device.as_ref().as_ref();
             let attached = Atomic::new(0);
+            let charge = charge_within(limits)?;
             let (id, table) =
-                coherence.map_staged(memory, bound, true, &attached, limit, |staging| {
+                coherence.map_staged(memory, bound, true, &attached, &charge, |staging| {
                     staging.table(None, LIMITS)
                 })?;
 
@@ -283,7 +298,7 @@ mod tests {
     fn any_starts_and_ends_leave_the_state_as_it_was() -> Result {
         let (memory, coherence) = (Memory::new()?, coherence()?);
         let device = device(c"udmabuf_rs_kunit_any")?;
-        let staged = Staged::map(&coherence, &memory, &device, 0)?;
+        let staged = Staged::map(&coherence, &memory, &device, Limits::UNLIMITED)?;
         let before = state(&coherence)?;
         let mut random: u32 = 1;
 
@@ -305,7 +320,7 @@ mod tests {
     fn both_sides_see_what_the_other_has_written() -> Result {
         let (memory, coherence) = (Memory::new()?, coherence()?);
         let device = device(c"udmabuf_rs_kunit_both")?;
-        let staged = Staged::map(&coherence, &memory, &device, 0)?;
+        let staged = Staged::map(&coherence, &memory, &device, Limits::UNLIMITED)?;
 
         staged.add(3)?;
         assert_eq!(memory.add(0)?, [0; PAGES]);
@@ -325,10 +340,10 @@ mod tests {
             device(c"udmabuf_rs_kunit_one")?,
             device(c"udmabuf_rs_kunit_two")?,
         ];
-        let one = Staged::map(&coherence, &memory, &devices[0], 0)?;
+        let one = Staged::map(&coherence, &memory, &devices[0], Limits::UNLIMITED)?;
         one.add(1)?;
         // Mapping settles.
-        let two = Staged::map(&coherence, &memory, &devices[1], 0)?;
+        let two = Staged::map(&coherence, &memory, &devices[1], Limits::UNLIMITED)?;
 
         assert_eq!(two.add(1)?, [1; PAGES]);
         coherence.start(&memory, coherence.begun())?;
@@ -345,8 +360,8 @@ mod tests {
     fn a_staging_is_shared_by_the_attachments_of_a_device() -> Result {
         let (memory, coherence) = (Memory::new()?, coherence()?);
         let device = device(c"udmabuf_rs_kunit_shared")?;
-        let first = Staged::map(&coherence, &memory, &device, 0)?;
-        let second = Staged::map(&coherence, &memory, &device, 0)?;
+        let first = Staged::map(&coherence, &memory, &device, Limits::UNLIMITED)?;
+        let second = Staged::map(&coherence, &memory, &device, Limits::UNLIMITED)?;
 
         assert!(first.id == second.id);
         first.add(1)?;
@@ -373,9 +388,11 @@ mod tests {
         let (memory, coherence) = (Memory::new()?, coherence()?);
         let device = device(c"udmabuf_rs_kunit_given_up")?;
         let bound: &Device<Bound> = device.as_ref().as_ref();
-        let writer = Staged::map(&coherence, &memory, &device, 0)?;
+        let writer = Staged::map(&coherence, &memory, &device, Limits::UNLIMITED)?;
         let attached = Atomic::new(0);
-        let (reader, ()) = coherence.map_staged(&memory, bound, false, &attached, 0, |_| Ok(()))?;
+        let charge = charge_within(Limits::UNLIMITED)?;
+        let (reader, ()) =
+            coherence.map_staged(&memory, bound, false, &attached, &charge, |_| Ok(()))?;
 
         writer.add(1)?;
         give_an_unmap_up(&coherence, &writer)?;
@@ -393,7 +410,7 @@ mod tests {
     fn what_a_given_up_unmap_has_left_is_fetched_at_the_last_detach() -> Result {
         let (memory, coherence) = (Memory::new()?, coherence()?);
         let device = device(c"udmabuf_rs_kunit_left")?;
-        let writer = Staged::map(&coherence, &memory, &device, 0)?;
+        let writer = Staged::map(&coherence, &memory, &device, Limits::UNLIMITED)?;
 
         writer.add(1)?;
         give_an_unmap_up(&coherence, &writer)?;
@@ -407,7 +424,7 @@ mod tests {
     fn a_settle_that_has_begun_later_serves_a_start() -> Result {
         let (memory, coherence) = (Memory::new()?, coherence()?);
         let device = device(c"udmabuf_rs_kunit_join")?;
-        let staged = Staged::map(&coherence, &memory, &device, 0)?;
+        let staged = Staged::map(&coherence, &memory, &device, Limits::UNLIMITED)?;
         let begun = coherence.begun();
 
         coherence.end(&memory)?;
@@ -437,19 +454,27 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_exact() -> Result {
+    fn the_limits_are_exact() -> Result {
         let (memory, coherence) = (Memory::new()?, coherence()?);
         let device = device(c"udmabuf_rs_kunit_limit")?;
+        let within = |user, total| {
+            let limits = Limits { user, total };
+            Staged::map(&coherence, &memory, &device, limits)
+        };
         // Nobody else stages: a staging and a base, of five pages each.
-        let needed = 2 * PAGES * PAGE_SIZE;
+        let needed = 2 * PAGES as u64;
 
         for _ in 0..100 {
-            let failed = Staged::map(&coherence, &memory, &device, needed - 1);
-            assert_eq!(failed.err(), Some(ENOMEM));
-            assert!(!coherence.is_used());
+            for failed in [within(needed - 1, needed), within(needed, needed - 1)] {
+                assert_eq!(failed.err(), Some(ENOMEM));
+                assert!(!coherence.is_used());
+                assert_eq!(quota::staging_bytes(), 0);
+            }
         }
-        let fits = Staged::map(&coherence, &memory, &device, needed)?;
+        let fits = within(needed, needed)?;
+        assert_eq!(quota::staging_bytes(), needed << PAGE_SHIFT);
         fits.unmap(&coherence, &memory);
+        assert_eq!(quota::staging_bytes(), 0);
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use crate::seam::{
         fault::{Fault, FaultError},
         pinned::PinnedPages,
     },
+    quota::Staged,
     system_memory::Policy,
 };
 use kernel::{prelude::*, task::Kuid};
@@ -27,8 +28,8 @@ impl Policy for Wrong {
         false
     }
 
-    fn staging_limit() -> usize {
-        0
+    fn charge_staging(&self, _nr_pages: usize) -> Result<Staged> {
+        Err(ENOMEM)
     }
 
     fn fault(&self, fault: &Fault<'_, PinnedPages>) -> Result<(), FaultError> {
