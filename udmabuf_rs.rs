@@ -63,6 +63,9 @@ module_params! {
     /// Most megabytes of all stagings.
     staging_limit_mb: BoundedParam = BoundedParam::new(0, 0..=i32::MAX as u32), "uint",
         "Most megabytes of such memory for all buffers, 0 to 2147483647; 0: no limit (default)";
+    /// Most megabytes of the stagings of one user's buffers.
+    staging_user_limit_mb: BoundedParam = BoundedParam::new(0, 0..=i32::MAX as u32), "uint",
+        "The same for all buffers of a user; 0: half of staging_limit_mb (default)";
     /// Whether pinned memory is charged to `RLIMIT_MEMLOCK` of the user.
     memlock: BoundedParam = BoundedParam::new(0, 0..=1), "uint",
         "1: buffers count as locked memory of the user (RLIMIT_MEMLOCK); 0: they do not (default)";

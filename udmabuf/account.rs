@@ -61,11 +61,16 @@ pub(super) fn limits() -> Limits {
 }
 
 /// Returns the limits in force for stagings.
+///
+/// The limit of a user defaults to half of the total, so that no user can take all of it.
 pub(super) fn staging_limits() -> Limits {
-    Limits {
-        user: Limits::NONE,
-        total: pages(crate::staging_limit_mb.get()),
-    }
+    let total = pages(crate::staging_limit_mb.get());
+    let user = match crate::staging_user_limit_mb.get() {
+        0 if total != Limits::NONE => total / 2,
+        megabytes => pages(megabytes),
+    };
+
+    Limits { user, total }
 }
 
 /// Returns a limit of megabytes in pages; 0 is none.

@@ -2,7 +2,7 @@
 /*
  * staging: devices that do not reach the memory of a buffer, and get memory of their
  * own. Needs the module in importer/, and a machine with more than 4 GiB of memory
- * or one that is booted with swiotlb=force.
+ * or one that is booted with swiotlb=force. Nothing else may be staged.
  *
  * Tests of 512 MiB need 5 GiB. Those of time are for a machine whose clock counts
  * instructions.
@@ -31,10 +31,17 @@ FIXTURE(staging)
 
 static int new_buffer(SCENE *s, size_t size);
 
+/* The most megabytes staged for buffers of a user, and of all; 0 is the default. */
+static int limits_are(int user, int total)
+{
+	return param_set_number("staging_user_limit_mb", user) ?:
+	       param_set_number("staging_limit_mb", total);
+}
+
 static void reset_parameters(void)
 {
 	param_set("staging", "1");
-	param_set("staging_limit_mb", "0");
+	limits_are(0, 0);
 }
 
 FIXTURE_SETUP(staging)
@@ -66,6 +73,8 @@ FIXTURE_TEARDOWN(staging)
 {
 	close(self->importer);
 	reset_parameters();
+	if (!is_c_driver())
+		EXPECT_EQ(0, param_get("staging_bytes"));
 	EXPECT_EQ(0, kmsg_reports(self->kmsg));
 }
 
@@ -376,16 +385,19 @@ static int fits(struct __test_metadata *_metadata, SCENE *self, int direction, s
 	return err;
 }
 
-/* Nothing is charged but what is there: 1 MiB fits exactly. */
+/* Nothing is charged but what is there: 1 MiB of all fits exactly, and of the user. */
 #define EXPECT_NOTHING_CHARGED() do {					\
 	size_t most = MIB / self->page;					\
 									\
-	ASSERT_EQ(0, param_set("staging_limit_mb", "1"));		\
-	EXPECT_EQ(0, fits(_metadata, self, IMPORTER_BIDIRECTIONAL, most / 2)); \
-	EXPECT_EQ(-ENOMEM, fits(_metadata, self, IMPORTER_BIDIRECTIONAL, most / 2 + 1)); \
-	EXPECT_EQ(0, fits(_metadata, self, IMPORTER_TO_DEVICE, most));	\
-	EXPECT_EQ(-ENOMEM, fits(_metadata, self, IMPORTER_TO_DEVICE, most + 1)); \
-	ASSERT_EQ(0, param_set("staging_limit_mb", "0"));		\
+	EXPECT_EQ(0, param_get("staging_bytes"));			\
+	for (int of_user = 0; of_user < 2; of_user++) {			\
+		ASSERT_EQ(0, of_user ? limits_are(1, 0) : limits_are(2, 1)); \
+		EXPECT_EQ(0, fits(_metadata, self, IMPORTER_BIDIRECTIONAL, most / 2)); \
+		EXPECT_EQ(-ENOMEM, fits(_metadata, self, IMPORTER_BIDIRECTIONAL, most / 2 + 1)); \
+		EXPECT_EQ(0, fits(_metadata, self, IMPORTER_TO_DEVICE, most)); \
+		EXPECT_EQ(-ENOMEM, fits(_metadata, self, IMPORTER_TO_DEVICE, most + 1)); \
+	}								\
+	ASSERT_EQ(0, limits_are(0, 0));					\
 } while (0)
 
 TEST_F(staging, own_limit_is_exact)
@@ -395,7 +407,7 @@ TEST_F(staging, own_limit_is_exact)
 	NEED_OURS();
 	EXPECT_NOTHING_CHARGED();
 	ASSERT_EQ(0, new_buffer(self, (most - 1) * self->page));
-	ASSERT_EQ(0, param_set("staging_limit_mb", "1"));
+	ASSERT_EQ(0, limits_are(2, 1));
 	ASSERT_EQ(0, map_bits(self, 0, IMPORTER_TO_DEVICE, BITS));
 	/* The same device needs no more memory for this, and too much for that. */
 	ASSERT_EQ(0, importer_map_masked(self->importer, 3, self->buf, devices[0],
@@ -448,13 +460,13 @@ TEST_F(staging, own_limit_after_a_thousand_maps_that_fail)
 	long failed = 0;
 
 	NEED_OURS();
-	ASSERT_EQ(0, param_set("staging_limit_mb", "1"));
+	ASSERT_EQ(0, limits_are(2, 1));
 	ASSERT_EQ(0, new_buffer(self, (most / 2 + 1) * self->page));
 	for (int i = 0; i < 1000; i++)
 		ASSERT_EQ(-ENOMEM, map_bits(self, 0, IMPORTER_BIDIRECTIONAL, BITS));
 	EXPECT_NOTHING_CHARGED();
 	/* Four of them race for less than they need. */
-	ASSERT_EQ(0, param_set("staging_limit_mb", "1"));
+	ASSERT_EQ(0, limits_are(2, 1));
 	for (int i = 0; i < 4; i++) {
 		contenders[i] = (struct contender){ .s = *self, .slot = i };
 		ASSERT_EQ(0, new_buffer(&contenders[i].s, most / 3 * self->page));
