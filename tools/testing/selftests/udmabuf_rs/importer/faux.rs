@@ -43,13 +43,16 @@ const NAMES: [&CStr; 3] = [
 
 global_lock! {
     /// The devices that are there. Initialised when the module is loaded.
-    pub(crate) unsafe(uninit) static DEVICES: Mutex<[Option<Plugged>; NAMES.len()]> =
+    pub(crate) unsafe(uninit) static DEVICES: Mutex<[Option<Arc<Plugged>>; NAMES.len()]> =
         [const { None }; NAMES.len()];
 }
 
-/// A device that is there.
+/// A device that is there, until it is taken out.
+#[pin_data]
 pub(crate) struct Plugged {
-    device: DmaDevice,
+    // A lock of its own: one device can be mapped for while another is.
+    #[pin]
+    device: Mutex<Option<DmaDevice>>,
     presence: Arc<Presence>,
 }
 
@@ -63,7 +66,7 @@ struct Presence {
 }
 
 impl Plugged {
-    fn new(name: &CStr) -> Result<Self> {
+    fn new(name: &CStr) -> Result<Arc<Self>> {
         let device = DmaDevice::new(name)?;
         let memory = device.memory();
         let presence = Arc::pin_init(
@@ -74,7 +77,13 @@ impl Plugged {
             GFP_KERNEL,
         )?;
 
-        Ok(Self { device, presence })
+        Arc::pin_init(
+            pin_init!(Self {
+                device <- new_mutex!(Some(device)),
+                presence,
+            }),
+            GFP_KERNEL,
+        )
     }
 }
 
@@ -94,7 +103,9 @@ pub(crate) fn unplug(nr: usize) -> Result {
     let plugged = DEVICES.lock()[nr].take().ok_or(ENODEV)?;
 
     *plugged.presence.is_there.lock() = false;
-    drop(plugged);
+    // Waits for a mapping that is being made.
+    let device = plugged.device.lock().take();
+    drop(device);
     Ok(())
 }
 
@@ -152,8 +163,9 @@ impl FauxMapping {
         count: usize,
         again: bool,
     ) -> Result<Arc<Self>> {
-        let mut guard = DEVICES.lock();
-        let Plugged { device, presence } = guard[nr].as_mut().ok_or(ENODEV)?;
+        let plugged = DEVICES.lock()[nr].clone().ok_or(ENODEV)?;
+        let mut guard = plugged.device.lock();
+        let device = (*guard).as_mut().ok_or(ENODEV)?;
         device.set_limits(limits)?;
 
         let bound: &Device<Bound> = (*device).as_ref();
@@ -164,7 +176,11 @@ impl FauxMapping {
         if again {
             mapping = mapping.map_again()?;
         }
-        Self::pinned(mapping, Some(presence.clone()), limits.boundary_mask)
+        Self::pinned(
+            mapping,
+            Some(plugged.presence.clone()),
+            limits.boundary_mask,
+        )
     }
 
     /// Maps `buffer` for the edu device, which has no driver.
