@@ -4,9 +4,10 @@
  * own. Needs the module in importer/, and a machine with more than 4 GiB of memory
  * or one that is booted with swiotlb=force. Nothing else may be staged.
  *
- * Tests of 512 MiB need 5 GiB. Those of time are for a machine whose clock counts
- * instructions.
+ * Shares of users need root. Tests of 512 MiB need 5 GiB. Those of time are for a
+ * machine whose clock counts instructions.
  */
+#include "accounts.h"
 #include "memcg.h"
 #include <sys/time.h>
 
@@ -24,6 +25,7 @@ FIXTURE(staging)
 	int kmsg, dev, importer, memfd, buf;
 	size_t page, size;
 	char *a, *b, *bytes;
+	struct user *user, *same, *other;
 };
 
 /* The fixture, for functions that are no tests. */
@@ -71,6 +73,8 @@ FIXTURE_SETUP(staging)
 
 FIXTURE_TEARDOWN(staging)
 {
+	for (int i = 0; i < nr_users; i++)
+		user_kill(&users[i]);
 	close(self->importer);
 	reset_parameters();
 	if (!is_c_driver())
@@ -496,6 +500,418 @@ TEST_F(staging, own_nothing_charged_after_the_device_has_gone)
 	ASSERT_EQ(0, importer_call(self->importer, IMPORTER_PLUG, NULL));
 	unmap(self, 0);
 	EXPECT_EQ(0, cpu_has(self, 0, 1));
+	EXPECT_NOTHING_CHARGED();
+}
+
+/* Shares of users ------------------------------------------------------------ */
+
+/* Maps a buffer that @user has created; this process does it. */
+static int map_of(SCENE *s, struct user *user, int buf, int slot, int direction)
+{
+	int fd = user_give(user, buf), err;
+
+	if (fd < 0)
+		return fd;
+	err = importer_map_masked(s->importer, slot, fd, devices[0], direction, BITS);
+	close(fd);
+	return err;
+}
+
+/* Whether so many pages can be staged for a new buffer of @user: 0 or -errno. */
+static int stages(SCENE *s, struct user *user, uint64_t pages)
+{
+	int buf = BUFS - 1, slot = IMPORTER_SLOTS - 1;
+	int err = user_create(user, buf, pages);
+
+	if (err)
+		return err;
+	err = map_of(s, user, buf, slot, IMPORTER_TO_DEVICE);
+	if (!err)
+		err = unmap(s, slot);
+	return user_close(user, buf) ?: err;
+}
+
+/* Whether so many pages can be staged for buffers of @user, and no more. */
+static bool left_is(SCENE *s, struct user *user, uint64_t pages)
+{
+	return stages(s, user, pages + 1) == -ENOMEM && (!pages || !stages(s, user, pages));
+}
+
+/* A buffer of @user that is staged for a device that reads. */
+static int staged(SCENE *s, struct user *user, int nr, uint64_t pages)
+{
+	return user_create(user, nr, pages) ?: map_of(s, user, nr, nr, IMPORTER_TO_DEVICE);
+}
+
+#define NEED_USERS() do {						\
+	if (geteuid())							\
+		SKIP(return, "needs root");				\
+	NEED_OURS();							\
+	EXPECT_EQ(0, param_get("staging_user_limit_mb"));		\
+	self->user = user_start(self->dev, USER, NONE);			\
+	self->same = user_start(self->dev, USER, NONE);			\
+	self->other = user_start(self->dev, OTHER_USER, NONE);		\
+} while (0)
+
+TEST_F(staging, own_share_of_a_user_leaves_room_for_others)
+{
+	uint64_t most = megabyte();
+
+	NEED_USERS();
+	ASSERT_EQ(0, limits_are(1, 3));
+	ASSERT_EQ(0, staged(self, self->user, 1, most - 1));
+	/* Its base counts as well. */
+	EXPECT_EQ(-ENOMEM, map_of(self, self->user, 1, 2, IMPORTER_BIDIRECTIONAL));
+	EXPECT_TRUE(left_is(self, self->user, 1));
+	EXPECT_TRUE(left_is(self, self->same, 1));
+	EXPECT_TRUE(left_is(self, self->other, most));
+	EXPECT_EQ(0, fits(_metadata, self, IMPORTER_TO_DEVICE, most));
+	EXPECT_EQ(-ENOMEM, fits(_metadata, self, IMPORTER_TO_DEVICE, most + 1));
+	ASSERT_EQ(0, staged(self, self->same, 2, 1));
+	EXPECT_TRUE(left_is(self, self->user, 0));
+	ASSERT_EQ(0, staged(self, self->other, 3, most));
+	EXPECT_TRUE(left_is(self, self->other, 0));
+	EXPECT_EQ(2 * most * self->page, param_get("staging_bytes"));
+	EXPECT_EQ(0, fits(_metadata, self, IMPORTER_TO_DEVICE, most));
+	ASSERT_EQ(0, unmap(self, 1));
+	EXPECT_TRUE(left_is(self, self->same, most - 1));
+	EXPECT_TRUE(left_is(self, self->other, 0));
+	for (int nr = 2; nr < 4; nr++)
+		ASSERT_EQ(0, unmap(self, nr));
+	EXPECT_TRUE(left_is(self, self->user, most));
+	EXPECT_TRUE(left_is(self, self->other, most));
+	EXPECT_NOTHING_CHARGED();
+}
+
+TEST_F(staging, own_share_is_half_by_default)
+{
+	NEED_USERS();
+	for (int mb = 1; mb < 4; mb++) {
+		uint64_t half = mb * megabyte() / 2;
+
+		ASSERT_EQ(0, limits_are(0, mb));
+		EXPECT_TRUE(left_is(self, self->user, half));
+		ASSERT_EQ(0, staged(self, self->user, 1, half));
+		EXPECT_TRUE(left_is(self, self->user, 0));
+		EXPECT_TRUE(left_is(self, self->other, half));
+		ASSERT_EQ(0, staged(self, self->other, 2, half));
+		EXPECT_TRUE(left_is(self, self->other, 0));
+		/* Two halves are all: there is none for a third. */
+		EXPECT_EQ(-ENOMEM, fits(_metadata, self, IMPORTER_TO_DEVICE, 1));
+		for (int nr = 1; nr < 3; nr++) {
+			ASSERT_EQ(0, unmap(self, nr));
+			ASSERT_EQ(0, user_close(nr == 2 ? self->other : self->user, nr));
+		}
+	}
+	/* Half of no limit is none. */
+	ASSERT_EQ(0, limits_are(0, 0));
+	ASSERT_EQ(0, user_create(self->user, 0, MEMORY / self->page));
+	EXPECT_EQ(0, map_of(self, self->user, 0, 0, IMPORTER_BIDIRECTIONAL));
+	ASSERT_EQ(0, unmap(self, 0));
+	EXPECT_NOTHING_CHARGED();
+}
+
+TEST_F(staging, own_share_that_is_set_overrides_half)
+{
+	uint64_t most = megabyte();
+
+	NEED_USERS();
+	/* Less than half, or a limit where there is none of all. */
+	for (int total = 3; total >= 0; total -= 3) {
+		ASSERT_EQ(0, limits_are(1, total));
+		EXPECT_TRUE(left_is(self, self->user, most));
+		ASSERT_EQ(0, staged(self, self->user, 0, most));
+		EXPECT_TRUE(left_is(self, self->user, 0));
+		EXPECT_TRUE(left_is(self, self->other, most));
+		ASSERT_EQ(0, unmap(self, 0));
+		ASSERT_EQ(0, user_close(self->user, 0));
+	}
+	/* More than half: the limit of all still holds. */
+	for (int share = 2; share < 4; share++) {
+		ASSERT_EQ(0, limits_are(share, 2));
+		EXPECT_TRUE(left_is(self, self->user, 2 * most));
+		ASSERT_EQ(0, staged(self, self->user, 0, 2 * most - 1));
+		EXPECT_TRUE(left_is(self, self->other, 1));
+		ASSERT_EQ(0, unmap(self, 0));
+		ASSERT_EQ(0, user_close(self->user, 0));
+	}
+	EXPECT_NOTHING_CHARGED();
+}
+
+/* Maps a buffer as a process of @uid. The mapping is there when it has ended. */
+static int map_as(SCENE *s, uid_t uid, int fd, int slot, int direction)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		CHILD_CHECK(!setresuid(uid, uid, uid));
+		_exit(-importer_map_masked(s->importer, slot, fd, devices[0], direction, BITS));
+	}
+	return pid < 0 ? -errno : -wait_status(pid);
+}
+
+TEST_F(staging, own_share_is_that_of_the_creator)
+{
+	uint64_t most = megabyte();
+	int again, fd;
+
+	NEED_USERS();
+	ASSERT_EQ(0, limits_are(1, 0));
+	ASSERT_EQ(0, user_create(self->user, 0, most));
+	ASSERT_EQ(0, user_create(self->user, 1, 1));
+	fd = user_give(self->user, 0);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, map_as(self, OTHER_USER, fd, 0, IMPORTER_TO_DEVICE));
+	EXPECT_TRUE(left_is(self, self->other, most));
+	EXPECT_TRUE(left_is(self, self->user, 0));
+	EXPECT_EQ(-ENOMEM, map_of(self, self->user, 1, 1, IMPORTER_TO_DEVICE));
+	close(fd);
+	fd = user_give(self->user, 1);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-ENOMEM, map_as(self, OTHER_USER, fd, 1, IMPORTER_TO_DEVICE));
+	close(fd);
+	/* The importer has the buffer still, the user nothing. */
+	user_kill(self->user);
+	EXPECT_TRUE(left_is(self, self->same, 0));
+	EXPECT_TRUE(left_is(self, self->other, most));
+	ASSERT_EQ(0, unmap(self, 0));
+	EXPECT_TRUE(left_is(self, self->same, most));
+
+	/* An importer that goes without unmapping. No other process has it open. */
+	again = importer_open();
+	ASSERT_LE(0, again);
+	ASSERT_EQ(0, user_create(self->same, 0, most / 2));
+	fd = user_give(self->same, 0);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, importer_map_masked(again, 0, fd, devices[0], IMPORTER_BIDIRECTIONAL, BITS));
+	close(fd);
+	ASSERT_EQ(0, user_close(self->same, 0));
+	EXPECT_TRUE(left_is(self, self->same, 0));
+	close(again);
+	EXPECT_TRUE(left_is(self, self->same, most));
+	EXPECT_NOTHING_CHARGED();
+}
+
+TEST_F(staging, own_share_refused_by_one_limit_is_charged_to_none)
+{
+	uint64_t most = megabyte();
+
+	NEED_USERS();
+	for (int of_user = 0; of_user < 2; of_user++) {
+		ASSERT_EQ(0, of_user ? limits_are(1, 2) : limits_are(2, 1));
+		ASSERT_EQ(0, user_create(self->user, 0, most + 1));
+		ASSERT_EQ(0, user_create(self->user, 1, most / 2 + 1));
+		for (int i = 0; i < 100; i++) {
+			EXPECT_EQ(-ENOMEM, map_of(self, self->user, 0, 0, IMPORTER_TO_DEVICE));
+			/* The staging fits, and goes with the base that does not. */
+			EXPECT_EQ(-ENOMEM, map_of(self, self->user, 1, 1, IMPORTER_BIDIRECTIONAL));
+		}
+		EXPECT_EQ(0, param_get("staging_bytes"));
+		ASSERT_EQ(0, limits_are(2, 2));
+		EXPECT_TRUE(left_is(self, self->user, 2 * most));
+		EXPECT_TRUE(left_is(self, self->other, 2 * most));
+		for (int nr = 0; nr < 2; nr++)
+			ASSERT_EQ(0, user_close(self->user, nr));
+	}
+	EXPECT_NOTHING_CHARGED();
+}
+
+/* What was charged is given back, whatever the parameter says by then. */
+TEST_F(staging, own_share_changed_while_stagings_live)
+{
+	uint64_t most = megabyte();
+
+	NEED_USERS();
+	for (int before = 0; before < 4; before++) {
+		for (int then = 0; then < 4; then++) {
+			ASSERT_EQ(0, limits_are(before, 3));
+			ASSERT_EQ(0, staged(self, self->user, 0, most / 2));
+			ASSERT_EQ(0, limits_are(then, 0));
+			ASSERT_EQ(0, user_create(self->user, 1, most / 8));
+			ASSERT_EQ(0, map_of(self, self->user, 1, 1, IMPORTER_BIDIRECTIONAL));
+			ASSERT_EQ(0, limits_are(1, before));
+			EXPECT_TRUE(left_is(self, self->user, most / 4));
+			ASSERT_EQ(0, limits_are(before, then));
+			ASSERT_EQ(0, unmap(self, 0));
+			ASSERT_EQ(0, limits_are(1, 0));
+			EXPECT_TRUE(left_is(self, self->user, most - most / 4));
+			ASSERT_EQ(0, limits_are(then, before));
+			ASSERT_EQ(0, unmap(self, 1));
+			for (int nr = 0; nr < 2; nr++)
+				ASSERT_EQ(0, user_close(self->user, nr));
+			ASSERT_EQ(0, limits_are(1, 0));
+			EXPECT_TRUE(left_is(self, self->user, most));
+		}
+	}
+	EXPECT_NOTHING_CHARGED();
+}
+
+TEST_F(staging, own_share_lowered_below_what_is_staged)
+{
+	size_t size = (2 * megabyte() + 1) * self->page;
+	char *b;
+	int fd;
+
+	NEED_USERS();
+	ASSERT_EQ(0, limits_are(3, 0));
+	ASSERT_EQ(0, staged(self, self->user, 0, size / self->page));
+	for (int mb = 1; mb < 3; mb++) {
+		ASSERT_EQ(0, limits_are(mb, 0));
+		EXPECT_TRUE(left_is(self, self->user, 0));
+	}
+	/* It works as before, and another mapping of it takes nothing. */
+	fd = user_give(self->user, 0);
+	ASSERT_LE(0, fd);
+	b = map_rw(fd, size);
+	ASSERT_NE(MAP_FAILED, b);
+	memset(b, 7, size);
+	ASSERT_EQ(0, buf_sync(fd, SYNC_END_W));
+	EXPECT_EQ(0, importer_finds(self->importer, IMPORTER_READ, 0, size, 7));
+	EXPECT_EQ(0, map_of(self, self->user, 0, 1, IMPORTER_TO_DEVICE));
+	EXPECT_EQ(-ENOMEM, map_of(self, self->user, 0, 2, IMPORTER_BIDIRECTIONAL));
+	munmap(b, size);
+	close(fd);
+	ASSERT_EQ(0, limits_are(3, 0));
+	EXPECT_TRUE(left_is(self, self->user, megabyte() - 1));
+	for (int nr = 0; nr < 2; nr++)
+		ASSERT_EQ(0, unmap(self, nr));
+	EXPECT_NOTHING_CHARGED();
+}
+
+#define RACERS		4
+#define ROUNDS		400
+#define SHARE_MB	2
+#define TOTAL_MB	3
+
+/* Pages that are surely charged: counted after a map, and not any more before its unmap. */
+struct race {
+	int arrived;
+	long users[2], all;
+	long beyond_share, beyond_total, worked, failed, other;
+};
+
+static bool is_beyond(long *sum, long pages, int mb)
+{
+	return __atomic_add_fetch(sum, pages, __ATOMIC_SEQ_CST) > mb * (long)megabyte();
+}
+
+/* Returns when all racers have called it so many times. */
+static void meet(struct race *r, int times)
+{
+	__atomic_add_fetch(&r->arrived, 1, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&r->arrived, __ATOMIC_SEQ_CST) < times * RACERS)
+		sched_yield();
+}
+
+/*
+ * All map at once, and unmap when all have tried. The importer maps for one device at a time, so
+ * that the two of a user have one each. Two of a user fit beside each other, unless both
+ * are of a device that writes; all of two users do unless three are.
+ */
+static void race_for_stagings(SCENE *s, struct race *r, int nr)
+{
+	int importer = importer_open(), memfd = memfd_new(MIB), buf;
+	long pages = megabyte() * 5 / 8, *mine = &r->users[nr & 1];
+	uid_t uid = nr & 1 ? OTHER_USER : USER;
+
+	CHILD_CHECK(importer >= 0 && memfd >= 0);
+	CHILD_CHECK(!setresuid(uid, uid, uid));
+	CHILD_CHECK(!prctl(PR_SET_PDEATHSIG, SIGKILL));
+	buf = create(s->dev, memfd, 0, pages * s->page);
+	CHILD_CHECK(buf >= 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		bool writes = i >> nr & 1;
+		long charged = pages << writes;
+		int err;
+
+		meet(r, 2 * i + 1);
+		err = importer_map_masked(importer, 0, buf, devices[nr / 2],
+					  writes ? IMPORTER_BIDIRECTIONAL : IMPORTER_TO_DEVICE,
+					  BITS);
+		__atomic_add_fetch(!err ? &r->worked : err == -ENOMEM ? &r->failed : &r->other, 1,
+				   __ATOMIC_RELAXED);
+		if (!err && is_beyond(mine, charged, SHARE_MB))
+			__atomic_add_fetch(&r->beyond_share, 1, __ATOMIC_RELAXED);
+		if (!err && is_beyond(&r->all, charged, TOTAL_MB))
+			__atomic_add_fetch(&r->beyond_total, 1, __ATOMIC_RELAXED);
+		meet(r, 2 * i + 2);
+		if (err)
+			continue;
+		__atomic_sub_fetch(mine, charged, __ATOMIC_SEQ_CST);
+		__atomic_sub_fetch(&r->all, charged, __ATOMIC_SEQ_CST);
+		CHILD_CHECK(!importer_slot(importer, IMPORTER_UNMAP, 0));
+	}
+	_exit(0);
+}
+
+TEST_F_TIMEOUT(staging, own_share_that_processes_of_two_users_race_for, 120)
+{
+	pid_t pids[RACERS];
+	struct race *r;
+
+	NEED_USERS();
+	r = mmap(NULL, sizeof(*r), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, r);
+	ASSERT_EQ(0, limits_are(SHARE_MB, TOTAL_MB));
+	for (int nr = 0; nr < RACERS; nr++) {
+		pids[nr] = fork();
+		if (!pids[nr])
+			race_for_stagings(self, r, nr);
+		ASSERT_LT(0, pids[nr]);
+	}
+	for (int nr = 0; nr < RACERS; nr++)
+		EXPECT_EQ(0, wait_status(pids[nr]));
+	TH_LOG("%ld maps worked, %ld did not fit", r->worked, r->failed);
+	EXPECT_LT(0, r->worked);
+	EXPECT_LT(0, r->failed);
+	EXPECT_EQ(0, r->other);
+	EXPECT_EQ(0, r->beyond_share);
+	EXPECT_EQ(0, r->beyond_total);
+	EXPECT_TRUE(left_is(self, self->user, SHARE_MB * megabyte()));
+	EXPECT_TRUE(left_is(self, self->other, SHARE_MB * megabyte()));
+	EXPECT_NOTHING_CHARGED();
+}
+
+/* The importer holds on to its mapping, and the creator to the buffer. */
+TEST_F(staging, own_share_after_the_device_has_gone)
+{
+	int fd;
+
+	NEED_USERS();
+	ASSERT_EQ(0, limits_are(1, 0));
+	ASSERT_EQ(0, user_create(self->user, 0, megabyte() / 2));
+	fd = user_give(self->user, 0);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, importer_map_masked(self->importer, 0, fd, IMPORTER_FAUX,
+					 IMPORTER_BIDIRECTIONAL, BITS));
+	close(fd);
+	EXPECT_TRUE(left_is(self, self->user, 0));
+	ASSERT_EQ(0, importer_call(self->importer, IMPORTER_UNPLUG, NULL));
+	EXPECT_TRUE(left_is(self, self->user, megabyte()));
+	ASSERT_EQ(0, importer_call(self->importer, IMPORTER_PLUG, NULL));
+	unmap(self, 0);
+	EXPECT_TRUE(left_is(self, self->user, megabyte()));
+	EXPECT_NOTHING_CHARGED();
+}
+
+TEST_F(staging, own_share_takes_numbers_of_megabytes)
+{
+	static const char * const bad[] = { "-1", "2147483648", "1.5", "no" };
+	char path[PATH_MAX];
+	struct stat st;
+
+	NEED_USERS();
+	param_path(path, sizeof(path), "staging_user_limit_mb");
+	ASSERT_EQ(0, stat(path, &st));
+	EXPECT_EQ(0644, st.st_mode & 07777);
+	ASSERT_EQ(0, param_set("staging_user_limit_mb", "5"));
+	for (int i = 0; i < ARRAY_SIZE(bad); i++) {
+		EXPECT_EQ(-EINVAL, param_set("staging_user_limit_mb", bad[i]));
+		EXPECT_EQ(5, param_get("staging_user_limit_mb"));
+	}
+	/* The largest are as good as none. */
+	ASSERT_EQ(0, limits_are(INT_MAX, INT_MAX));
+	EXPECT_EQ(0, fits(_metadata, self, IMPORTER_BIDIRECTIONAL, 4 * megabyte()));
 	EXPECT_NOTHING_CHARGED();
 }
 
