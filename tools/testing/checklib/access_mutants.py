@@ -14,7 +14,7 @@ class Mutant:
     new: str
     program: str
     shows: str
-
+    boot: str = "main"
 
 
 def fails(test):
@@ -159,4 +159,24 @@ MUTANTS = [
            "drop_later((pinned, request.charge.take()));",
            "drop_later(pinned);",
            "charges", fails("end_with_a_creation_that_is_killed")),
+    Mutant("a user may have all stagings by default", "udmabuf/account.rs",
+           "total / 2,",
+           "total,",
+           "staging", fails("own_share_is_half_by_default"), "staged"),
+    Mutant("the parameter of a user's share of stagings is ignored", "udmabuf/account.rs",
+           "megabytes => pages(megabytes),\n    };\n\n    Limits",
+           "_ => Limits::NONE,\n    };\n\n    Limits",
+           "staging", fails("own_share_of_a_user_leaves_room_for_others"), "staged"),
+    Mutant("a staging is charged to the user that maps", "seam/quota.rs",
+           "let account = Reference(self.account);",
+           "let _ = Reference(self.account);\n        let account = Reference::current()?;",
+           "staging", fails("own_share_is_that_of_the_creator"), "staged"),
+    Mutant("a staging that all together have no room for stays charged to its user", "seam/quota.rs",
+           "        user.sub(pages);\n",
+           "",
+           "staging", fails("own_share_refused_by_one_limit_is_charged_to_none"), "staged"),
+    Mutant("a staging that is freed stays charged to its user", "seam/quota.rs",
+           "        self.account.account().staged.sub(self.pages);\n",
+           "",
+           "staging", fails("own_share_of_a_user_leaves_room_for_others"), "staged"),
 ]

@@ -52,7 +52,7 @@ class Case:
 def cases():
     """All mutants, those that take less time first. A name that settle does not know is a mutant that fits nothing."""
     known = {mutant.name: mutant for mutant in settle.MUTANTS}
-    found = [Case(mutant.name, mutant.file, mutant.old, mutant.new, "main", mutant.program, mutant.shows)
+    found = [Case(mutant.name, mutant.file, mutant.old, mutant.new, mutant.boot, mutant.program, mutant.shows)
              for mutant in access_mutants.MUTANTS + trace_mutants.MUTANTS]
     for name in NAMES:
         old, new = (known[name].old, known[name].new) if name in known else ("", "")
