@@ -149,7 +149,7 @@ pub fn offset(device: &Device) -> Result<DmaAddress> {
 
     let (size, direction) = (PAGE_SIZE, DataDirection::ToDevice.into());
     let mut address = 0;
-    // SAFETY: The device is valid and has a coherent mask.
+    // SAFETY: The reference guarantees a valid device, which has a coherent mask.
     let page = unsafe {
         bindings::dma_alloc_pages(device, size, &mut address, direction, GFP_CHARGED_RAW)
     };

@@ -395,7 +395,8 @@ impl DmaMapping {
             pr_warn_once!("a device has gone with a dma-buf mapped, and the mapping with it\n");
             return;
         }
-        // SAFETY: The user of the table is done with it, or the device is gone.
+        // SAFETY: The mapping ends here: its importer is done with the table, or the device is
+        // gone.
         unsafe {
             match &self.saved {
                 Saved::Segment(address, length) => self.table.set_segments(&[(*address, *length)]),

@@ -30,7 +30,7 @@ pub struct RwSemaphore {
 
 // SAFETY: A semaphore may be used by any task.
 unsafe impl Send for RwSemaphore {}
-// SAFETY: As above, by many at a time.
+// SAFETY: A semaphore may be used by many tasks at a time.
 unsafe impl Sync for RwSemaphore {}
 
 impl RwSemaphore {

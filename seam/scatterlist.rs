@@ -116,8 +116,9 @@ impl SgTable {
         // SAFETY: By the type invariants of `Runs`, these are the runs of `pages` pages.
         let count = unsafe { ffi::runs::count_segments(first, last, pages, max, boundary) };
         let table = Self::with_entries(table, count)?;
-        // SAFETY: As before. The table, which is not in use, has as many entries as there are
-        // segments; `Scattered` guarantees that the `struct page`s of a run are contiguous.
+        // SAFETY: By the type invariants of `Runs`, these are the runs of `pages` pages. The table,
+        // which is not in use, has as many entries as there are segments; `Scattered` guarantees
+        // that the `struct page`s of a run are contiguous.
         unsafe { ffi::runs::fill_segments(table.header().sgl, first, last, pages, max, boundary) };
         Ok(table)
     }

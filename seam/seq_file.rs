@@ -58,7 +58,7 @@ impl<T: Sequence> VTable<T> {
             Err(error) => return error.to_errno(),
         };
 
-        // SAFETY: The file is being opened, and the table is constant.
+        // SAFETY: By the safety requirements, the file is being opened. The table is constant.
         if let Err(error) = to_result(unsafe { bindings::seq_open(file, &Self::SEQUENCE) }) {
             return error.to_errno();
         }

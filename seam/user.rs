@@ -74,7 +74,7 @@ impl User {
     /// Fails with [`ENOMEM`] if that would be more than `RLIMIT_MEMLOCK` of the current task
     /// allows.
     pub(crate) fn lock_pages(&self, pages: u64) -> Result {
-        // SAFETY: The user is valid.
+        // SAFETY: By the type invariants, the user is valid.
         // CAST: No more pages are pinned than a `usize` counts.
         to_result(unsafe { ffi::user_lock_pages(self.as_ptr(), pages as usize) })
     }
@@ -85,7 +85,8 @@ impl User {
     ///
     /// So many pages must have been charged by it, and not have been given back.
     pub(crate) unsafe fn unlock_pages(&self, pages: u64) {
-        // SAFETY: The user is valid. The pages were added by the safety requirements.
+        // SAFETY: By the type invariants, the user is valid. The pages were added by the safety
+        // requirements.
         // CAST: As above.
         unsafe { ffi::user_unlock_pages(self.as_ptr(), pages as usize) };
     }

@@ -92,9 +92,9 @@ mod kernel_version {
         let Some(&mask) = mask else {
             return 0;
         };
-        // SAFETY: The device is valid and has a mask.
+        // SAFETY: The device is valid by the safety requirements, and has a mask.
         let size = unsafe { bindings::dma_max_mapping_size(device) };
-        // SAFETY: The device is valid.
+        // SAFETY: The device is valid by the safety requirements.
         let is_translated = unsafe { bindings::dma_get_merge_boundary(device) != 0 };
 
         if is_translated || reaches_encrypted(mask) && (limit == 0 || reaches_encrypted(limit)) {

@@ -181,7 +181,7 @@ impl<D, M: DeviceTable> AttachmentState<D, M> {
 
             &*kernel::container_of!(mapped, MappingRecord<M>, mapped)
         };
-        // SAFETY: The record is in this list.
+        // SAFETY: By the safety requirements, the record is in this list.
         drop(unsafe { others.remove(record) });
     }
 

@@ -302,7 +302,7 @@ impl<T: Exporter> VTable<T> {
 
             // SAFETY: `map` may be written, by the safety requirements.
             unsafe { *map = mapping.as_iosys_map() };
-            // SAFETY: The mapping comes from `Exporter::vmap()`.
+            // SAFETY: The mapping comes from `Exporter::vmap()`, just called.
             unsafe { buffer.set_vmap(Some(mapping)) };
             Ok(0)
         })
@@ -316,7 +316,7 @@ impl<T: Exporter> VTable<T> {
         // function returns.
         let buffer = unsafe { Locked::new(Exported::<T>::from_raw(dmabuf)) };
 
-        // SAFETY: There is no mapping.
+        // SAFETY: There is no mapping, so nothing is borrowed.
         unsafe { buffer.set_vmap(None) };
     }
 
@@ -327,7 +327,8 @@ impl<T: Exporter> VTable<T> {
         // SAFETY: The caller passes a dma-buf of `T`, whose `priv` has not been dropped yet.
         let inner = unsafe { (*dmabuf).priv_.cast::<Inner<T>>() };
 
-        // SAFETY: As above.
+        // SAFETY: By the safety requirements, `priv` is an `Inner<T>`. It lives until it is dropped
+        // below.
         unsafe { (*inner).data.release() };
         // SAFETY: `DmaBuf::export()` made `priv` by `KBox::into_raw()`, and this is the only call
         // that takes it back.

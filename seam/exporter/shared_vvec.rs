@@ -50,7 +50,7 @@ impl SharedVVec {
 
         let mut runs = KVVec::with_capacity(nr_pages, GFP_CHARGED)?;
         for (at, page) in bytes.page_iter().enumerate() {
-            // SAFETY: The page is valid.
+            // SAFETY: The page is one of the vector, which is borrowed.
             let frame = unsafe { ffi::page_to_pfn(page.as_ptr()) };
             runs.push(Run { page: at, frame }, GFP_CHARGED)?;
         }
@@ -76,7 +76,7 @@ impl SharedVVec {
 
         let area = vma.set_mixedmap();
         for (at, run) in runs.iter().enumerate() {
-            // SAFETY: Looks up where the `struct page` is.
+            // SAFETY: By the type invariants, this is the frame of a page of the vector.
             let page = NonNull::new(unsafe { ffi::pfn_to_page(run.frame) }).ok_or(EINVAL)?;
             // SAFETY: By the type invariants, this is a page of the vector, which is borrowed.
             let page = unsafe { BorrowedPage::from_raw(page) };
@@ -91,7 +91,8 @@ impl SharedVVec {
 // They are neither freed nor moved, since no method changes the vector.
 unsafe impl Scattered for SharedVVec {
     fn runs(&self) -> Runs<'_> {
-        // SAFETY: Each page is a run, so the starts count up from 0 to their number.
+        // SAFETY: By the type invariants, each page is a run, so the starts count up from 0 to
+        // their number.
         unsafe { Runs::new(&self.runs, self.runs.len()) }
     }
 }

@@ -70,7 +70,8 @@ pub struct DeviceMemory {
     mask: Opaque<u64>,
 }
 
-// SAFETY: The parameters are plain numbers, which only `DmaDevice::set_limits` changes.
+// SAFETY: The parameters are plain numbers, which belong to no task. Only `DmaDevice::set_limits`
+// changes them.
 unsafe impl Send for DeviceMemory {}
 // SAFETY: A shared reference gives no access to the parameters.
 unsafe impl Sync for DeviceMemory {}
@@ -162,7 +163,8 @@ impl Drop for DeviceMemory {
     fn drop(&mut self) {
         let device = as_raw(&self.device);
 
-        // SAFETY: The `DmaDevice` is gone, and so are all users of the device that may map for it.
+        // SAFETY: The last reference is dropped, so the `DmaDevice` is gone, and so are all users
+        // of the device that may map for it.
         unsafe {
             (*device).dma_parms = core::ptr::null_mut();
             (*device).dma_mask = core::ptr::null_mut();

@@ -72,8 +72,8 @@ pub fn enable_dma(device: &Device<Core<'_>>, mask: DmaMask) -> Result {
         return Err(EBUSY);
     }
 
-    // SAFETY: A device that is no bus master is one that its driver has not put to use yet, so
-    // nothing is mapped for it.
+    // SAFETY: A device that is no bus master, as just read, is one that its driver has not put to
+    // use yet, so nothing is mapped for it.
     unsafe { device.dma_set_mask_and_coherent(mask)? };
     device.set_master();
     Ok(())

@@ -155,8 +155,8 @@ impl MappedTable {
         if !unsafe { ffi::pfn_valid(pfn) } {
             return Err(EIO);
         }
-        // SAFETY: A valid PFN has a `struct page`, and one that is not in highmem a place in the
-        // direct mapping.
+        // SAFETY: `pfn_valid()` has found a `struct page`; one that is not in highmem has a place
+        // in the direct mapping.
         let memory = unsafe {
             if ffi::folio_test_highmem(ffi::page_folio(ffi::pfn_to_page(pfn))) {
                 return Err(EIO);
@@ -169,7 +169,8 @@ impl MappedTable {
     /// Returns the physical address of the memory that the device has at `address`.
     fn physical(&self, address: DmaAddress) -> bindings::phys_addr_t {
         match self.translation() {
-            // SAFETY: The domain is the one that the device uses.
+            // SAFETY: By the type invariants, the device can be mapped for, so its domain, which
+            // this is, stays.
             Some(domain) => unsafe { bindings::iommu_iova_to_phys(domain.as_ptr(), address) },
             // SAFETY: By the type invariants, the device can be mapped for, and the address is one
             // of its own.
@@ -183,7 +184,7 @@ impl MappedTable {
         let domain = unsafe { bindings::iommu_get_domain_for_dev(self.raw_device()) };
         let domain = NonNull::new(domain)?;
 
-        // SAFETY: The domain of a device that can be mapped for is valid.
+        // SAFETY: By the type invariants, the device can be mapped for, so its domain is valid.
         unsafe { ffi::iommu_is_dma_domain(domain.as_ptr()) }.then_some(domain)
     }
 

@@ -40,14 +40,14 @@ impl Completion {
 
     /// Forgets all pending calls of [`complete`](Self::complete).
     pub fn reinit(&self) {
-        // SAFETY: `new` has initialised the completion. A race with `complete` loses or keeps that
-        // call, and has no other effect.
+        // SAFETY: `new()` has initialised the completion. A race with `complete()` loses or keeps
+        // that call, and has no other effect.
         unsafe { ffi::reinit_completion(self.inner.get()) };
     }
 
     /// Lets one waiter go on. May be called from an interrupt handler.
     pub fn complete(&self) {
-        // SAFETY: `new` has initialised the completion.
+        // SAFETY: `new()` has initialised the completion.
         unsafe { bindings::complete(self.inner.get()) };
     }
 
@@ -55,7 +55,7 @@ impl Completion {
     ///
     /// Fails with [`ETIMEDOUT`] if that takes longer than `timeout`.
     pub fn wait_timeout(&self, timeout: Jiffies) -> Result {
-        // SAFETY: `new` has initialised the completion.
+        // SAFETY: `new()` has initialised the completion.
         if unsafe { bindings::wait_for_completion_timeout(self.inner.get(), timeout) } == 0 {
             return Err(ETIMEDOUT);
         }

@@ -108,7 +108,7 @@ mod kernel_version {
 
         // A `Result` is an initialiser, too.
         let handler: Result<OnInterrupt<F>> = Ok(OnInterrupt(handler));
-        // SAFETY: The device does not leak it.
+        // SAFETY: The device owns what is made of it below, and does not leak it.
         let registration = unsafe { Registration::new(request, Flags::SHARED, name, handler) };
         let interrupt = RegisteredIrq {
             _registration: KBox::pin_init(registration, GFP_KERNEL)?,

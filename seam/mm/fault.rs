@@ -191,9 +191,9 @@ impl<'a, M: StableMemory> Fault<'a, M> {
         let Some(last) = runs.last() else {
             return Ok(());
         };
-        // SAFETY: As for `vmf_insert_pfn()`. `start` to `end` lie in the page table of `touched`,
-        // and are shown by the area. The runs go on to the end of the memory, which has all of
-        // these pages.
+        // SAFETY: By the type invariants, as for `vmf_insert_pfn()`. `start` to `end` lie in the
+        // page table of `touched`, and are shown by the area. The runs go on to the end of the
+        // memory, which has all of these pages.
         let answer = unsafe {
             ffi::runs::fill_entries(
                 self.vma.as_ptr(),
@@ -382,12 +382,14 @@ fn copy<M: StableMemory>(
     match access {
         Access::Read(bytes) => {
             let bytes = &mut bytes[range];
-            // SAFETY: The caller keeps `offset` plus the length within the page, which is stable.
+            // SAFETY: The page is one of a `StableMemory`. The only caller, `access()`, keeps
+            // `offset` plus the length within it.
             unsafe { ffi::memcpy_from_page(bytes.as_mut_ptr().cast(), page, offset, bytes.len()) };
         }
         Access::Write(bytes) => {
             let bytes = &bytes[range];
-            // SAFETY: As above. Userspace can write this page at any time as well.
+            // SAFETY: The page is one of a `StableMemory`, which userspace can write at any time as
+            // well. The only caller, `access()`, keeps `offset` plus the length within it.
             unsafe { ffi::memcpy_to_page(page, offset, bytes.as_ptr().cast(), bytes.len()) };
         }
     }

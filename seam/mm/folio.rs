@@ -38,7 +38,8 @@ impl PageMap {
     pub(crate) fn new() -> Self {
         Self {
             start: match cfg!(CONFIG_SPARSEMEM_VMEMMAP) {
-                // SAFETY: This is only arithmetic here: there need not be a frame 0.
+                // SAFETY: With this memory model, the function only calculates: there need not be a
+                // frame 0.
                 true => unsafe { ffi::pfn_to_page(0) as usize },
                 false => 0,
             },
@@ -84,8 +85,8 @@ impl FolioInfo {
 
         // SAFETY: The folio is alive by the safety requirements.
         let first = unsafe { &raw const (*folio).__bindgen_anon_1.__bindgen_anon_1 };
-        // SAFETY: As for `first`. Others may write to the flags meanwhile, as they may to what C
-        // reads with READ_ONCE().
+        // SAFETY: The folio is alive by the safety requirements. Others may write to the flags
+        // meanwhile, as they may to what C reads with READ_ONCE().
         let flags = unsafe { (&raw const (*first).flags.f).read_volatile() };
         // x86 keeps loads in order, and a call for each folio would be dear.
         if !cfg!(CONFIG_X86) {

@@ -172,8 +172,9 @@ impl PinnedPagesBuilder {
         inside: bool,
     ) -> Result<bool> {
         let page = self.pinned.pages;
-        // SAFETY: Where `frame` is `next_frame`, the frame before belongs to the last run: without
-        // one, `next_frame` is a number that no frame has.
+        // SAFETY: By the safety requirements, `frame` has a `struct page`. Where it is
+        // `next_frame`, so does the frame before, which belongs to the last run: without one,
+        // `next_frame` is a number that no frame has.
         let extends = frame == self.next_frame && unsafe { is_next_page(frame) };
 
         if !extends && !self.pinned.runs.push_within_capacity(Run { page, frame }) {
@@ -211,11 +212,13 @@ impl PinnedPagesBuilder {
         let count = match &mut self.pinned.runs {
             // Without testing for each where the runs are.
             //
-            // SAFETY: Frames of folios, and those of the last run, have a `struct page`.
+            // SAFETY: By the safety requirements, the frames are those of folios, which have a
+            // `struct page`, as do those of the last run.
             OneOrMany::Many(runs) => unsafe {
                 end.extend(folios, |run| runs.push_within_capacity(run).is_ok())
             },
-            // SAFETY: The frames are those of folios, which have a `struct page`.
+            // SAFETY: By the safety requirements, the frames are those of folios, which have a
+            // `struct page`.
             runs => unsafe { end.extend(folios, |run| runs.push_within_capacity(run)) },
         };
         let excess = (end.page - self.pinned.pages).saturating_sub(most);
@@ -264,7 +267,8 @@ impl End {
         let mut count = 0;
 
         for (frame, pages) in folios {
-            // SAFETY: Where `frame` is `next`, the frame before belongs to the last run.
+            // SAFETY: By the safety requirements, `frame` has a `struct page`. Where it is `next`,
+            // so does the frame before, which belongs to the last run.
             let extends = frame == next && unsafe { is_next_page(frame) };
             if !extends && !push(Run { page, frame }) {
                 break;

@@ -172,6 +172,10 @@ impl CounterParam {
     }
 
     /// Refuses to set it.
+    ///
+    /// # Safety
+    ///
+    /// None: the arguments are not used.
     unsafe extern "C" fn set(
         _value: *const c_char,
         _param: *const bindings::kernel_param,

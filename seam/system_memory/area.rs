@@ -155,7 +155,8 @@ impl<P: Policy> AreaVTable<P> {
             // SAFETY: The core passes a buffer of `len` bytes that may be written.
             Access::Read(unsafe { slice::from_raw_parts_mut(buf.cast(), len) })
         };
-        // SAFETY: The area shows the memory of the dma-buf, and `address` lies in it.
+        // SAFETY: By the safety requirements, `mmap()` has set up the area to show this memory, and
+        // `address` lies in it.
         match unsafe { fault::access(vma, &memory.memory, address, access) } {
             // CAST: No more than `len`, which was an `int`.
             Ok(bytes) => bytes as c_int,

@@ -192,8 +192,8 @@ impl DeviceMemory {
             _ => GFP_CHARGED_TRY_RAW,
         };
         let mut address = 0;
-        // SAFETY: The device is valid and has a coherent mask. The flags are none that the
-        // functions refuse.
+        // SAFETY: The reference guarantees a valid device, which has a coherent mask. The flags are
+        // none that the functions refuse.
         let (page, words) = unsafe {
             match self.kind {
                 Kind::Pages => {
@@ -225,7 +225,7 @@ impl DeviceMemory {
             }
         };
         let chunk = Chunk {
-            // SAFETY: Neither is NULL: lowmem pages have an address.
+            // SAFETY: Never NULL: checked above, and lowmem pages have an address.
             words: unsafe { NonNull::new_unchecked(words.cast()) },
             page,
             address,

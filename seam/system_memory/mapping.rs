@@ -242,7 +242,7 @@ unsafe fn try_map_memory<M: StableMemory>(
         task::resched_every(at, 1 << 14);
     }
     let first = runs.iter().next().ok_or(EINVAL)?.frame;
-    // SAFETY: A page of the memory, which is for devices.
+    // SAFETY: By the safety requirements, the memory stays, and this is a page of it.
     if !unsafe { dma::reaches(device, first, offset) } {
         return Ok(None);
     }

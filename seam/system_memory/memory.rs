@@ -103,7 +103,7 @@ impl<P: Policy> SystemMemory<P> {
 
         // SAFETY: The dma-buf was exported for this type, and there is a reference to it.
         let exported = unsafe { Exported::<Self>::from_raw(buffer.as_raw()) };
-        // SAFETY: The dma-buf has no descriptor: that is up to the caller.
+        // SAFETY: The dma-buf was just exported and has no descriptor yet.
         unsafe { exported.data().coherence.buffer.created(exported) };
         // SAFETY: The entry is part of the dma-buf, which is new. `release()` removes it.
         unsafe { exported.data().entry.add(exported) };

@@ -59,7 +59,7 @@ impl Words<'_> {
 impl Bytes for Words<'_> {
     #[inline(always)]
     fn load(&self, at: usize) -> usize {
-        // SAFETY: A word of the page. Volatile: one access, whatever others write.
+        // SAFETY: `at()` points to a word of the page. Volatile: one access, whatever others write.
         unsafe { self.at(at).read_volatile() }
     }
 
@@ -86,7 +86,7 @@ impl Bytes for Words<'_> {
 #[inline(always)]
 fn delay() {
     #[cfg(CONFIG_UDMABUF_RS_SETTLE_DELAY)]
-    // SAFETY: Settling may sleep.
+    // SAFETY: The functions take any numbers. Settling may sleep.
     unsafe {
         if bindings::get_random_u32() % 64 == 0 {
             // CAST: A small number.
@@ -211,7 +211,8 @@ impl<'a> Pass<'a> {
                     self.until.check()?;
                 }
                 count += 1;
-                // SAFETY: A page of the buffer has a `struct page`.
+                // SAFETY: `new()` takes the runs of a `StableMemory`, whose frames have a `struct
+                // page`.
                 if unsafe { ffi::runs::pages_are_poisoned(frame, 1) } {
                     self.poisoned.set(true);
                     f(None);

@@ -78,11 +78,11 @@ impl Creator {
         let task = current!();
 
         Self {
-            // SAFETY: The current task is valid, and its number does not change. In Linux 7.2,
-            // `Task` does not tell it.
+            // SAFETY: The reference guarantees a valid task, whose number does not change. In Linux
+            // 7.2, `Task` does not tell it.
             pid: unsafe { (*task.as_ptr()).tgid },
-            // SAFETY: The current task is valid. Others may rename it meanwhile, and the last byte
-            // always is null.
+            // SAFETY: The reference guarantees a valid task. Others may rename it meanwhile, and
+            // the last byte always is null.
             comm: unsafe {
                 (&raw const (*task.as_ptr()).comm)
                     .cast::<[u8; COMM_LEN]>()
@@ -273,9 +273,10 @@ pub(super) struct Entry {
     _pin: PhantomPinned,
 }
 
-// SAFETY: The node is accessed with the list locked.
+// SAFETY: Any task may add and remove the node, which is changed with `LIST` locked.
 unsafe impl Send for Entry {}
-// SAFETY: As above.
+// SAFETY: The node is changed with `LIST` locked, but for `readers`, which is atomic. What is
+// listed does not change while the node is in the list.
 unsafe impl Sync for Entry {}
 
 impl Entry {
@@ -318,13 +319,13 @@ impl Entry {
     pub(super) fn remove(&self) {
         let node = self.node.get();
 
-        // SAFETY: The node is valid, and the lock is held.
+        // SAFETY: The node is borrowed with `self`, and `LIST` is locked.
         unsafe { LIST.lock().remove(node) };
         // SAFETY: The field is atomic, and valid while this value is.
         let readers = unsafe { &(*node).readers };
         // A reader that has found the node in the list is one that this sees: both had the lock.
         if readers.load(Acquire) != 0 {
-            // SAFETY: The pointer is valid.
+            // SAFETY: The counter is borrowed with `self`, so it stays valid.
             unsafe { ffi::wait_until_zero(readers.as_ptr()) };
         }
     }
@@ -388,7 +389,7 @@ impl Reader {
         if node.is_null() {
             return false;
         }
-        // SAFETY: The node is in the list, and the lock is held.
+        // SAFETY: The node was found in the list, which is locked.
         unsafe { (*node).readers.fetch_add(1, Relaxed) };
         // INVARIANT: Just counted.
         self.current.set(node);
@@ -411,7 +412,8 @@ impl Reader {
             (readers.as_ptr(), readers.fetch_sub(1, Full))
         };
         if before == 1 {
-            // SAFETY: It has become 0 by an operation that is fully ordered.
+            // SAFETY: The counter has just become 0 by an operation that is fully ordered. Only its
+            // address is used.
             unsafe { ffi::wake_up_waiters_for_zero(readers) };
         }
     }
@@ -443,7 +445,7 @@ impl Sequence for Reader {
                 }
                 node = next;
             }
-            // SAFETY: As above.
+            // SAFETY: `node` is NULL or was found in the list, which is still locked.
             unsafe { self.move_behind(&mut list, node) };
             self.at.set(at);
         }
@@ -459,14 +461,15 @@ impl Sequence for Reader {
 
         // SAFETY: The lock is held, and the node is valid: this still is among its readers.
         if !left.is_null() && unsafe { (*left).is_linked } {
-            // SAFETY: It is in the list.
+            // SAFETY: `is_linked` was read with `LIST` locked, as it still is: the node is in the
+            // list.
             unsafe { self.move_behind(&mut list, left) };
         }
         self.at.set(self.at.get() + 1);
         // SAFETY: `start()` has put the place into the list, and there is no dma-buf.
         let found = unsafe { self.take(&mut list) };
         drop(list);
-        // SAFETY: It was `current`.
+        // SAFETY: `left` was `current`, so by the type invariants this is among its readers.
         unsafe { Self::give_back(left) };
         found
     }
@@ -485,7 +488,7 @@ impl Sequence for Reader {
     }
 
     fn stop(&self) {
-        // SAFETY: It is `current` no more.
+        // SAFETY: The node was `current`, so by the type invariants this is among its readers.
         unsafe { Self::give_back(self.current.replace(null_mut())) };
     }
 }
@@ -494,7 +497,7 @@ impl Sequence for Reader {
 impl PinnedDrop for Reader {
     fn drop(self: Pin<&mut Self>) {
         self.stop();
-        // SAFETY: The place is valid, and the lock is held.
+        // SAFETY: The place is borrowed with `self`, and `LIST` is locked.
         unsafe { LIST.lock().remove(self.place.get()) };
     }
 }

@@ -70,7 +70,8 @@ impl BufferId {
                 let runs = buffer.data().memory.runs().iter().count();
                 let flags = flags_of(buffer.restrictions());
 
-                // SAFETY: The dma-buf is valid. Without a descriptor, no other task can rename it.
+                // SAFETY: The reference guarantees a valid dma-buf. By the safety requirements it
+                // has no descriptor, so no other task can rename it.
                 unsafe { trace::create::record(buffer.as_raw(), runs, flags) };
             });
         }
@@ -97,7 +98,7 @@ impl BufferId {
         if trace::map::is_on() {
             let (device, direction) = (as_raw(device), direction as u32);
 
-            // SAFETY: The device is valid.
+            // SAFETY: The reference guarantees a valid device.
             out_of_line(|| unsafe {
                 trace::map::record(self.number(), size, device, direction, staged)
             });
@@ -116,7 +117,7 @@ impl BufferId {
         if trace::unmap::is_on() {
             let (device, direction) = (as_raw(device), direction as u32);
 
-            // SAFETY: The device is valid.
+            // SAFETY: The reference guarantees a valid device.
             out_of_line(|| unsafe {
                 trace::unmap::record(self.number(), size, device, direction, staged)
             });
