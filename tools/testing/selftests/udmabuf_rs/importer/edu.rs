@@ -87,6 +87,7 @@ const PATIENCE_MS: u32 = 5000;
 
 global_lock! {
     /// The device, while it is bound. Initialised when the module is loaded.
+    // SAFETY: The module initialises the lock before it registers what uses it.
     pub(crate) unsafe(uninit) static DEVICE: Mutex<Room<ForLt!(Edu<'_>)>> = Room::CLOSED;
 }
 

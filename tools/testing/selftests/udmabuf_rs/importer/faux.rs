@@ -43,6 +43,7 @@ const NAMES: [&CStr; 3] = [
 
 global_lock! {
     /// The devices that are there. Initialised when the module is loaded.
+    // SAFETY: The module initialises the lock before it registers what uses it.
     pub(crate) unsafe(uninit) static DEVICES: Mutex<[Option<Arc<Plugged>>; NAMES.len()]> =
         [const { None }; NAMES.len()];
 }
