@@ -125,9 +125,13 @@ else
 	@"$(here)"/tools/bench/bench $(if $(filter-out 0,$(ICOUNT)),--icount)
 endif
 
-## lint             rustfmt, clippy, checkpatch
+## lint             rustfmt, clippy, checkpatch, comments of unsafe code
 lint:
 	@"$(here)"/tools/lint/lint
+
+## unsafe           write Documentation/unsafe.md: what unsafe code relies on
+unsafe:
+	@"$(here)"/tools/lint/unsafe
 
 ## deb              make the Debian packages, into dist/
 deb:
@@ -140,7 +144,7 @@ dist:
 help:
 	@sed -n 's/^## /  make /p' $(here)/Makefile
 
-.PHONY: modules modules_install clean precheck precheck-install demo bench lint help
+.PHONY: modules modules_install clean precheck precheck-install demo bench lint unsafe help
 .PHONY: check check-debug check-coherence check-all check-c check-mutants matrix check-trace deb dist check-install
 
 endif
