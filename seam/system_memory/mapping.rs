@@ -138,9 +138,9 @@ impl<'a, P: Policy> SystemMapping<'a, P> {
 
     /// Returns the device, the direction, and whether the device has a staging.
     pub(super) fn facts(&self) -> (&Device, DataDirection, bool) {
-        let staged = matches!(self.kind, Kind::Staged(..));
+        let is_staged = matches!(self.kind, Kind::Staged(..));
 
-        (self.device, self.direction, staged)
+        (self.device, self.direction, is_staged)
     }
 
     fn staged(
