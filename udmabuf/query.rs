@@ -29,6 +29,7 @@ pub(super) fn answer(argument: UserPtr) -> Result {
     let size: u32 = uaccess::read(argument)?;
     let limits = Limits::current();
     let held = account::limits();
+    let staged = account::staging_limits();
     let query = uapi::Query {
         // CAST: The size of a small struct.
         size: size_of::<uapi::Query>() as u32,
@@ -40,7 +41,7 @@ pub(super) fn answer(argument: UserPtr) -> Result {
         size_limit: limits.bytes,
         staging_limit: match crate::staging.get() {
             0 => 0,
-            _ => bytes(account::staging_limits().total),
+            _ => bytes(staged.user.min(staged.total)),
         },
         user_limit: bytes(held.user),
         total_limit: bytes(held.total),

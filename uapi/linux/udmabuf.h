@@ -312,8 +312,9 @@ struct udmabuf_create_ext {
  * @size_limit: Maximum size of a buffer in bytes: size_limit_mb, bounded by the
  *	kernel's address space.
  * @staging_limit: Maximum size in bytes of the memory for devices that do not
- *	reach a buffer: staging_limit_mb; all bits set for no limit, 0 where such
- *	devices are refused.
+ *	reach the buffers of a user: the lesser of staging_limit_mb and
+ *	staging_user_limit_mb; all bits set for no limit, 0 where such devices are
+ *	refused.
  * @user_limit: Maximum size in bytes of all buffers of a user: user_limit_mb; all
  *	bits set for no limit. RLIMIT_MEMLOCK may be less: module parameter memlock.
  * @total_limit: The same of all users: total_limit_mb.

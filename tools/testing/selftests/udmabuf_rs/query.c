@@ -81,8 +81,10 @@ TEST_F(query, limits_are_those_of_the_moment)
 		{ "list_limit", 777, &expected.list_limit, 4, 777 },
 		{ "size_limit_mb", 1, &expected.size_limit, 8, MIB },
 		{ "size_limit_mb", 5000, &expected.size_limit, 8, 5000 * MIB },
-		{ "staging_limit_mb", 1, &expected.staging_limit, 8, MIB },
-		{ "staging_limit_mb", 5000, &expected.staging_limit, 8, 5000 * MIB },
+		/* A user has half of it. */
+		{ "staging_limit_mb", 1, &expected.staging_limit, 8, MIB / 2 },
+		{ "staging_limit_mb", 5000, &expected.staging_limit, 8, 2500 * MIB },
+		{ "staging_user_limit_mb", 7, &expected.staging_limit, 8, 7 * MIB },
 		{ "staging_limit_mb", 0, &expected.staging_limit, 8, UINT64_MAX },
 		{ "staging", 0, &expected.staging_limit, 8, 0 },
 		{ "user_limit_mb", 3, &expected.user_limit, 8, 3 * MIB },
