@@ -62,7 +62,7 @@ TRANSLATED = "iommu_keeps_a_device_from_writing"
 # "device" comes last where it runs: it leaves a buffer behind for good.
 EVERYTHING = ["!" + RESERVE_2_GIB, UPSTREAM, "!" + KEEP_128_MIB,
               "create", "create_32", "seals", "create_ext", "create_ext_32", "create_races", "query", "query_32",
-              "mmap", "sync", "sync_32", "share", "!" + LOAD_IMPORTER, "import", "dirty", f"readonly -T {TRANSLATED}", "trace", "debugfs", "hostile",
+              "mmap", "sync", "sync_32", "share", "!" + LOAD_IMPORTER, "import", "dirty", f"readonly -T {TRANSLATED}", "trace", "debugfs", "hostile", "neighbours",
               "accounts", "account_races", "charges", *HUGE, f"limits -T {LONG_LIST}", "memcg", "lifetime",
               "!" + SWAP_ON, "integrity"]
 
