@@ -109,6 +109,10 @@ check-mutants:
 check-trace:
 	@"$(here)"/tools/testing/check --trace
 
+## neighbours       what an unprivileged user can cost others, with either driver: a table
+neighbours:
+	@"$(here)"/tools/testing/neighbours
+
 ## matrix           build it for every kernel that Debian has, boot and test each: a table
 matrix:
 	@"$(here)"/tools/testing/check --kernels
@@ -145,6 +149,6 @@ help:
 	@sed -n 's/^## /  make /p' $(here)/Makefile
 
 .PHONY: modules modules_install clean precheck precheck-install demo bench lint unsafe help
-.PHONY: check check-debug check-coherence check-all check-c check-mutants matrix check-trace deb dist check-install
+.PHONY: check check-debug check-coherence check-all check-c check-mutants matrix check-trace neighbours deb dist check-install
 
 endif
