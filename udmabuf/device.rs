@@ -32,6 +32,7 @@ use kernel::{
     },
     page::PAGE_SHIFT,
     prelude::*,
+    sync::SetOnce,
     uaccess::UserPtr, //
 };
 
@@ -65,14 +66,16 @@ fn is_node_name(name: &[u8]) -> bool {
 /// The device node, as one opener has it.
 pub(crate) struct Node {
     own_device: Option<VirtualDevice>,
-    /// The account of the opener, usually the creator of the buffers as well.
-    account: quota::Reference,
+    /// The account of the first creator, usually of the others as well.
+    ///
+    /// Not found when the node is opened: misc devices are opened one at a time, of all drivers.
+    account: SetOnce<quota::Reference>,
 }
 
 impl Node {
     /// Makes a buffer and returns a descriptor for it.
     fn create(&self, request: &mut Request) -> Result<u32, CreateError> {
-        request.charge = Some(Charge::new(&self.account, request.size >> PAGE_SHIFT)?);
+        request.charge = Some(self.charge(request.size >> PAGE_SHIFT)?);
         let pages = pin(request)?;
         let charge = request.charge.take().ok_or(EINVAL)?;
         let options = request.options;
@@ -83,6 +86,19 @@ impl Node {
 
         Ok(DmaBuf::into_fd(buffer, flags)?)
     }
+
+    /// Charges `pages` to the user of the current task. Fails as [`Charge::new`] does.
+    #[inline]
+    fn charge(&self, pages: u64) -> Result<Charge> {
+        if let Some(account) = self.account.as_ref() {
+            return Charge::new(account, pages);
+        }
+        let account = quota::Reference::current()?;
+        let charge = Charge::new(&account, pages);
+
+        self.account.populate(account);
+        charge
+    }
 }
 
 #[vtable]
@@ -92,7 +108,7 @@ impl MiscDevice for Node {
     fn open(_file: &File, misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
         let own_device = buffer::own_device(misc::dma_device(misc)?);
 
-        let account = quota::Reference::current()?;
+        let account = SetOnce::new();
 
         Ok(KBox::new(
             Self {
