@@ -101,6 +101,11 @@ check-install:
 check-c:
 	@"$(here)"/tools/testing/check --c-driver
 
+## stress SECONDS=  buffers, devices, limits and scarce memory all at once, and every byte known:
+##                  on the stock kernel, with bounce buffers, and on the debug kernel
+stress:
+	@"$(here)"/tools/testing/check --stress $(or $(SECONDS),60)
+
 ## check-mutants    run tests with drivers that have one mistake each: they must find them
 check-mutants:
 	@"$(here)"/tools/testing/check --mutants
@@ -149,6 +154,6 @@ help:
 	@sed -n 's/^## /  make /p' $(here)/Makefile
 
 .PHONY: modules modules_install clean precheck precheck-install demo bench lint unsafe help
-.PHONY: check check-debug check-coherence check-all check-c check-mutants matrix check-trace neighbours deb dist check-install
+.PHONY: check check-debug check-coherence check-all check-c check-mutants stress matrix check-trace neighbours deb dist check-install
 
 endif

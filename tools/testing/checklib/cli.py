@@ -37,6 +37,8 @@ def parser():
                             "--boot names kernels")
     which.add_argument("--trace", action="store_true",
                        help="run tools/trace instead, with perf and bpftrace, beside a workload that the reports must tell")
+    which.add_argument("--stress", type=int, metavar="SECONDS",
+                       help="run the stress test alone, for so long, on three kinds of machines, which --boot names")
     which.add_argument("--all", action="store_true",
                        help="run all of it, but --c-driver, --mutants, --kernels and --trace")
     parse.add_argument("--subject", action="append", default=[], metavar="NAME",
@@ -92,6 +94,8 @@ def _apart(options):
 
 
 def _boots(options):
+    if options.stress:
+        return plan.stress(options.stress)
     if options.c_driver:
         return plan.THEIRS
     if options.coherence:
