@@ -234,6 +234,27 @@ TEST_F(import, C10_segments_cross_no_boundary)
 	}
 }
 
+/* Of 4 MiB, the second half of which may lie elsewhere, a huge page is one run for sure. */
+TEST_F(import, C10_segments_of_a_huge_page_cross_no_boundary)
+{
+	struct importer_limits limits = { .boundary = 64 * KIB };
+	struct importer_segments segments;
+	int buf;
+
+	if (!(variant->memfd_flags & MFD_HUGETLB))
+		SKIP(return, "for huge pages");
+	buf = create(self->dev, self->memfd, 0, HUGE);
+	ASSERT_LE(0, buf);
+	ASSERT_EQ(0, importer_call(self->importer, IMPORTER_LIMITS, &limits));
+	ASSERT_EQ(0, device_map(self->importer, 0, buf, IMPORTER_BIDIRECTIONAL));
+	ASSERT_EQ(0, importer_segments(self->importer, 0, &segments));
+	EXPECT_EQ(HUGE, segments.total);
+	EXPECT_EQ(0, segments.crossed);
+	EXPECT_EQ(HUGE / limits.boundary, segments.count);
+	ASSERT_EQ(0, device_unmap(self->importer, 0));
+	close(buf);
+}
+
 TEST_F(import, own_device_that_takes_less_than_a_page_is_refused)
 {
 	ASSERT_EQ(0, device_limit(self->importer, 512));

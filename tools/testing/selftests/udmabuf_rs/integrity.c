@@ -258,6 +258,48 @@ static size_t surviving(int memfd, size_t size, uint64_t seed)
 	return good;
 }
 
+/* A task that touches the pages of a memfd again and again, which locks them for a moment. */
+struct toucher {
+	char *at;
+	size_t size;
+	bool stop;
+	uint64_t rounds;
+};
+
+static void *touch_until_stopped(void *arg)
+{
+	struct toucher *shared = arg;
+
+	while (!__atomic_load_n(&shared->stop, __ATOMIC_ACQUIRE)) {
+		madvise(shared->at, shared->size, MADV_DONTNEED);
+		for (size_t i = 0; i < shared->size; i += page_size())
+			(void)*(volatile char *)(shared->at + i);
+		__atomic_fetch_add(&shared->rounds, 1, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+/* A page that is locked when it is pinned is not taken for one that was never written. */
+TEST_F_TIMEOUT(integrity, pages_that_others_lock_keep_their_bytes, 60)
+{
+	struct toucher shared = { .size = 256 * page_size() };
+	int memfd = memfd_new(shared.size), buf = 0;
+	pthread_t thread;
+
+	shared.at = map_rw(memfd, shared.size);
+	ASSERT_NE(MAP_FAILED, shared.at);
+	fill(shared.at, shared.size, 1);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, touch_until_stopped, &shared));
+	while (buf >= 0 && __atomic_load_n(&shared.rounds, __ATOMIC_ACQUIRE) < 1000) {
+		buf = create(self->dev, memfd, 0, shared.size);
+		close(buf);
+	}
+	shared.stop = true;
+	pthread_join(thread, NULL);
+	EXPECT_LE(0, buf);
+	EXPECT_EQ(shared.size, surviving(memfd, shared.size, 1));
+}
+
 TEST_F(integrity, C2_bytes_outlive_the_buffer_under_memory_pressure)
 {
 	size_t size = 4 * MIB;

@@ -162,19 +162,23 @@ TEST_F(limits, size_limit_is_exact)
 	EXPECT_EQ(0, seal_write_soon(memfd));
 }
 
+/* Items of a list that takes a moment to read. The last one is changed meanwhile. */
+#define FLIPPED	1024
+
 struct flipper {
 	struct udmabuf_create_list *list;
 	bool stop;
 };
 
-/* Makes the second item of a list larger than the limit, and small again. */
+/* Makes the last item of a list larger than the limit, and small again. */
 static void *flip(void *arg)
 {
 	struct flipper *f = arg;
 	volatile struct udmabuf_create_list *list = f->list;
+	size_t sizes[] = { page_size(), 2 * MIB };
 
 	for (unsigned int i = 0; !__atomic_load_n(&f->stop, __ATOMIC_RELAXED); i++)
-		list->list[1].size = i & 64 ? 2 * MIB : page_size();
+		list->list[FLIPPED - 1].size = sizes[i / 64 % 2];
 	return NULL;
 }
 
@@ -183,16 +187,18 @@ TEST_F(limits, list_changed_while_it_is_read_stays_within_size_limit)
 {
 	size_t pg = page_size();
 	int memfd = memfd_new(4 * MIB), made = 0, refused = 0, larger = 0;
-	struct flipper f = { .list = calloc(1, sizeof(*f.list) + 2 * sizeof(f.list->list[0])) };
+	struct flipper f = {
+		.list = calloc(1, sizeof(*f.list) + FLIPPED * sizeof(f.list->list[0])),
+	};
 	uint64_t until = now_us() + 1000000;
 	pthread_t thread;
 
 	ASSERT_NE(NULL, f.list);
-	ASSERT_EQ(0, param_set("size_limit_mb", "1"));
-	f.list->count = 2;
-	for (int i = 0; i < 2; i++)
+	ASSERT_EQ(0, param_set_number("size_limit_mb", FLIPPED * pg / MIB));
+	f.list->count = FLIPPED;
+	for (int i = 0; i < FLIPPED; i++)
 		f.list->list[i] = (struct udmabuf_create_item){
-			.memfd = memfd, .offset = i * MIB, .size = pg,
+			.memfd = memfd, .offset = i % 2 * MIB, .size = pg,
 		};
 	ASSERT_EQ(0, pthread_create(&thread, NULL, flip, &f));
 	while (now_us() < until) {
@@ -204,7 +210,7 @@ TEST_F(limits, list_changed_while_it_is_read_stays_within_size_limit)
 			continue;
 		}
 		made++;
-		larger += buf_size(buf) != 2 * pg;
+		larger += buf_size(buf) != FLIPPED * pg;
 		close(buf);
 	}
 	__atomic_store_n(&f.stop, true, __ATOMIC_RELAXED);
@@ -401,15 +407,19 @@ TEST_F(limits, no_memory_to_be_had_leaves_nothing)
 TEST_F_TIMEOUT(limits, C12_one_page_pinned_too_often, 240)
 {
 	size_t pg = page_size();
-	int memfd = memfd_new(8 * pg), made = 0, err = 0, i;
+	size_t pages = 64, middle = 37;
+	int memfd = memfd_new(pages * pg), made = 0, err = 0, i;
 	struct rlimit many = { 4096, 4096 };
 	long long pins;
 	int *bufs = calloc(2100, sizeof(*bufs));
 
 	if (setrlimit(RLIMIT_NOFILE, &many))
 		SKIP(return, "cannot raise RLIMIT_NOFILE: %s", strerror(errno));
+	/* Pages that lie apart are runs of their own, for which there is room beforehand. */
+	for (i = 0; i < pages; i++)
+		ASSERT_EQ(1, pwrite(memfd, "x", 1, i * 27 % pages * pg));
 	for (i = 0; i < 2100; i++) {
-		err = list_of_page(self->dev, memfd, 4, 1024);
+		err = list_of_page(self->dev, memfd, middle, 1024);
 		if (err < 0)
 			break;
 		bufs[made++] = err;
@@ -420,19 +430,19 @@ TEST_F_TIMEOUT(limits, C12_one_page_pinned_too_often, 240)
 	EXPECT_LE(16, made);
 	/* Up to the last pin. */
 	for (i = 512; i; i /= 2) {
-		bufs[made] = list_of_page(self->dev, memfd, 4, i);
+		bufs[made] = list_of_page(self->dev, memfd, middle, i);
 		made += bufs[made] >= 0;
 	}
 	/* Refused among other pages as well, which are unpinned again. */
 	pins = pins_outstanding();
-	EXPECT_EQ(-ENOMEM, try_size(self->dev, memfd, 8 * pg));
+	EXPECT_EQ(-ENOMEM, try_size(self->dev, memfd, pages * pg));
 	EXPECT_EQ(pins, pins_outstanding());
-	EXPECT_EQ(0, try_size(self->dev, memfd, 4 * pg));
+	EXPECT_EQ(0, try_size(self->dev, memfd, middle * pg));
 	EXPECT_EQ(-EBUSY, seal_write(memfd));
 	for (i = 0; i < made; i++)
 		close(bufs[i]);
 	EXPECT_EQ(0, try_list(self->dev, memfd, 1024));
-	EXPECT_EQ(0, try_size(self->dev, memfd, 8 * pg));
+	EXPECT_EQ(0, try_size(self->dev, memfd, pages * pg));
 	EXPECT_EQ(0, seal_write_soon(memfd));
 	/* The fixture looks for the WARN. */
 }

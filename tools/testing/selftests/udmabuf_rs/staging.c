@@ -486,7 +486,7 @@ TEST_F(staging, own_limit_after_a_thousand_maps_that_fail)
 	EXPECT_NOTHING_CHARGED();
 }
 
-/* The importer holds on to its mapping: the staging goes when that does. */
+/* The staging goes with the device, although the importer holds on to its mapping. */
 TEST_F(staging, own_nothing_charged_after_the_device_has_gone)
 {
 	NEED_OURS();
@@ -497,6 +497,7 @@ TEST_F(staging, own_nothing_charged_after_the_device_has_gone)
 	/* What it wrote before it went is not lost. */
 	EXPECT_EQ(0, cpu_has(self, 0, 1));
 	ASSERT_EQ(0, bracket(self));
+	EXPECT_EQ(0, param_get("staging_bytes"));
 	ASSERT_EQ(0, importer_call(self->importer, IMPORTER_PLUG, NULL));
 	unmap(self, 0);
 	EXPECT_EQ(0, cpu_has(self, 0, 1));
