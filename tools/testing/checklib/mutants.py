@@ -2,11 +2,11 @@
 """Drivers with one mistake each, which a selftest must find.
 
 Each is a copy of the checkout, built and booted: one to two minutes, which is too
-long for every run. Three campaigns: mistakes of settle.rs, built with random delays
+long for every run. Four campaigns: mistakes of settle.rs, built with random delays
 inside the merge, against the stress test of that name (the model checker runs
 these, and more, each time); checks that are missing from the restrictions of
-buffers and from the strict creation call; and events of tracepoints that are
-missing or wrong.
+buffers and from the strict creation call; events of tracepoints that are missing
+or wrong; and mistakes all over the driver that once went unnoticed.
 """
 
 import fcntl
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import client
 
-from . import access_mutants, ktap, settle, trace_mutants
+from . import access_mutants, driver_mutants, ktap, settle, trace_mutants
 from .build import CHECKOUT, cache_folder
 
 SUBJECT = "mutants"
@@ -53,7 +53,7 @@ def cases():
     """All mutants, those that take less time first. A name that settle does not know is a mutant that fits nothing."""
     known = {mutant.name: mutant for mutant in settle.MUTANTS}
     found = [Case(mutant.name, mutant.file, mutant.old, mutant.new, mutant.boot, mutant.program, mutant.shows)
-             for mutant in access_mutants.MUTANTS + trace_mutants.MUTANTS]
+             for mutant in access_mutants.MUTANTS + trace_mutants.MUTANTS + driver_mutants.MUTANTS]
     for name in NAMES:
         old, new = (known[name].old, known[name].new) if name in known else ("", "")
         found.append(Case(name, str(SETTLE), old, new, "staged-slow", "settle", r"round \d+: .*"))
