@@ -136,6 +136,31 @@ TEST_F(lifetime, unloaded_and_loaded_again)
 	}
 }
 
+/* The device of the node has its DMA mask before anyone can have a buffer mapped for it. */
+TEST_F(lifetime, first_bracket_after_loading)
+{
+	size_t size = PAGES * page_size();
+
+	NEED_RMMOD();
+	for (int i = 0; i < 10; i++) {
+		int memfd = memfd_new(size), buf;
+
+		close(self->dev);
+		ASSERT_EQ(0, module_unload_soon());
+		ASSERT_EQ(0, module_load(""));
+		self->dev = node_open();
+		ASSERT_LE(0, self->dev);
+		buf = create(self->dev, memfd, 0, size);
+		ASSERT_LE(0, buf);
+		EXPECT_EQ(0, buf_sync(buf, SYNC_START_RW));
+		EXPECT_EQ(0, buf_sync(buf, SYNC_END_RW));
+		close(buf);
+		EXPECT_EQ(0, seal_write_soon(memfd));
+		close(memfd);
+	}
+	/* The fixture looks for the WARN of a device without a mask. */
+}
+
 TEST_F(lifetime, every_buffer_and_open_counts_for_the_module)
 {
 	int memfd = memfd_new(page_size()), bufs[8], i;

@@ -162,6 +162,26 @@ TEST_F(limits, size_limit_is_exact)
 	EXPECT_EQ(0, seal_write_soon(memfd));
 }
 
+/* In 32 bits, 2048 MiB are less than none, and 4096 MiB are none. */
+TEST_F(limits, CVE_2025_37803_size_limits_of_2_GiB_and_more)
+{
+	static const long long limits[] = { 2047, 2048, 2049, 4095, 4096, 4097, 8192 };
+	size_t pg = page_size();
+	int memfd = memfd_new(pg);
+
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		uint64_t most = limits[i] * MIB;
+
+		ASSERT_EQ(0, param_set_number("size_limit_mb", limits[i]));
+		EXPECT_EQ(0, try_size(self->dev, memfd, pg));
+		/* The descriptor comes after the limit. */
+		EXPECT_EQ(-EBADFD, create(self->dev, -1, 0, most));
+		EXPECT_EQ(-EINVAL, create(self->dev, -1, 0, most + pg));
+		EXPECT_EQ(-EINVAL, create(self->dev, -1, 0, most + 4 * GIB));
+	}
+	EXPECT_EQ(0, seal_write_soon(memfd));
+}
+
 /* Items of a list that takes a moment to read. The last one is changed meanwhile. */
 #define FLIPPED	1024
 

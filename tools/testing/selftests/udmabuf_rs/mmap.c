@@ -173,6 +173,52 @@ TEST_F(mmap, mremap_cannot_grow_but_shrink_and_move)
 	EXPECT_EQ(0, seal_write_soon(memfd));
 }
 
+/* A mapping that could grow gave its faults pages from behind the array of pages. */
+TEST_F(mmap, CVE_2023_2008_no_fault_beyond_the_end)
+{
+	static const struct { size_t old, new; int flags; } ways[] = {
+		{ 4, 5, 0 }, { 4, 5, MREMAP_MAYMOVE }, { 4, 600, MREMAP_MAYMOVE },
+		{ 1, 600, MREMAP_MAYMOVE }, { 0, 5, MREMAP_MAYMOVE }, { 0, 600, MREMAP_MAYMOVE },
+		{ 4, 5, MREMAP_MAYMOVE | MREMAP_DONTUNMAP },
+	};
+	size_t pg = page_size();
+	int memfd, buf = buffer(self->dev, 4 * pg, &memfd);
+	char *area, *b;
+
+	ASSERT_LE(0, buf);
+	/* The memfd has pages there, and the address space has room. */
+	ASSERT_EQ(0, ftruncate(memfd, 1024 * pg));
+	area = mmap(NULL, 1024 * pg, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, area);
+	ASSERT_EQ(0, munmap(area, 1024 * pg));
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		b = mmap(area, 4 * pg, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, buf, 0);
+		ASSERT_EQ(area, b);
+		EXPECT_EQ(MAP_FAILED, mremap(b, ways[i].old * pg, ways[i].new * pg, ways[i].flags))
+			TH_LOG("mremap %zu", i);
+		EXPECT_EQ(SIGSEGV, touch(b + 4 * pg, true));
+		EXPECT_EQ(0, touch(b + 3 * pg, true));
+		munmap(b, 4 * pg);
+	}
+	/* Which maps pages 3 and 4, 4, or 2 and 3 in place of the first. */
+	for (size_t i = 0; i < 3; i++) {
+		static const struct { size_t page, count; } other[] = { { 3, 2 }, { 4, 1 }, { 2, 2 } };
+		size_t page = other[i].page, count = other[i].count;
+
+		b = mmap(area, 4 * pg, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, buf, 0);
+		ASSERT_EQ(area, b);
+		tag_pages(b, 4, 6);
+		EXPECT_EQ(page + count > 4 ? -1 : 0,
+			  syscall(SYS_remap_file_pages, b, count * pg, 0, page, 0));
+		if (page + count <= 4)
+			EXPECT_EQ(word_at(6, page), page_tag(b, 0));
+		EXPECT_EQ(SIGSEGV, touch(b + 4 * pg, false));
+		munmap(b, 4 * pg);
+	}
+	close(buf);
+	EXPECT_EQ(0, seal_write_soon(memfd));
+}
+
 TEST_F(mmap, moved_before_it_was_touched)
 {
 	size_t pg = page_size();
