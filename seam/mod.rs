@@ -24,6 +24,7 @@ pub mod scatterlist;
 pub mod seq_file;
 pub mod slot;
 pub mod system_memory;
+pub mod tally;
 pub mod task;
 pub mod uaccess;
 pub mod unbind;

@@ -6,6 +6,10 @@
 
 use super::{
     gfp::GFP_CHARGED,
+    tally::{
+        self,
+        HOLDER, //
+    },
     user::User, //
 };
 use core::ptr::NonNull;
@@ -53,14 +57,8 @@ static TOTAL: Tally = Tally::new(0);
 /// The same of the [`Staged`]s.
 static TOTAL_STAGED: Tally = Tally::new(0);
 
-/// A number of holders, and the pages that they hold, in one word: both change at once.
+/// A number of holders, and the pages that they hold, in one [word](tally): both change at once.
 struct Tally(Atomic<u64>);
-
-/// One holder in a [`Tally`]. The lower bits count pages: 4 PiB of 4 KiB.
-const HOLDER: u64 = 1 << 40;
-
-/// The most holders of a [`Tally`].
-const HOLDERS: u64 = u64::MAX / HOLDER;
 
 impl Tally {
     const fn new(holders: u64) -> Self {
@@ -82,9 +80,7 @@ impl Tally {
 
     /// Returns the number of holders, and the pages.
     fn get(&self) -> (u64, u64) {
-        let now = self.load();
-
-        (now / HOLDER, now % HOLDER)
+        tally::split(self.load())
     }
 
     /// Adds a holder of `pages`. Fails with [`ENOMEM`] if there would be more than `limit` pages,
@@ -94,11 +90,8 @@ impl Tally {
         let mut now = self.load();
 
         loop {
-            // No machine has so many pages that the sum would not fit.
-            if now % HOLDER + pages > limit || now / HOLDER == HOLDERS {
-                return Err(ENOMEM);
-            }
-            match self.0.cmpxchg(now, now + HOLDER + pages, Relaxed) {
+            let sum = tally::with_holder(now, pages, limit).ok_or(ENOMEM)?;
+            match self.0.cmpxchg(now, sum, Relaxed) {
                 Ok(_) => return Ok(()),
                 Err(other) => now = other,
             }
@@ -108,7 +101,7 @@ impl Tally {
     /// Takes a holder of `pages` away, which must have been added.
     #[inline]
     fn sub(&self, pages: u64) {
-        self.0.fetch_sub(HOLDER + pages, Relaxed);
+        self.0.fetch_sub(tally::share(pages), Relaxed);
     }
 
     /// Takes a holder of `pages` away, which must have been added, unless it is the only one.
@@ -117,8 +110,8 @@ impl Tally {
     fn sub_unless_last(&self, pages: u64) -> bool {
         let mut now = self.load();
 
-        while now / HOLDER > 1 {
-            match self.0.cmpxchg(now, now - HOLDER - pages, Full) {
+        while let Some(rest) = tally::without_holder(now, pages) {
+            match self.0.cmpxchg(now, rest, Full) {
                 Ok(_) => return true,
                 Err(other) => now = other,
             }
@@ -128,7 +121,7 @@ impl Tally {
 
     /// Takes a holder of `pages` away, which must have been added. Returns whether it was the last.
     fn sub_last(&self, pages: u64) -> bool {
-        self.0.fetch_sub(HOLDER + pages, Full) / HOLDER == 1
+        tally::split(self.0.fetch_sub(tally::share(pages), Full)).0 == 1
     }
 }
 
@@ -296,7 +289,7 @@ pub(crate) struct Limits {
 
 impl Limits {
     /// No limit: all that a [`Tally`] can count.
-    pub(crate) const NONE: u64 = HOLDER - 1;
+    pub(crate) const NONE: u64 = tally::MAX_PAGES;
 
     /// No limits.
     #[cfg(CONFIG_KUNIT = "y")]

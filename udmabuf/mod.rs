@@ -10,6 +10,7 @@ mod account;
 mod buffer;
 mod debugfs;
 mod device;
+mod numbers;
 mod pin;
 mod query;
 mod request;

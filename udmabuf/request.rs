@@ -2,7 +2,13 @@
 
 //! What userspace asks for, checked once, here.
 
-use super::account::Charge;
+use super::{
+    account::Charge,
+    numbers::{
+        self,
+        NumberError, //
+    },
+};
 use crate::{
     seam::{
         dma_buf::{
@@ -43,12 +49,10 @@ const SEALS_WANTED: Seals = Seals::SHRINK;
 /// Why no buffer is made. Documentation/udmabuf_rs.rst has the list of errnos.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum CreateError {
-    /// An offset or a size is not a multiple of the page size.
-    Unaligned,
-    /// There is nothing in it.
+    /// Offsets and sizes make no sense, or are more than `size_limit_mb` together.
+    Numbers(NumberError),
+    /// There is no item.
     Empty,
-    /// More than `size_limit_mb`.
-    TooLarge,
     /// More items than `list_limit`.
     TooManyItems,
     /// An item names no memory file.
@@ -63,8 +67,6 @@ pub(super) enum CreateError {
     Reserved,
     /// There is no such cache attribute.
     CacheAttribute,
-    /// An item reaches past the end of its memfd.
-    BeyondEnd,
     /// What the kernel answered.
     Kernel(Error),
 }
@@ -72,6 +74,12 @@ pub(super) enum CreateError {
 impl From<Error> for CreateError {
     fn from(error: Error) -> Self {
         Self::Kernel(error)
+    }
+}
+
+impl From<NumberError> for CreateError {
+    fn from(error: NumberError) -> Self {
+        Self::Numbers(error)
     }
 }
 
@@ -88,14 +96,12 @@ impl From<CreateError> for Error {
             CreateError::AccessMode => EACCES,
             CreateError::CacheAttribute => EOPNOTSUPP,
             CreateError::Kernel(error) => error,
-            CreateError::Unaligned
+            CreateError::Numbers(_)
             | CreateError::Empty
-            | CreateError::TooLarge
             | CreateError::TooManyItems
             | CreateError::Seals
             | CreateError::UnknownFlags
-            | CreateError::Reserved
-            | CreateError::BeyondEnd => EINVAL,
+            | CreateError::Reserved => EINVAL,
         }
     }
 }
@@ -176,8 +182,7 @@ impl Limits {
     pub(super) fn current() -> Self {
         Self {
             items: crate::list_limit.get(),
-            // A size must fit into a `usize`, on machines of 32 bits as well.
-            bytes: (u64::from(crate::size_limit_mb.get()) << 20).min(isize::MAX as u64),
+            bytes: numbers::limit_bytes(crate::size_limit_mb.get()),
         }
     }
 }
@@ -206,19 +211,12 @@ impl SourceInfo {
     /// Checks `raw`, an item of this source that has passed [`total`], and returns its range.
     #[inline(always)]
     fn piece(&self, raw: &uapi::CreateItem) -> Result<Piece, CreateError> {
-        let end = raw
-            .offset
-            .checked_add(raw.size)
-            .filter(|end| *end <= self.size)
-            .ok_or(CreateError::BeyondEnd)?;
+        let end = numbers::end(raw.offset, raw.size, self.size)?;
 
-        match raw.size {
-            0 => Err(CreateError::Empty),
-            _ => Ok(Piece {
-                range: raw.offset..end,
-                source: self.index,
-            }),
-        }
+        Ok(Piece {
+            range: raw.offset..end,
+            source: self.index,
+        })
     }
 }
 
@@ -415,21 +413,9 @@ impl Request {
 
 /// Adds up the sizes of `items`, which must be whole pages, some, and within the limit.
 fn total(items: &[uapi::CreateItem], limits: Limits) -> Result<u64, CreateError> {
-    let mut total = 0u64;
+    let numbers = items.iter().map(|item| (item.offset, item.size));
 
-    for item in items {
-        if (item.offset | item.size) & (PAGE_SIZE as u64 - 1) != 0 {
-            return Err(CreateError::Unaligned);
-        }
-        total = total
-            .checked_add(item.size)
-            .filter(|total| *total <= limits.bytes)
-            .ok_or(CreateError::TooLarge)?;
-    }
-    match total {
-        0 => Err(CreateError::Empty),
-        total => Ok(total),
-    }
+    Ok(numbers::total(numbers, PAGE_SIZE as u64, limits.bytes)?)
 }
 
 /// Reads `count` items at `items`, each byte of them once.

@@ -43,9 +43,9 @@ MUTANTS = [
            "        let bytes = read_items(items, head.count)?;\n"
            "        let limits = Limits { bytes: u64::MAX, ..limits };\n",
            "limits", fails("list_changed_while_it_is_read_stays_within_size_limit")),
-    Mutant("the limit of a size is computed in 32 bits", REQUEST,
-           "bytes: (u64::from(crate::size_limit_mb.get()) << 20).min(isize::MAX as u64),",
-           "bytes: u64::from(crate::size_limit_mb.get() << 20),",
+    Mutant("the limit of a size is computed in 32 bits", "udmabuf/numbers.rs",
+           "let (bytes, most) = ((mb as u64) << 20, isize::MAX as u64);",
+           "let (bytes, most) = ((mb << 20) as u64, isize::MAX as u64);",
            "limits", fails("CVE_2025_37803_size_limits_of_2_GiB_and_more")),
     Mutant("the access mode is checked before the seals", REQUEST,
            "        self.check_seals(memfd.seals())?;\n        match memfd.is_readable() && "
