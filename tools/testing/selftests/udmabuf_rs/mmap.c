@@ -202,8 +202,8 @@ TEST_F(mmap, CVE_2023_2008_no_fault_beyond_the_end)
 	}
 	/* Which maps pages 3 and 4, 4, or 2 and 3 in place of the first. */
 	for (size_t i = 0; i < 3; i++) {
-		static const struct { size_t page, count; } other[] = { { 3, 2 }, { 4, 1 }, { 2, 2 } };
-		size_t page = other[i].page, count = other[i].count;
+		static const size_t pages[] = { 3, 4, 2 }, counts[] = { 2, 1, 2 };
+		size_t page = pages[i], count = counts[i];
 
 		b = mmap(area, 4 * pg, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, buf, 0);
 		ASSERT_EQ(area, b);
