@@ -44,22 +44,23 @@ def _rust_file(source, show):
             print(output)
             return [ktap.Result("rust", name, ktap.FAILED, "does not compile")]
         output, status = run([VM / "root", "--", program])
-    return _rust_results(name, output, status, show)
+    return rust_results("rust", name, output, status, show)
 
 
-def _rust_results(name, output, status, show):
+def rust_results(subject, name, output, status, show):
+    """The results of a program of #[test] functions."""
     words = {"ok": ktap.PASSED, "FAILED": ktap.FAILED, "ignored": ktap.SKIPPED}
     results, summary = [], None
     for line in output.splitlines():
         test = RUST_TEST.match(line)
         if test:
-            results.append(ktap.Result("rust", f"{name}: {test.group(1)}", words[test.group(2)], test.group(3) or ""))
+            results.append(ktap.Result(subject, f"{name}: {test.group(1)}", words[test.group(2)], test.group(3) or ""))
         summary = RUST_RESULT.match(line) or summary
     show.line(summary.group(0) if summary else f"{name}: no result")
     if not summary or sum(int(n) for n in summary.groups()) != len(results) or not results:
-        results.append(ktap.Result("rust", name, ktap.FAILED, "the program did not report all of its tests"))
+        results.append(ktap.Result(subject, name, ktap.FAILED, "the program did not report all of its tests"))
     elif status and not any(result.status == ktap.FAILED for result in results):
-        results.append(ktap.Result("rust", name, ktap.FAILED, f"the program ended with status {status}"))
+        results.append(ktap.Result(subject, name, ktap.FAILED, f"the program ended with status {status}"))
     if any(result.status == ktap.FAILED for result in results):
         print(output)
     return results

@@ -6,18 +6,15 @@ around a copy of that file with one mistake; it must find what is lost. Its
 library and the crates are compiled once, for all of them.
 """
 
-import fcntl
-import os
 import re
 import shutil
-import ssl
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import client
 
-from . import host, ktap
+from . import cargo, host, ktap
 from .build import CHECKOUT, TESTING, VM, cache_folder
 from .settle_mutants import MUTANTS
 
@@ -60,18 +57,9 @@ def run(show):
 
 def _build(folder):
     """Builds program and library, copied to `folder`; returns them, or the compiler's output."""
-    target = cache_folder() / "settle-target"
-    environment = [f"CARGO_HOME={cache_folder() / 'cargo'}", f"CARGO_TARGET_DIR={target}", "CARGO_TERM_COLOR=never"]
-    # Some networks have certificates of their own, which the host knows.
-    certificates = ssl.get_default_verify_paths().cafile
-    if certificates:
-        shutil.copyfile(certificates, folder / "certificates.pem")
-        environment.append(f"CARGO_HTTP_CAINFO={folder / 'certificates.pem'}")
-    # Another checkout's would take their place.
-    with open(target.with_suffix(".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        output, status = host.run([VM / "root", "--", "env", *environment, "cargo", "build", "--release", "--locked",
-                                   f"--jobs={os.cpu_count() or 2}", "--manifest-path", MODEL / "Cargo.toml"])
+    target = cargo.target("settle")
+    with cargo.Lock("settle"):
+        output, status = cargo.run("settle", MODEL / "Cargo.toml", folder, "build", "--release")
         if status:
             return None, output
         for name in (PROGRAM, LIBRARY):
