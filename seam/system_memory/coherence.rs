@@ -329,10 +329,12 @@ impl Coherence {
         let nr_pages = StableMemory::runs(memory).pages();
 
         settle::map(&self.users, || {
+            let mut base;
             let (mut devices, at) = loop {
                 // Allocated without the mutex, which accesses of the CPU wait for.
                 let known = self.devices.lock_interruptible()?.has_base(device);
-                let (mut new, mut base) = (None, None);
+                let mut new = None;
+                base = None;
                 match known {
                     None => new = Some(StagedDevice::new(device, nr_pages, writes, charge)?),
                     Some(false) if writes => base = Some(Base::new(nr_pages, charge)?),
@@ -344,8 +346,7 @@ impl Coherence {
                 self.add_staging(&mut devices, memory, &mut new)?;
                 // Another attachment of the device, the last one, may have been detached meanwhile.
                 if let Some(at) = devices.find(device) {
-                    devices.staged[at].add_base(&mut base)?;
-                    if devices.staged[at].has_base() || !writes {
+                    if devices.staged[at].has_base() || base.is_some() || !writes {
                         break (devices, at);
                     }
                 }
@@ -362,6 +363,8 @@ impl Coherence {
 
             let staging = &mut devices.staged[at];
             let mapped = map(staging)?;
+            // Last, because a staging keeps its base until the device is detached.
+            staging.add_base(&mut base)?;
             staging.map(writes);
             let id = staging.id();
             if attached.load(Relaxed) != id.get() {
