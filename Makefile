@@ -93,6 +93,10 @@ check-coherence:
 check-all:
 	@"$(here)"/tools/testing/check --all
 
+## faults           fail each allocation, copy and charge of every operation: a table
+faults:
+	@"$(here)"/tools/testing/check --faults
+
 ## check-install    install the Debian packages in a virtual machine, and remove them
 check-install:
 	@"$(here)"/tools/testing/install/check
@@ -154,6 +158,6 @@ help:
 	@sed -n 's/^## /  make /p' $(here)/Makefile
 
 .PHONY: modules modules_install clean precheck precheck-install demo bench lint unsafe help
-.PHONY: check check-debug check-coherence check-all check-c check-mutants stress matrix check-trace neighbours deb dist check-install
+.PHONY: check check-debug faults check-coherence check-all check-c check-mutants stress matrix check-trace neighbours deb dist check-install
 
 endif

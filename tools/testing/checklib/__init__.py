@@ -12,6 +12,7 @@ tracing   tools/trace with perf and bpftrace, beside a known workload
 host      tests that need no VM: Rust arithmetic, Python tools
 guest     one boot: the script that runs in it, its output as it comes
 ktap      from lines of KTAP to results
+faults    the table of fault injection
 matrix    the rows of the coherence matrix; from results to cells
 report    what is printed at the end
 neighbours  tools/testing/neighbours: what an unprivileged user can cost others, as a table

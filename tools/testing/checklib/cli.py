@@ -7,8 +7,8 @@ import sys
 
 import client
 
-from . import (compile_fail, cost, flavours, guest, host, mutants, plan, properties, report, settle,
-               tracing)
+from . import (compile_fail, cost, faults, flavours, guest, host, mutants, plan, properties, report,
+               settle, tracing)
 
 HOST = {"rust": host.rust, "python": host.python, "properties": properties.run, "settle_model": settle.run,
         "compile_fail": compile_fail.run, "cost": cost.run}
@@ -33,6 +33,9 @@ def parser():
                        help="run the coherence matrix instead, and print its table (Markdown)")
     which.add_argument("--mutants", action="store_true",
                        help="run tests with drivers that have one mistake each, which they must find; --subject names tests")
+    which.add_argument("--faults", action="store_true",
+                       help="fail each allocation, user copy and charge of every operation on the debug kernel, and "
+                            "write the table of Documentation/proven.md")
     which.add_argument("--kernels", action="store_true",
                        help="build for every kernel that Debian has instead, boot it, and print a table (Markdown); "
                             "--boot names kernels")
@@ -77,11 +80,13 @@ def main():
         client.require()
     show = report.Show(options.verbose)
     results = _hosted(hosted, options, show)
-    results += _one_by_one([boot for boot in boots if boot not in plan.DEBUG], options, show)
-    debug = [boot for boot in boots if boot in plan.DEBUG]
+    slow = plan.DEBUG + plan.FAULTS
+    results += _one_by_one([boot for boot in boots if boot not in slow], options, show)
+    debug = [boot for boot in boots if boot in slow]
     done = _together(debug + [boot for column in columns for boot in (column.ours, column.theirs) if boot], options)
     results += [result for boot in debug for result in done.get(boot.name, [])]
     results += report.coherence(*_by_driver(columns, done))
+    faults.tell(results)
     return report.c_driver(results) if options.c_driver else report.summary(results)
 
 
@@ -99,6 +104,8 @@ def _boots(options):
         return plan.stress(options.stress)
     if options.c_driver:
         return plan.THEIRS
+    if options.faults:
+        return plan.FAULTS + [plan.FAULTS_FEW] if options.boot else plan.FAULTS
     if options.coherence:
         return []
     return plan.OURS + plan.DEBUG + plan.ALSO if options.all else plan.DEBUG if options.debug else plan.OURS

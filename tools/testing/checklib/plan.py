@@ -172,6 +172,21 @@ DEBUG_MAIN = ["--replace-c", "--mem", "4G", "--append", "init_on_alloc=0"] + EDU
 LONG_ON_DEBUG = ["account_races"]
 TIMES = "-T reading_many_buffers_holds_up_nobody -T counting_many_folios_holds_up_nobody"
 
+# Failing allocations, copies and charges. Unit tests would run each time the module is loaded.
+FAULTS = [
+    Boot("faults", "every operation, with each allocation and copy failing",
+         ["--replace-c", "--append", "kunit.enable=0", *VMAP_WARNS],
+         ["!" + LOAD_IMPORTER, "faults"], kernel="debug", limit=1200),
+    Boot("faults-bounce", "the same where every DMA mapping bounces",
+         ["--replace-c", "--append", "kunit.enable=0 swiotlb=force", *VMAP_WARNS],
+         ["!" + LOAD_IMPORTER, "faults"], kernel="debug", limit=1200),
+]
+
+# For mutants: what their mistakes show in.
+FAULTS_FEW = Boot("faults-few", "operations of each kind, with each allocation and copy failing", FAULTS[0].arguments,
+                  ["!" + LOAD_IMPORTER, "faults -v create_list -v map_direct -v map_staged -v map_staged_writer -v vmap_scattered"],
+                  kernel="debug")
+
 DEBUG = [
     Boot("debug", "in place of the C driver, debug kernel", DEBUG_MAIN,
          [f"{step} {TIMES}" if step == "debugfs" else step for step in EVERYTHING if step not in LONG_ON_DEBUG] + ["naming", *SAMPLES, "!" + LOAD_SAMPLES, "exporter", "device", KUNIT],
@@ -186,8 +201,9 @@ DEBUG = [
     # The other leak detector, which takes half a minute, has nothing to find here.
     Boot("debug-leak", "a mapping that is leaked on purpose must fail the run", ["--replace-c", "--append", "kmemleak=off"],
          ["!" + LOAD_IMPORTER, "leak"], kernel="debug", report="DMA-API: still mapped"),
+    # The other one takes as long again.
+    FAULTS[0],
 ]
-
 
 # For what is in no other list.
 ALSO = [

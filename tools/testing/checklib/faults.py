@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The table of fault injection: how many points each operation has, on each kind of machine.
+
+A point is an allocation or user copy that was made to fail; it counts as failed if the operation
+then did. A charge is a limit of the memory cgroup at which the operation failed. The program
+`faults` prints them, a line each:
+
+    faults: create 27 points 19 failed 54 in all
+    faults: create 1 charges 1 killed
+"""
+
+import re
+from dataclasses import dataclass
+
+from . import ktap, plan
+from .build import CHECKOUT
+
+DOCUMENT = CHECKOUT / "Documentation" / "proven.md"
+BEGIN, END = "<!-- made by make faults: -->", "<!-- up to here -->"
+LINE = re.compile(r"^faults: (\S+) (\d+) (points|charges) (\d+) (?:failed \d+ in all|killed)$")
+SUBJECT = "faults"
+
+
+@dataclass
+class Numbers:
+    """What an operation has come to in one boot."""
+
+    points: int = 0
+    failed: int = 0
+    charges: int = 0
+
+
+def numbers(results):
+    """The numbers of each operation, in the order of the results of one boot."""
+    found = {}
+    for result in results:
+        for note in result.notes:
+            match = LINE.match(note)
+            if not match:
+                continue
+            name, count, what, rest = match.groups()
+            entry = found.setdefault(name, Numbers())
+            if what == "points":
+                entry.points, entry.failed = int(count), int(rest)
+            else:
+                entry.charges = int(count)
+    return found
+
+
+def table(boots):
+    """Lines of Markdown; `boots` has the numbers of each boot by its name."""
+    names = list(dict.fromkeys(name for found in boots.values() for name in found))
+    head = "".join(f" {boot}: points | failed | charges |" for boot in boots)
+    lines = [f"| operation |{head}", "|---|" + "---:|---:|---:|" * len(boots)]
+    sums = {boot: Numbers() for boot in boots}
+    for name in names:
+        line = f"| {name} |"
+        for boot, found in boots.items():
+            entry, total = found.get(name), sums[boot]
+            if not entry:
+                line += " – | – | – |"
+                continue
+            line += f" {entry.points} | {entry.failed} | {entry.charges} |"
+            total.points += entry.points
+            total.failed += entry.failed
+            total.charges += entry.charges
+        lines.append(line)
+    totals = "".join(f" {total.points} | {total.failed} | {total.charges} |" for total in sums.values())
+    return [*lines, f"| **all** |{totals}"]
+
+
+def by_boot(results):
+    """The numbers of the boots that have any."""
+    boots = {boot.name: numbers([result for result in results if result.boot == boot.name and result.subject == SUBJECT])
+             for boot in plan.FAULTS}
+    return {name: found for name, found in boots.items() if found}
+
+
+def tell(results, document=DOCUMENT):
+    """Prints the table, and puts it into the document if all boots are in it and nothing has failed."""
+    boots = by_boot(results)
+    if not boots:
+        return
+    lines = table(boots)
+    print("\n" + "\n".join(lines), flush=True)
+    if len(boots) == len(plan.FAULTS) and all(result.status != ktap.FAILED for result in results):
+        write(lines, document)
+
+
+def write(lines, document):
+    """Replaces the table in the document."""
+    text = document.read_text()
+    head, rest = text.split(BEGIN + "\n", 1)
+    document.write_text(f"{head}{BEGIN}\n\n" + "\n".join(lines) + f"\n\n{END}{rest.split(END, 1)[1]}")
