@@ -13,12 +13,12 @@ MUTANTS = [
            "                drop_later((pinned, request.charge.take()));\n            }\n",
            "                drop_later((pinned, request.charge.take()));\n            } else {\n"
            "                core::mem::forget(pinned);\n            }\n",
-           "faults", r"create_list, point \d+, clean-up: Device or resource busy"),
+           "faults", r"create_\w+, point \d+, clean-up: Device or resource busy"),
     Mutant("a charge is not given back when pinning fails", PIN,
            "        Err(error) => {\n            if task::fatal_signal_pending() {",
            "        Err(error) => {\n            core::mem::forget(request.charge.take());\n"
            "            if task::fatal_signal_pending() {",
-           "faults", r"create_list, point \d+, after it: buffers [1-9]"),
+           "faults", r"create_\w+, point \d+, after it: buffers [1-9]"),
     Mutant("the memory of a device is leaked when there is none for the base", "seam/system_memory/staging.rs",
            "true => Some(Base::new(nr_pages, limit)?),",
            "true => match Base::new(nr_pages, limit) {\n                Ok(base) => Some(base),\n"

@@ -2,10 +2,11 @@
 """The table of fault injection: how many points each operation has, on each kind of machine.
 
 A point is an allocation or user copy that was made to fail; it counts as failed if the operation
-then did. A charge is a limit of the memory cgroup at which the operation failed. The program
-`faults` prints them, a line each:
+then did. A shortage is an amount of memory after which all allocations failed, and a charge a limit of
+the memory cgroup, with which the operation failed. The program `faults` prints them, a line each:
 
     faults: create 27 points 19 failed 54 in all
+    faults: create 30 shortages 28 failed
     faults: create 1 charges 1 killed
 """
 
@@ -17,7 +18,7 @@ from .build import CHECKOUT
 
 DOCUMENT = CHECKOUT / "Documentation" / "proven.md"
 BEGIN, END = "<!-- made by make faults: -->", "<!-- up to here -->"
-LINE = re.compile(r"^faults: (\S+) (\d+) (points|charges) (\d+) (?:failed \d+ in all|killed)$")
+LINE = re.compile(r"^faults: (\S+) (\d+) (points|shortages|charges) (\d+) (?:failed(?: \d+ in all)?|killed)$")
 SUBJECT = "faults"
 
 
@@ -27,6 +28,7 @@ class Numbers:
 
     points: int = 0
     failed: int = 0
+    shortages: int = 0
     charges: int = 0
 
 
@@ -42,6 +44,8 @@ def numbers(results):
             entry = found.setdefault(name, Numbers())
             if what == "points":
                 entry.points, entry.failed = int(count), int(rest)
+            elif what == "shortages":
+                entry.shortages = int(rest)
             else:
                 entry.charges = int(count)
     return found
@@ -50,22 +54,23 @@ def numbers(results):
 def table(boots):
     """Lines of Markdown; `boots` has the numbers of each boot by its name."""
     names = list(dict.fromkeys(name for found in boots.values() for name in found))
-    head = "".join(f" {boot}: points | failed | charges |" for boot in boots)
-    lines = [f"| operation |{head}", "|---|" + "---:|---:|---:|" * len(boots)]
+    head = "".join(f" {boot}: points | failed | shortages | charges |" for boot in boots)
+    lines = [f"| operation |{head}", "|---|" + "---:|---:|---:|---:|" * len(boots)]
     sums = {boot: Numbers() for boot in boots}
     for name in names:
         line = f"| {name} |"
         for boot, found in boots.items():
             entry, total = found.get(name), sums[boot]
             if not entry:
-                line += " – | – | – |"
+                line += " – | – | – | – |"
                 continue
-            line += f" {entry.points} | {entry.failed} | {entry.charges} |"
+            line += f" {entry.points} | {entry.failed} | {entry.shortages} | {entry.charges} |"
             total.points += entry.points
             total.failed += entry.failed
+            total.shortages += entry.shortages
             total.charges += entry.charges
         lines.append(line)
-    totals = "".join(f" {total.points} | {total.failed} | {total.charges} |" for total in sums.values())
+    totals = "".join(f" {total.points} | {total.failed} | {total.shortages} | {total.charges} |" for total in sums.values())
     return [*lines, f"| **all** |{totals}"]
 
 

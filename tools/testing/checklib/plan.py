@@ -184,7 +184,8 @@ FAULTS = [
 
 # For mutants: what their mistakes show in.
 FAULTS_FEW = Boot("faults-few", "operations of each kind, with each allocation and copy failing", FAULTS[0].arguments,
-                  ["!" + LOAD_IMPORTER, "faults -v create_list -v map_direct -v map_staged -v map_staged_writer -v vmap_scattered"],
+                  ["!" + LOAD_IMPORTER, "faults -v create_scattered -v create_list -v map_direct -v map_staged"
+                   " -v map_staged_writer -v vmap_scattered"],
                   kernel="debug")
 
 DEBUG = [

@@ -30,6 +30,7 @@ class Faults(unittest.TestCase):
         return [
             result(self.first, "faults.create.a", ktap.PASSED, "faults: create 27 points 19 failed 54 in all"),
             result(self.first, "faults.create.b", ktap.PASSED, "other", "faults: create 2 charges 1 killed"),
+            result(self.first, "faults.create.c", ktap.PASSED, "faults: create 9 shortages 8 failed"),
             result(self.second, "faults.create.a", status, "faults: create 30 points 20 failed 60 in all"),
             result(self.second, "faults.map.a", ktap.PASSED, "faults: map 5 points 4 failed 10 in all"),
         ]
@@ -44,9 +45,9 @@ class Faults(unittest.TestCase):
     def test_table(self):
         """Every operation has a row, and numbers of both boots."""
         said, written = self.tell(self.results())
-        self.assertIn("| create | 27 | 19 | 2 | 30 | 20 | 0 |", said)
-        self.assertIn("| map | – | – | – | 5 | 4 | 0 |", said)
-        self.assertIn("| **all** | 27 | 19 | 2 | 35 | 24 | 0 |", written)
+        self.assertIn("| create | 27 | 19 | 8 | 2 | 30 | 20 | 0 | 0 |", said)
+        self.assertIn("| map | – | – | – | – | 5 | 4 | 0 | 0 |", said)
+        self.assertIn("| **all** | 27 | 19 | 8 | 2 | 35 | 24 | 0 | 0 |", written)
         self.assertNotIn("old", written)
         self.assertTrue(written.startswith("before\n") and written.endswith("after\n"))
 
@@ -58,7 +59,7 @@ class Faults(unittest.TestCase):
 
     def test_part(self):
         """A run of one boot, or one that failed, is not for the document."""
-        for results in (self.results()[:2], self.results(ktap.FAILED)):
+        for results in (self.results()[:3], self.results(ktap.FAILED)):
             said, written = self.tell(results)
             self.assertIn("| create | 27 |", said)
             self.assertIn("old", written)

@@ -78,19 +78,25 @@ static const int of_fork[] = { ENOMEM, EAGAIN, 0 };
 static const int of_proc_mem[] = { ENOMEM, EFAULT, EIO, 0 };
 
 OPERATION(open_node, nothing, act_open, undo_made, nothing, memory_or_copy);
-OPERATION(create, single_setup, act_create, undo_made, close_all, memory_or_copy);
-OPERATION(create_scattered, scattered_setup, act_create, undo_made, close_all, memory_or_copy);
-OPERATION(create_holes, holes_setup, act_create, undo_made, close_all, memory_or_copy);
-OPERATION(create_fallocated, fallocated_setup, act_create, undo_made, close_all, memory_or_copy);
+OPERATION(create, single_setup, act_create, undo_made, close_all, memory_or_copy, NULL, NO_FAULTS);
+OPERATION(create_scattered, scattered_setup, act_create, undo_made, close_all, memory_or_copy, NULL,
+	  NO_FAULTS);
+OPERATION(create_holes, holes_setup, act_create, undo_made, close_all, memory_or_copy, NULL,
+	  NO_FAULTS);
+OPERATION(create_fallocated, fallocated_setup, act_create, undo_made, close_all, memory_or_copy,
+	  NULL, NO_FAULTS);
 OPERATION(create_huge, huge_setup, act_create, undo_made, close_all, memory_or_copy, NULL,
-	  NEEDS_HUGE);
+	  NEEDS_HUGE | NO_FAULTS);
 OPERATION(create_other_user, other_user_setup, act_create, undo_made, other_user_cleanup,
-	  memory_or_copy, NULL, NOT_CHARGED);
-OPERATION(create_list, list_setup, act_create_list, undo_made, close_all, memory_or_copy);
-OPERATION(create_ext_list, list_setup, act_create_ext_list, undo_made, close_all, memory_or_copy);
-OPERATION(create_ext_named, single_setup, act_create_named, undo_made, close_all, memory_or_copy);
+	  memory_or_copy, NULL, NOT_CHARGED | NO_FAULTS);
+OPERATION(create_list, list_setup, act_create_list, undo_made, close_all, memory_or_copy, NULL,
+	  NO_FAULTS);
+OPERATION(create_ext_list, list_setup, act_create_ext_list, undo_made, close_all, memory_or_copy,
+	  NULL, NO_FAULTS);
+OPERATION(create_ext_named, single_setup, act_create_named, undo_made, close_all, memory_or_copy,
+	  NULL, NO_FAULTS);
 OPERATION(create_ext_read_only, read_only_setup, act_create_read_only, undo_made, close_all,
-	  memory_or_copy);
+	  memory_or_copy, NULL, NO_FAULTS);
 OPERATION(query, single_setup, act_query, nothing, close_all, copy);
 OPERATION(close, buffer_setup, act_close, undo_close, close_all, none);
 
@@ -117,27 +123,27 @@ OPERATION(sync_staged, mapped_staged_setup, act_sync, nothing, importer_cleanup,
 	  NEEDS_IMPORTER);
 
 OPERATION(map_direct, direct_setup, act_map, undo_map_device, importer_cleanup, memory_or_copy,
-	  NULL, NEEDS_IMPORTER);
+	  NULL, NEEDS_IMPORTER | NO_FAULTS);
 OPERATION(map_direct_scattered, scattered_direct_setup, act_map, undo_map_device, importer_cleanup,
-	  memory_or_copy, NULL, NEEDS_IMPORTER);
+	  memory_or_copy, NULL, NEEDS_IMPORTER | NO_FAULTS);
 OPERATION(map_direct_again, direct_setup, act_map_again, undo_map_device, importer_cleanup,
-	  memory_or_copy, NULL, NEEDS_IMPORTER);
+	  memory_or_copy, NULL, NEEDS_IMPORTER | NO_FAULTS);
 OPERATION(map_staged, staged_setup, act_map, undo_map_staged, importer_cleanup, memory_or_copy,
-	  NULL, NEEDS_IMPORTER);
+	  NULL, NEEDS_IMPORTER | NO_FAULTS);
 OPERATION(map_staged_again, staged_setup, act_map_again, undo_map_staged, importer_cleanup,
-	  memory_or_copy, NULL, NEEDS_IMPORTER);
+	  memory_or_copy, NULL, NEEDS_IMPORTER | NO_FAULTS);
 OPERATION(map_staged_writer, mapped_reader_setup, act_map_writer, undo_map_writer, importer_cleanup,
-	  memory_or_copy, NULL, NEEDS_IMPORTER | OURS_ALONE);
+	  memory_or_copy, NULL, NEEDS_IMPORTER | OURS_ALONE | NO_FAULTS);
 OPERATION(map_staged_other, mapped_staged_setup, act_map_other, undo_map_other, importer_cleanup,
-	  memory_or_copy, NULL, NEEDS_IMPORTER);
+	  memory_or_copy, NULL, NEEDS_IMPORTER | NO_FAULTS);
 OPERATION(unmap_direct, mapped_direct_setup, act_unmap, act_map, importer_cleanup, none, NULL,
 	  NEEDS_IMPORTER);
 OPERATION(unmap_staged, mapped_staged_setup, act_unmap, act_map, importer_cleanup, none, NULL,
 	  NEEDS_IMPORTER);
 OPERATION(vmap, buffer_setup, act_vmap, undo_vmap, importer_cleanup, memory_or_copy, "dma_buf_vmap",
-	  NEEDS_IMPORTER);
+	  NEEDS_IMPORTER | NO_FAULTS);
 OPERATION(vmap_scattered, scattered_buffer_setup, act_vmap, undo_vmap, importer_cleanup,
-	  memory_or_copy, "dma_buf_vmap", NEEDS_IMPORTER);
+	  memory_or_copy, "dma_buf_vmap", NEEDS_IMPORTER | NO_FAULTS);
 OPERATION(vunmap, vmapped_setup, undo_vmap, act_vmap, importer_cleanup, none, NULL, NEEDS_IMPORTER);
 
 OPERATION(fdinfo, buffer_setup, act_fdinfo, nothing, close_all, memory_or_copy);
@@ -172,8 +178,8 @@ FIXTURE_SETUP(faults)
 	struct sigaction act = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER };
 
 	self->w = (struct world){
-		.fail = -1, .kmsg = kmsg_open(), .importer = -1, .dev = -1, .memfd = -1,
-		.memfd2 = -1, .buf = -1, .file = -1, .made = -1,
+		.fail = -1, .make_fail = -1, .kmsg = kmsg_open(), .importer = -1, .dev = -1,
+		.memfd = -1, .memfd2 = -1, .buf = -1, .file = -1, .made = -1,
 	};
 	if (faults_missing)
 		SKIP(return, "%s", faults_missing);
@@ -188,6 +194,8 @@ FIXTURE_SETUP(faults)
 	}
 	self->w.fail = fail_nth_open();
 	ASSERT_LE(0, self->w.fail);
+	self->w.make_fail = open("/proc/self/make-it-fail", O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, self->w.make_fail);
 	sigaction(SIGBUS, &act, NULL);
 	sigaction(SIGSEGV, &act, NULL);
 	count_from(op->flags);
@@ -202,6 +210,7 @@ FIXTURE_TEARDOWN(faults)
 		EXPECT_EQ(self->pins, pins_outstanding());
 	EXPECT_EQ(0, reports_but(self->w.kmsg, variant->op.warns));
 	close(self->w.fail);
+	close(self->w.make_fail);
 	close(self->w.kmsg);
 }
 
@@ -255,24 +264,30 @@ struct sums {
 	unsigned int points, failures, total;
 };
 
-/* One point. Returns whether there was one. */
+/*
+ * One point: the @n th allocation or copy fails, or if there is a @kind, all of that kind after @n
+ * bytes or pages. Returns whether any did.
+ */
 static bool fail_at(struct __test_metadata *_metadata, const struct operation *op,
-		    struct world *w, unsigned int n, struct sums *sums)
+		    struct world *w, const char *kind, unsigned int n, struct sums *sums)
 {
+	int tries = kind || op->flags & LONG ? 1 : TRIES;
 	struct counts before = count_all(), during;
 	struct step step = { op, w };
-	bool failed, any = false, fatal = false;
+	bool failed = false, any = false, fatal = false;
 	int err;
 
 	EXPECT_SUCCESS(op->setup(w), "set-up");
 	during = count_all();
-	if (n == 1) {
+	/* Memory of this process is there afterwards. */
+	if (kind || n == 1) {
 		EXPECT_SUCCESS(op->act(w), "without a failure");
 		EXPECT_SUCCESS(op->undo(w), "undoing it");
 		EXPECT_COUNTS(during, "undone");
 	}
-	for (int i = 0; i < (op->flags & LONG ? 1 : TRIES) && __test_passed(_metadata); i++) {
-		err = with_nth_failing(w->fail, n, step_act, &step, &failed);
+	for (int i = 0; i < tries && __test_passed(_metadata); i++) {
+		err = kind ? with_shortage(w->make_fail, kind, n, step_act, &step, &failed) :
+			     with_nth_failing(w->fail, n, step_act, &step, &failed);
 		EXPECT_TRUE(documented(op, err))
 			TH_LOG("%s, point %u: %s", op->name, n, strerror(-err));
 		if (!err)
@@ -306,12 +321,35 @@ TEST_F_TIMEOUT(faults, every_allocation_and_copy, 900)
 	for (unsigned int pass = 0; pass < passes && __test_passed(_metadata); pass++) {
 		sums = (struct sums){};
 		n = 1;
-		while (fail_at(_metadata, op, &self->w, n++, &sums) && __test_passed(_metadata))
+		while (fail_at(_metadata, op, &self->w, NULL, n++, &sums) &&
+		       __test_passed(_metadata))
 			ASSERT_GT(ROUNDS, n);
 		total += sums.total;
 	}
 	printf("# faults: %s %u points %u failed %u in all\n", op->name, sums.points, sums.failures,
 	       total);
+	fflush(stdout);
+}
+
+/*
+ * What is tried in another way when it fails once, fails for good here. Bytes are counted in steps,
+ * which grow: objects of several sizes are between two.
+ */
+TEST_F_TIMEOUT(faults, every_shortage, 600)
+{
+	const struct operation *op = &variant->op;
+	struct sums sums = {};
+
+	if (!(op->flags & NO_FAULTS))
+		SKIP(return, "page faults on the way would be tried again without end");
+	for (int i = 0; i < 2; i++) {
+		unsigned int amount = 0;
+
+		while (fail_at(_metadata, op, &self->w, fault_kinds[i], amount, &sums) &&
+		       __test_passed(_metadata))
+			amount += i ? 1 + amount / 8 : 64 + amount / 8;
+	}
+	printf("# faults: %s %u shortages %u failed\n", op->name, sums.points, sums.failures);
 	fflush(stdout);
 }
 

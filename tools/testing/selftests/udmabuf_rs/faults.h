@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Failures on demand: the nth allocation or user copy of the calling task, or the charges of a
- * memory cgroup.
+ * Failures on demand: the nth allocation or user copy of the calling task, all allocations after
+ * some, or the charges of a memory cgroup.
  *
  * Needs a kernel with fault injection. Restartable sequences, where a failing user copy kills,
  * must be off: GLIBC_TUNABLES=glibc.pthread.rseq=0, which faults_prepare() sees to.
@@ -14,6 +14,9 @@
 
 #define DEBUGFS		"/sys/kernel/debug/"
 #define TUNABLE		"glibc.pthread.rseq=0"
+
+/* More often than anything fails. */
+#define MANY_TIMES	"1000000"
 
 /* Where modules lie on x86-64. */
 #define MODULES_START	0xffffffffa0000000ULL
@@ -211,6 +214,49 @@ static inline int with_nth_failing(int fd, unsigned int n, int (*work)(void *), 
 	fail_nth_start(fd, n);
 	err = work(arg);
 	*failed = fail_nth_end(fd);
+	return err;
+}
+
+/* From now on, tasks with make-it-fail get @amount bytes or pages of @kind, and then no more. */
+static inline int shortage_set(const char *kind, unsigned int amount)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", amount);
+	return fault_setting(kind, "space", text) ?:
+	       fault_setting(kind, "times", MANY_TIMES) ?:
+	       fault_setting(kind, "task-filter", "Y") ?:
+	       fault_setting(kind, "probability", "100");
+}
+
+/* Ends it. Returns whether anything has failed. */
+static inline bool shortage_unset(const char *kind)
+{
+	char path[PATH_MAX];
+	bool failed;
+
+	snprintf(path, sizeof(path), DEBUGFS "%s/times", kind);
+	failed = read_number(path) < atoi(MANY_TIMES);
+	fault_setting(kind, "probability", "0");
+	fault_setting(kind, "space", "0");
+	fault_setting(kind, "times", "-1");
+	return failed;
+}
+
+/* Runs @work when there is no more than @amount bytes (failslab) or pages (fail_page_alloc). */
+static inline int with_shortage(int fd, const char *kind, unsigned int amount,
+				int (*work)(void *), void *arg, bool *failed)
+{
+	int err = shortage_set(kind, amount);
+
+	if (err)
+		return err;
+	if (pwrite(fd, "1", 1, 0) != 1)
+		return -EIO;
+	err = work(arg);
+	if (pwrite(fd, "0", 1, 0) != 1)
+		return -EIO;
+	*failed = shortage_unset(kind);
 	return err;
 }
 

@@ -21,7 +21,7 @@
 #define OTHER_USER	65532
 
 struct world {
-	int fail, kmsg, importer, dev, memfd, memfd2, buf, file, made;
+	int fail, make_fail, kmsg, importer, dev, memfd, memfd2, buf, file, made;
 	size_t size;
 	pid_t pid;
 	char *map;
@@ -55,6 +55,8 @@ struct operation {
 #define OUTLASTS	32
 /* What the importer allocates after it has mapped does not count. */
 #define OURS_ALONE	64
+/* No page fault on the way, which would be tried again without end. */
+#define NO_FAULTS	128
 
 /* Set-ups and clean-ups ---------------------------------------------------- */
 
