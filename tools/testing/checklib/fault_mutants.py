@@ -20,8 +20,8 @@ MUTANTS = [
            "            if task::fatal_signal_pending() {",
            "faults", r"create_\w+, point \d+, after it: buffers [1-9]"),
     Mutant("the memory of a device is leaked when there is none for the base", "seam/system_memory/staging.rs",
-           "true => Some(Base::new(nr_pages, limit)?),",
-           "true => match Base::new(nr_pages, limit) {\n                Ok(base) => Some(base),\n"
+           "true => Some(Base::new(nr_pages, charge)?),",
+           "true => match Base::new(nr_pages, charge) {\n                Ok(base) => Some(base),\n"
            "                Err(error) => {\n                    core::mem::forget(memory);\n"
            "                    return Err(error);\n                }\n            },",
            "faults", r"map_staged, point \d+, after it: .* [1-9]\d* staged"),
