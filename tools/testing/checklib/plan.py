@@ -168,9 +168,21 @@ THEIRS = [
 
 # On a kernel that looks at everything, and takes its time for it. What the stock kernel has as modules it has built in.
 DEBUG_MAIN = ["--replace-c", "--mem", "4G", "--append", "init_on_alloc=0"] + EDU
-# Minutes there, of arithmetic that the stock kernel does as well, and of times, which say nothing there.
-LONG_ON_DEBUG = ["account_races"]
-TIMES = "-T reading_many_buffers_holds_up_nobody -T counting_many_folios_holds_up_nobody"
+# Minutes there, of arithmetic that the stock kernel does as well, and of times, which say nothing there: programs, or
+# tests of programs.
+LONG_ON_DEBUG = {
+    "account_races": None,
+    "debugfs": "-T reading_many_buffers_holds_up_nobody -T counting_many_folios_holds_up_nobody",
+    "hostile": "-T million_bad_calls_log_nothing -T bad_calls_on_a_buffer_log_nothing",
+    "neighbours": "-F waits",
+}
+
+
+def _on_debug(steps):
+    """The steps without what takes too long."""
+    return [f"{step} {LONG_ON_DEBUG[step]}" if step in LONG_ON_DEBUG else step
+            for step in steps if LONG_ON_DEBUG.get(step, "") is not None]
+
 
 # Failing allocations, copies and charges. Unit tests would run each time the module is loaded.
 FAULTS = [
@@ -190,7 +202,7 @@ FAULTS_FEW = Boot("faults-few", "operations of each kind, with each allocation a
 
 DEBUG = [
     Boot("debug", "in place of the C driver, debug kernel", DEBUG_MAIN,
-         [f"{step} {TIMES}" if step == "debugfs" else step for step in EVERYTHING if step not in LONG_ON_DEBUG] + ["naming", *SAMPLES, "!" + LOAD_SAMPLES, "exporter", "device", KUNIT],
+         _on_debug(EVERYTHING) + ["naming", *SAMPLES, "!" + LOAD_SAMPLES, "exporter", "device", KUNIT],
          kernel="debug", limit=400),
     Boot("debug-bounce", "every DMA mapping bounces, debug kernel", ["--replace-c", "--mem", "4G", "--append", "swiotlb=force"] + EDU,
          ["!" + KEEP_128_MIB, "!" + LOAD_IMPORTER, "bounce", "import", "dirty", f"readonly -T {TRANSLATED}", "memcg", "sync", "share", "device", "coherence",
