@@ -21,11 +21,12 @@ use kernel::{
 /// A sequence of items, as one open file goes through it.
 ///
 /// Mirrors [`struct seq_operations`]: the operations are called by one task at a time, `show` and
-/// `next` between `start` and `stop`. Nothing is held between two calls of `read()`.
+/// `next` between `start` and `stop`. Nothing is held between two calls of `read()`, which different
+/// tasks may make.
 ///
 /// [`struct seq_operations`]: srctree/include/linux/seq_file.h
 #[vtable]
-pub trait Sequence: Sized {
+pub trait Sequence: Sized + Send + 'static {
     /// Creates the state of a file that is being opened, before the first item.
     fn new() -> impl PinInit<Self>;
 
@@ -41,7 +42,7 @@ pub trait Sequence: Sized {
     /// Prints the item. Called once more, with a larger buffer, if that was too small.
     fn show(&self, file: &SeqFile);
 
-    /// Ends what [`start`](Self::start) has begun.
+    /// Ends a walk that [`start`](Self::start) has begun, and leaves the item.
     fn stop(&self);
 }
 
@@ -107,7 +108,8 @@ impl<T: Sequence> VTable<T> {
     ///
     /// As for [`Self::state`]; `at` must be valid for reading.
     unsafe extern "C" fn start(seq: *mut bindings::seq_file, at: *mut i64) -> *mut c_void {
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements, `open()` has opened the file of `seq`, and `at` may be
+        // read.
         let (state, at) = unsafe { (Self::state(seq), *at) };
 
         // CAST: The position is not negative.
@@ -122,7 +124,8 @@ impl<T: Sequence> VTable<T> {
         _item: *mut c_void,
         at: *mut i64,
     ) -> *mut c_void {
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements, `open()` has opened the file of `seq`, and `at` may be
+        // written.
         let state = unsafe {
             *at += 1;
             Self::state(seq)
@@ -135,7 +138,7 @@ impl<T: Sequence> VTable<T> {
     ///
     /// As for [`Self::state`].
     unsafe extern "C" fn stop(seq: *mut bindings::seq_file, _item: *mut c_void) {
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements, `open()` has opened the file of `seq`.
         unsafe { Self::state(seq) }.stop();
     }
 
@@ -143,7 +146,8 @@ impl<T: Sequence> VTable<T> {
     ///
     /// As for [`Self::state`]. No other task may access `seq`.
     unsafe extern "C" fn show(seq: *mut bindings::seq_file, _item: *mut c_void) -> c_int {
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements, `open()` has opened the file of `seq`, and no other task
+        // accesses it: seq_file calls the operations with its lock held.
         let (state, file) = unsafe { (Self::state(seq), SeqFile::from_raw(seq)) };
 
         state.show(file);

@@ -2,9 +2,9 @@
 
 //! A list of all dma-bufs of system memory.
 //!
-//! Whoever makes or releases a dma-buf holds the lock of the list for a moment only, whatever a
-//! reader does: a reader marks the dma-buf that it shows, and shows it without the lock. Releasing
-//! that very one waits until it has been shown.
+//! Making or releasing a dma-buf takes the lock of the list for a moment only, also while the list
+//! is read: a reader marks the dma-buf that it shows, and shows it without the lock. Releasing that
+//! very one waits until it has been shown.
 
 use super::memory::{
     Policy,
@@ -229,7 +229,8 @@ impl List {
     unsafe fn link_after(&mut self, prev: *mut Node) -> &mut *mut Node {
         match prev.is_null() {
             true => &mut self.first,
-            // SAFETY: By the safety requirements.
+            // SAFETY: By the safety requirements, `prev` is in the list, and so valid. The list is
+            // exclusively borrowed, which stands for its lock.
             false => unsafe { &mut (*prev).next },
         }
     }
@@ -242,7 +243,8 @@ impl List {
     unsafe fn link_before(&mut self, next: *mut Node) -> &mut *mut Node {
         match next.is_null() {
             true => &mut self.last,
-            // SAFETY: By the safety requirements.
+            // SAFETY: By the safety requirements, `next` is in the list, and so valid. The list is
+            // exclusively borrowed, which stands for its lock.
             false => unsafe { &mut (*next).prev },
         }
     }
@@ -337,7 +339,8 @@ impl Entry {
 ///
 /// `dmabuf` must be a dma-buf of `P` that is in the list, or that [`Entry::remove`] waits for.
 unsafe fn show<P: Policy>(dmabuf: NonNull<bindings::dma_buf>, creator: &Creator, file: &SeqFile) {
-    // SAFETY: By the safety requirements. `Entry::remove()` is called by `release()`.
+    // SAFETY: By the safety requirements, `release()` has not returned for the dma-buf: it calls
+    // `Entry::remove()`.
     let buffer = unsafe { Unreleased::<SystemMemory<P>>::from_raw(dmabuf) };
 
     super::report::show(&buffer, creator, file);
@@ -359,6 +362,9 @@ pub struct Reader {
     #[pin]
     _pin: PhantomPinned,
 }
+
+// SAFETY: The place is in a list that belongs to no task, and any task may give back the dma-buf.
+unsafe impl Send for Reader {}
 
 impl Reader {
     /// Moves the place behind `node`, or to the front if that is NULL.
@@ -383,7 +389,7 @@ impl Reader {
     ///
     /// The place must be in the list, and the value must have no dma-buf.
     unsafe fn take(&self, list: &mut List) -> bool {
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements, the place is in the list.
         let node = unsafe { list.dma_buf_after(self.place.get()) };
 
         if node.is_null() {
@@ -400,7 +406,7 @@ impl Reader {
     ///
     /// # Safety
     ///
-    /// `node` must be NULL or what [`current`](Self::current) has been until now.
+    /// `node` must be NULL or the value that [`current`](Self::current) had until now.
     unsafe fn give_back(node: *mut Node) {
         if node.is_null() {
             return;
