@@ -2,8 +2,8 @@
 
 //! udmabuf_rs: dma-bufs made of the pages of memfds.
 //!
-//! Three floors: [`udmabuf`], the driver, which has no unsafe code; [`seam`], safe abstractions that
-//! the kernel crate lacks; [`ffi`], the C functions below them. Documentation/design.md leads
+//! Three floors: [`udmabuf`], the driver, which has no unsafe code; [`seam`], safe abstractions
+//! that the kernel crate lacks; [`ffi`], the C functions below them. Documentation/design.md leads
 //! through.
 
 // Public like the kernel crate, for which they are meant: exporters of other memory use what this

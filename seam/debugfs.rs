@@ -20,7 +20,7 @@ use kernel::prelude::*;
 ///
 /// # Invariants
 ///
-/// `dentry` is what `debugfs_create_dir()` has returned: a directory, or an error.
+/// `dentry` comes from `debugfs_create_dir()`: a directory, or an error.
 pub struct Dir {
     #[cfg(CONFIG_DEBUG_FS)]
     dentry: *mut bindings::dentry,

@@ -2,7 +2,7 @@
 
 //! Pages that users hold, with a limit for each user and one for all.
 //!
-//! Pages of buffers ([`Held`]) and those that devices access instead ([`Staged`]) count apart.
+//! Pages of buffers ([`Held`]) and pages of stagings ([`Staged`]) count apart.
 
 use super::{
     gfp::GFP_CHARGED,
@@ -348,7 +348,7 @@ impl Held {
         Ok(())
     }
 
-    /// Charges `pages` that a device accesses instead of those that are held, to the same user.
+    /// Charges `pages` of a staging to the same user.
     ///
     /// Fails with [`ENOMEM`] if more pages than one of the `limits` would be staged; pages of a
     /// call that is about to fail count.
@@ -388,7 +388,7 @@ impl Drop for Held {
     }
 }
 
-/// Pages that a device accesses instead of those that a user holds, charged until dropped.
+/// Pages of a staging, charged to a user until dropped.
 ///
 /// Keeps the account: it may outlive the [`Held`] that it was charged through.
 ///

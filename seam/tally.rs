@@ -19,7 +19,7 @@ pub(crate) const fn split(word: u64) -> (u64, u64) {
     (word / HOLDER, word % HOLDER)
 }
 
-/// Returns what a holder of `pages`, at most [`MAX_PAGES`], adds to a word.
+/// Returns the share of a holder of `pages`, at most [`MAX_PAGES`], in a word.
 #[inline(always)]
 pub(crate) const fn share(pages: u64) -> u64 {
     HOLDER + pages

@@ -23,7 +23,7 @@ pub(super) struct Charge(Held);
 impl Charge {
     /// Charges `pages` to the user of the current task, whose account `likely` mostly is.
     ///
-    /// The parameters are those of the moment; a charge is given back in full if they change
+    /// The parameters are read once; a charge is given back in full if they change
     /// later. Fails with [`ENOMEM`] if a limit would be exceeded.
     #[inline]
     pub(super) fn new(likely: &Reference, pages: u64) -> Result<Self> {
@@ -45,7 +45,7 @@ impl Charge {
 
     /// Charges `pages` of a staging to the same user, whichever task maps the buffer.
     ///
-    /// As with [`new`](Self::new), the parameters are those of the moment. Fails with [`ENOMEM`] if
+    /// As with [`new`](Self::new), the parameters are read once. Fails with [`ENOMEM`] if
     /// a limit would be exceeded.
     pub(super) fn stage(&self, pages: u64) -> Result<Staged> {
         self.0.stage(pages, staging_limits())

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A look at what there is: the files below `udmabuf_rs/` in debugfs.
+//! Buffers and their sums, to look at: the files below `udmabuf_rs/` in debugfs.
 
 use crate::seam::{
     debugfs::Dir,

@@ -4,7 +4,7 @@
 //!
 //! Nothing in this file needs a kernel: tools/testing/properties tests it on the host.
 
-/// What is wrong with the numbers of a request.
+/// A mistake in the numbers of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NumberError {
     /// An offset or a size is not a multiple of the page size.

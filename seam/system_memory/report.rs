@@ -34,7 +34,8 @@ use kernel::{
 /// The most mappings that a line names, equal ones in a row counted as one.
 const MAX_MAPPINGS: usize = 64;
 
-/// Prints the line of `buffer`. Does not wait for its locks: what they protect is `busy` then.
+/// Prints the line of `buffer`. Does not wait for its locks: a field under a lock that is held is
+/// printed as `busy`.
 pub(super) fn show<P: Policy>(
     buffer: &Unreleased<'_, SystemMemory<P>>,
     creator: &Creator,
@@ -47,7 +48,8 @@ pub(super) fn show<P: Policy>(
 
     seq_print!(
         file,
-        "inode={} size={} runs={} folios={} flags={}{}{} pid={} uid={} comm={} age={}.{:03} name={}",
+        "inode={} size={} runs={} folios={} flags={}{}{} \
+         pid={} uid={} comm={} age={}.{:03} name={}",
         this.coherence.buffer.number(),
         this.bytes(),
         StableMemory::runs(&this.memory).count(),
@@ -129,8 +131,8 @@ fn flag(is_set: bool, text: &'static str) -> &'static str {
     }
 }
 
-/// A string of userspace as one word: bytes that separate, and those that are not printable ASCII,
-/// are shown as a backslash and three octal digits, as in /proc/mounts.
+/// A string of userspace as one word. Separators and bytes that are not printable ASCII become a
+/// backslash and three octal digits, as in /proc/mounts.
 struct Escaped<'a>(&'a [u8]);
 
 impl fmt::Display for Escaped<'_> {

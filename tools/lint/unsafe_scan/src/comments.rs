@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The `SAFETY` comments of a source: what stands between two tokens and is no whitespace.
+//! The `SAFETY` comments of a source: text between two tokens that is no whitespace.
 
 use std::ops::Range;
 

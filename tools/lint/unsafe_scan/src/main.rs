@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Lists what is unsafe in Rust sources, with the comments that justify it, as JSON.
+//! Lists unsafe code in Rust sources, with the comments that justify it, as JSON.
 //!
 //! ```text
 //! unsafe_scan FILE...

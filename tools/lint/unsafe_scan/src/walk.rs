@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Finds what is unsafe in a stream of tokens, and the names of what it is in.
+//! Finds unsafe code in a stream of tokens, and the names of the items around it.
 
 use std::{borrow::Cow, collections::HashMap, str::FromStr};
 
@@ -58,7 +58,7 @@ struct Walk<'a> {
     found: Vec<Value>,
 }
 
-/// What a stream of tokens is in.
+/// The surroundings of a stream of tokens.
 #[derive(Clone, Default)]
 struct Scope {
     path: Vec<String>,
@@ -92,7 +92,7 @@ impl Header {
     }
 }
 
-/// What has come of a statement or an item before its first keyword.
+/// The part of a statement or an item before its first keyword.
 #[derive(Default)]
 struct Prefix {
     docs: String,
@@ -213,7 +213,7 @@ impl Walk<'_> {
                         None => scope.clone(),
                     };
                     self.stream(group.stream(), inside, &scope, None);
-                    // What a block is part of goes on behind it, but for a block that is a statement.
+                    // A block that is no statement is part of one, which goes on behind it.
                     let goes_on = header.as_ref().is_some_and(Header::is_value)
                         || is_punct(next, '.')
                         || is_punct(next, '?')
@@ -228,7 +228,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Notes what the keyword `unsafe` begins.
+    /// Notes the block or item that the keyword `unsafe` begins.
     fn keyword(
         &mut self,
         word: &Ident,
@@ -284,7 +284,7 @@ impl Walk<'_> {
         self.found.last_mut().expect("just added")["is_c"] = json!(header.is_c);
     }
 
-    /// Returns what the body of an item is in, and notes an `impl`, whose header is known by now.
+    /// Returns the scope of the body of an item, and notes an `impl`, whose header is known by now.
     fn inside(&mut self, header: &Header, scope: &Scope, is_test: bool, end: usize) -> Scope {
         let mut scope = scope.clone();
 
@@ -340,7 +340,8 @@ impl Walk<'_> {
         self.found.push(json!({
             "kind": kind, "path": path, "line": line, "text": text,
             "safety": safety.map(|at| &self.comments[at].text),
-            "owner": scope.owner, "header": scope.header, "function": function, "in_unsafe": is_unsafe, "in_c": is_c,
+            "owner": scope.owner, "header": scope.header, "function": function,
+            "in_unsafe": is_unsafe, "in_c": is_c,
             "is_test": scope.is_test,
         }));
     }
@@ -367,7 +368,7 @@ fn name_after(word: &str, tokens: &[TokenTree]) -> Option<String> {
     }
 }
 
-/// Returns what the value of a static or a constant is in.
+/// Returns the scope of the value of a static or a constant.
 fn value_scope<'a>(header: Option<&Header>, scope: &'a Scope) -> Cow<'a, Scope> {
     match header {
         Some(header) if header.is_value() => {
@@ -399,7 +400,7 @@ fn is_attributes(group: &Group) -> bool {
     tokens.len() == 2 && is_punct(tokens.first(), '#')
 }
 
-/// Adds what an attribute says: a line of documentation, or that an item is for tests.
+/// Adds the meaning of an attribute: a line of documentation, or that an item is for tests.
 fn attribute(group: &Group, prefix: &mut Prefix) {
     let tokens: Vec<_> = group.stream().into_iter().collect();
 

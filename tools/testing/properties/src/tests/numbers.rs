@@ -17,7 +17,7 @@ use proptest::{
     prelude::*, //
 };
 
-/// What [`total`] has to say: the first item that is wrong decides.
+/// The result that [`total`] should have: the first item that is wrong decides.
 fn total_model(items: &[(u64, u64)], page_size: u64, limit: u64) -> Result<u64, NumberError> {
     let mut sum = 0u128;
 
