@@ -96,12 +96,18 @@ static inline bool excused(struct model *m, int err, const char *what)
 		count(m, EXCUSED);
 		return true;
 	}
+	went_wrong(m, "%s: %s", what, strerror(-err));
+	return false;
+}
+
+/* The same of a call of the importer, whose device may have gone. */
+static inline bool excused_by_device(struct model *m, int err, const char *what)
+{
 	if (err == -ENODEV || err == -ENOENT) {
 		count(m, DEVICE_GONE);
 		return true;
 	}
-	went_wrong(m, "%s: %s", what, strerror(-err));
-	return false;
+	return excused(m, err, what);
 }
 
 /* Brackets: around each access, of all buffers of the memfd ------------------ */
@@ -283,7 +289,7 @@ static inline void make_view(struct model *m, struct buffer *b, struct view *v)
 					  device == IMPORTER_FAUX ? 0 : FEW_BITS);
 	}
 	if (err) {
-		excused(m, err, v->kernel ? "vmap" : "map");
+		excused_by_device(m, err, v->kernel ? "vmap" : "map");
 		return;
 	}
 	v->used = true;
@@ -397,6 +403,17 @@ static inline bool same(struct model *m, const struct way *way, const char *byte
 	return true;
 }
 
+/* Whether @err of a way is accounted for. The view is not used again. */
+static inline bool gave_up(struct model *m, struct way *way, int err)
+{
+	if (!way->view)
+		return excused(m, err, op_names[way->op]);
+	if (!excused_by_device(m, err, op_names[way->op]))
+		return false;
+	drop_view(m, way->view);
+	return true;
+}
+
 static inline void read_somewhere(struct model *m)
 {
 	static char bytes[65536];
@@ -408,8 +425,8 @@ static inline void read_somewhere(struct model *m)
 	err = go(m, &way, bytes, offset, len);
 	if (!err)
 		same(m, &way, bytes, offset, len);
-	else if (excused(m, err, op_names[way.op]) && way.view)
-		drop_view(m, way.view);
+	else
+		gave_up(m, &way, err);
 	sync_all(m, DMA_BUF_SYNC_END);
 	count(m, way.op);
 }
@@ -429,10 +446,8 @@ static inline void write_somewhere(struct model *m)
 	err = go(m, &way, bytes, offset, len);
 	if (!err) {
 		memcpy(model, bytes, len);
-	} else if (excused(m, err, op_names[way.op])) {
+	} else if (gave_up(m, &way, err)) {
 		/* A device that went has written all, or some, or nothing. */
-		if (way.view)
-			drop_view(m, way.view);
 		sync_all(m, DMA_BUF_SYNC_START);
 		if (!go(m, &back, bytes, offset, len))
 			memcpy(model, bytes, len);
