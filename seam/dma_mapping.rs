@@ -372,7 +372,8 @@ impl DmaMapping {
 
     /// Unmaps the table without making the device's data visible, and returns it.
     pub fn unmap_without_sync(self) -> SgTable {
-        self.unmap_attrs(self.attrs | bindings::DMA_ATTR_SKIP_CPU_SYNC as c_ulong);
+        // SAFETY: `into_table()` takes the mapping apart without dropping it.
+        unsafe { self.unmap_attrs(self.attrs | bindings::DMA_ATTR_SKIP_CPU_SYNC as c_ulong) };
         self.into_table()
     }
 
@@ -387,7 +388,12 @@ impl DmaMapping {
         }
     }
 
-    fn unmap_attrs(&self, attrs: c_ulong) {
+    /// Unmaps the table, unless the device has gone and the mapping with it.
+    ///
+    /// # Safety
+    ///
+    /// The mapping must end with this call: it is not unmapped, synced or looked at any more.
+    unsafe fn unmap_attrs(&self, attrs: c_ulong) {
         if !self.needs_unmap {
             return;
         }
@@ -395,8 +401,8 @@ impl DmaMapping {
             pr_warn_once!("a device has gone with a dma-buf mapped, and the mapping with it\n");
             return;
         }
-        // SAFETY: The mapping ends here: its importer is done with the table, or the device is
-        // gone.
+        // SAFETY: The mapping ends here by the safety requirements, so nothing else reads the
+        // segments of the table.
         unsafe {
             match &self.saved {
                 Saved::Segment(address, length) => self.table.set_segments(&[(*address, *length)]),
@@ -405,7 +411,8 @@ impl DmaMapping {
             }
         }
         // SAFETY: By the type invariants, the table is mapped for the device in this direction, and
-        // the device is ready for DMA. The callers do not use the mapping any more.
+        // the device is ready for DMA. It is unmapped once, as nothing uses the mapping any more by
+        // the safety requirements.
         unsafe {
             bindings::dma_unmap_sg_attrs(
                 as_raw(&self.device),
@@ -426,6 +433,7 @@ impl DmaMapping {
 
 impl Drop for DmaMapping {
     fn drop(&mut self) {
-        self.unmap_attrs(self.attrs);
+        // SAFETY: The mapping is dropped: nothing is left that uses it.
+        unsafe { self.unmap_attrs(self.attrs) };
     }
 }

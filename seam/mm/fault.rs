@@ -353,7 +353,8 @@ pub unsafe fn access<M: StableMemory>(
         let offset = at & (PAGE_SIZE - 1);
         let bytes = (PAGE_SIZE - offset).min(len - done);
 
-        if !copy(memory, page, offset, &mut access, done..done + bytes) {
+        // SAFETY: `bytes` was just bounded by what the page has from `offset` on.
+        if !unsafe { copy(memory, page, offset, &mut access, done..done + bytes) } {
             break;
         }
         done += bytes;
@@ -362,7 +363,11 @@ pub unsafe fn access<M: StableMemory>(
 }
 
 /// Copies `range` of `access` from or to `offset` of page `page` of `memory`, if that is there.
-fn copy<M: StableMemory>(
+///
+/// # Safety
+///
+/// `offset` plus the length of `range` must not be more than [`PAGE_SIZE`].
+unsafe fn copy<M: StableMemory>(
     memory: &M,
     page: usize,
     offset: usize,
@@ -382,14 +387,14 @@ fn copy<M: StableMemory>(
     match access {
         Access::Read(bytes) => {
             let bytes = &mut bytes[range];
-            // SAFETY: The page is one of a `StableMemory`. The only caller, `access()`, keeps
-            // `offset` plus the length within it.
+            // SAFETY: The page is one of a `StableMemory`, and `range` ends within it by the safety
+            // requirements.
             unsafe { ffi::memcpy_from_page(bytes.as_mut_ptr().cast(), page, offset, bytes.len()) };
         }
         Access::Write(bytes) => {
             let bytes = &bytes[range];
             // SAFETY: The page is one of a `StableMemory`, which userspace can write at any time as
-            // well. The only caller, `access()`, keeps `offset` plus the length within it.
+            // well, and `range` ends within it by the safety requirements.
             unsafe { ffi::memcpy_to_page(page, offset, bytes.as_ptr().cast(), bytes.len()) };
         }
     }
