@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tests of vmlib.debugkernel: options asked for and got, and what is kept of a build tree."""
+"""Tests of vmlib.debugkernel: options asked for and got, changed sources, and what is kept of a build tree."""
 
 import os
+import shutil
+import subprocess
 import tempfile
 import unittest
 from pathlib import Path
 
 from vmlib import debugkernel
+from vmlib.errors import Failure
 
 FRAGMENT = """\
 # Comment
@@ -46,8 +49,92 @@ class Unmet(unittest.TestCase):
         self.assertEqual({"CONFIG_RUST": "y", "CONFIG_FRAME_WARN": "4096"}, debugkernel.options(FRAGMENT))
 
     def test_each_option_once(self):
-        lines = [line for line in debugkernel.FRAGMENT.read_text().splitlines() if line and line[0] != "#"]
-        self.assertEqual(len(lines), len({line.split("=")[0] for line in lines}))
+        for name, design in debugkernel.DESIGNS.items():
+            with self.subTest(name):
+                lines = [line for line in design.fragment.splitlines() if line and line[0] != "#"]
+                self.assertEqual(len(lines), len({line.split("=")[0] for line in lines}))
+
+
+class Designs(unittest.TestCase):
+    """What decides which kernel it is."""
+
+    def test_entries_differ(self):
+        designs = debugkernel.DESIGNS.values()
+        self.assertEqual(len(designs), len({(design.name, design.arch) for design in designs}))
+
+    def test_patch_is_among_the_inputs(self):
+        self.assertIn("patch", debugkernel.DESIGNS["kcsan"].inputs())
+        self.assertNotIn("patch", debugkernel.DESIGNS["debug"].inputs())
+
+
+class Run:
+    """A build root whose commands run here, or print what is given."""
+
+    def __init__(self, output=None):
+        self.output = output
+
+    def run(self, argv, cwd=None, **_where):
+        if self.output is not None:
+            return self.output
+        return subprocess.run([str(word) for word in argv], cwd=cwd, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+PATCH = """\
+--- a/scripts/mod/Makefile
++++ b/scripts/mod/Makefile
+@@ -1 +1 @@
+-old
++new
+"""
+
+
+class Patched(unittest.TestCase):
+    """A source tree with changes."""
+
+    @unittest.skipUnless(shutil.which("patch"), "there is no patch(1) here; the build root has it")
+    def test_the_changed_file_alone(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            source, patch = folder / "source", folder / "a.patch"
+            for path in ("Makefile", "scripts/Kbuild", "scripts/mod/Makefile", "mm/slub.c"):
+                (source / path).parent.mkdir(parents=True, exist_ok=True)
+                (source / path).write_text("old\n")
+            patch.write_text(PATCH)
+            tree = debugkernel.patched(Run(), source, folder / "tree", patch, None)
+            self.assertEqual("new\n", (tree / "scripts/mod/Makefile").read_text())
+            self.assertEqual("old\n", (source / "scripts/mod/Makefile").read_text())
+            self.assertEqual("old\n", (tree / "mm/slub.c").read_text())
+            self.assertTrue((tree / "mm").is_symlink() and (tree / "scripts/Kbuild").is_symlink())
+
+
+NM = """\
+/a/main.o: 0000000000000000 T init_module
+/a/main.o:                  U __tsan_read8
+/a/shim.o: 0000000000000000 T shim_read
+/a/shim.o:                  U memcpy
+/a/shim.o: 0000000000000000 t tsan.module_ctor
+/a/shim.o:                  U __tsan_init
+/a/version.o: 0000000000000000 R version
+/a/version.o: 0000000000000000 t tsan.module_ctor
+/a/version.o:                  U __tsan_init
+"""
+
+
+class Instrumented(unittest.TestCase):
+    """Objects that call what a sanitizer has them call."""
+
+    def check(self, *names):
+        debugkernel.check_instrumented(Run(NM), "__tsan_", [Path("/a") / name for name in names])
+
+    def test_code_that_calls_it(self):
+        self.check("main.o")
+
+    def test_code_that_does_not(self):
+        with self.assertRaisesRegex(Failure, "/a/shim.o is not instrumented: it calls no __tsan_"):
+            self.check("main.o", "shim.o")
+
+    def test_no_code(self):
+        self.check("version.o")
 
 
 class Trim(unittest.TestCase):
@@ -63,7 +150,7 @@ class Trim(unittest.TestCase):
                 (build / name).parent.mkdir(parents=True, exist_ok=True)
                 (build / name).touch()
             (build / "source").symlink_to("/usr")
-            debugkernel.trim(build)
+            debugkernel.trim(build, debugkernel.DESIGNS["debug"].kept)
             left = {os.path.relpath(os.path.join(place, name), build)
                     for place, _, files in os.walk(build) for name in files}
             self.assertEqual({"rust/libkernel.rmeta", "include/generated/autoconf.h",

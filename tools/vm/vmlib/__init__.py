@@ -14,7 +14,7 @@ debian      what Debian publishes for them: versions, headers, image, modules, s
 dates       suites of Debian's that are past their date
 versions    which version of them is used: the one in the cache, a newer one, or what can be had
 artefacts   its headers with the Rust artefacts that they lack
-debugkernel the one that looks for mistakes: configuration, build, what is kept
+debugkernel those that look for mistakes: configuration, build, what is kept
 modules     building out-of-tree modules against one of them
 initramfs   the file system of the VM, packed anew for every run
 libraries   loader and libraries of programs that are put into it

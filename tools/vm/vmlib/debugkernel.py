@@ -1,32 +1,106 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The kernel that looks for mistakes: its configuration, its build, what is kept of it.
+"""The kernels that look for mistakes: their configurations, their build, what is kept of it.
 
-All that it has beyond allnoconfig is in tools/vm/debug.config.
+All that one has beyond allnoconfig is in the files of tools/vm/config that its design names.
 """
 
 import os
 import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Tuple
 
 from .errors import Failure
 from .progress import count_lines, run_step
 
-FRAGMENT = Path(__file__).resolve().parents[1] / "debug.config"
-LOCALVERSION = "+debug"
-MAKE = ("LLVM=1", f"LOCALVERSION={LOCALVERSION}")  # Rust has no KASAN where C is compiled by gcc
-# It counts every mapping, and KASAN complains at boot where there are five levels of page tables.
-APPEND = "dma_debug_entries=200000 no5lvl"
+CONFIG = Path(__file__).resolve().parents[1] / "config"
 
-IMAGE = "arch/x86/boot/bzImage"
 RECIPE = 1  # raise it when make() or what is kept changes
 LINES = 2110  # of output
 SIZE = 1500  # MiB that building it takes
 
-# What modules are built with; the rest of the build tree is gone in the end.
-KEPT = [".config", "Makefile", "Module.symvers", "modules.builtin", "source", "include", "arch/x86/include", "rust",
-        "scripts", "tools"]
+
+@dataclass(frozen=True)
+class Build:
+    """What building a kernel for an architecture differs in."""
+
+    folder: str             # of arch/
+    image: str              # what make makes, in arch/*/boot
+    make: Tuple[str, ...]   # arguments for make
+    tools: Tuple[str, ...]  # what modules need of the build tree beyond the rest
+    append: str = ""        # kernel arguments
+
+
+BUILDS = {
+    # KASAN complains at boot where there are five levels of page tables.
+    "amd64": Build("x86", "bzImage", (), ("tools",), "no5lvl"),
+    "arm64": Build("arm64", "Image", ("ARCH=arm64",), ()),
+}
+
+
+@dataclass(frozen=True)
+class Design:
+    """One such kernel."""
+
+    name: str                  # what its release ends in
+    what: str
+    arch: str                  # as Debian calls it
+    parts: Tuple[str, ...]     # files of CONFIG
+    append: str = ""           # kernel arguments
+    patch: str = ""            # a file of CONFIG with changes to the sources
+    calls: str = ""            # how the functions are called that instrumented code calls, if it is
+
+    @property
+    def fragment(self):
+        """All that it has beyond allnoconfig."""
+        return "\n".join((CONFIG / part).read_text() for part in self.parts)
+
+    @property
+    def build(self):
+        """What its architecture differs in."""
+        return BUILDS[self.arch]
+
+    @property
+    def localversion(self):
+        """What the release adds to the version."""
+        return f"+{self.name}"
+
+    @property
+    def make(self):
+        """Arguments for make. Rust has sanitizers only where C is compiled by clang."""
+        return ("LLVM=1", f"LOCALVERSION={self.localversion}", *self.build.make)
+
+    @property
+    def kept(self):
+        """What modules are built with; the rest of the build tree is gone in the end."""
+        return [".config", "Makefile", "Module.symvers", "modules.builtin", "source", "include",
+                f"arch/{self.build.folder}/include", "rust", "scripts", *self.build.tools]
+
+    def inputs(self):
+        """What decides how it comes out, besides sources and tools."""
+        found = {"options": options(self.fragment), "recipe": RECIPE}
+        if self.patch:
+            found["patch"] = (CONFIG / self.patch).read_text()
+        return found
+
+
+# It counts every mapping.
+MAPPINGS = "dma_debug_entries=200000"
+
+DESIGNS = {
+    "debug": Design("debug", "the debug kernel", "amd64", ("common.config", "amd64.config", "debug.config"), MAPPINGS),
+    "debug-arm64": Design("debug", "the debug kernel for arm64", "arm64",
+                          ("common.config", "arm64.config", "debug.config"), MAPPINGS),
+    # Emulated, it makes a hundredth of the accesses of a real machine: watched are more of them, and for longer.
+    "kcsan": Design("kcsan", "the kernel with KCSAN", "amd64", ("common.config", "amd64.config", "kcsan.config"),
+                    "kcsan.udelay_task=300 kcsan.skip_watch=300", patch="kcsan.patch", calls="__tsan_"),
+}
+
 OBJECTS = (".o", ".a", ".cmd")
+CONSTRUCTOR = "tsan.module_ctor"
+# What is instrumented of Rust's own in the kernel.
+RUST = ("rust/core.o", "rust/kernel.o")
 
 
 def options(text):
@@ -46,28 +120,83 @@ def unmet(fragment, config):
     return [f"{name}={value}" for name, value in asked if got.get(name, "n") != value]
 
 
-def make(cache, root, source, path, lock):
-    """Build the kernel into path/build, and what can be booted into path/bzImage."""
-    build = path / "build"
+def make(cache, root, design, source, path, lock):
+    """Build the kernel into path/build, and what can be booted into path/image."""
+    build, fragment = path / "build", path / "fragment.config"
     build.mkdir()
-    argv = ["make", "-C", source, f"O={build}", *MAKE]
-    root.run([*argv, f"KCONFIG_ALLCONFIG={FRAGMENT}", "allnoconfig"], cwd=path, locks=[lock])
-    missing = unmet(FRAGMENT.read_text(), (build / ".config").read_text())
+    fragment.write_text(design.fragment)
+    if design.patch:
+        source = patched(root, source, path / "source", CONFIG / design.patch, lock)
+    argv = ["make", "-C", source, f"O={build}", *design.make]
+    root.run([*argv, f"KCONFIG_ALLCONFIG={fragment}", "allnoconfig"], cwd=path, locks=[lock])
+    missing = unmet(design.fragment, (build / ".config").read_text())
     if missing:
-        raise Failure(f"these options of {FRAGMENT} need others, or are none of this kernel's: {', '.join(missing)}")
-    run_step("kernel: the debug kernel",
-             root.command([*argv, f"-j{os.cpu_count()}", "bzImage", "modules_prepare"], cwd=path),
-             cache.log("kernel-debug"), "15 to 20 min on two cores", count_lines(LINES), locks=[lock])
-    os.replace(build / IMAGE, path / "bzImage")
+        raise Failure(f"these options of {', '.join(str(CONFIG / part) for part in design.parts)} need others, or are "
+                      f"none of this kernel's: {', '.join(missing)}")
+    run_step(f"kernel: {design.what}",
+             root.command([*argv, f"-j{os.cpu_count()}", design.build.image, "modules_prepare"], cwd=path),
+             cache.log(f"kernel-{design.name}-{design.arch}"), "15 to 20 min on two cores", count_lines(LINES),
+             locks=[lock])
+    if design.calls:
+        check_instrumented(root, design.calls, [build / name for name in RUST])
+    os.replace(build / "arch" / design.build.folder / "boot" / design.build.image, path / IMAGE)
     os.replace(build / "vmlinux.symvers", build / "Module.symvers")
-    trim(build)
+    trim(build, design.kept)
 
 
-def trim(build):
+IMAGE = "bzImage"  # of every kernel, in its entry
+
+
+def patched(root, source, tree, patch, lock):
+    """A source tree with the changes of a patch: links to the other, but for the files that are changed."""
+    names = re.findall(r"^\+\+\+ b/(\S+)$", patch.read_text(), re.MULTILINE)
+    _link(source, tree, [Path(name).parts for name in names])
+    root.run(["patch", "--strip=1", "--fuzz=0", "--force", "--input", patch], cwd=tree, locks=[lock])
+    return tree
+
+
+def _link(source, tree, changed):
+    """Make `tree` of links to all in `source`, with folders and copies of their own for the paths that are changed."""
+    tree.mkdir()
+    for entry in source.iterdir():
+        below = [path[1:] for path in changed if path[0] == entry.name]
+        if any(below):
+            _link(entry, tree / entry.name, below)
+        elif below:
+            shutil.copy2(entry, tree / entry.name)
+        else:
+            (tree / entry.name).symlink_to(entry)
+
+
+def check_instrumented(root, prefix, objects, paths=()):
+    """Refuse objects with code that call no function whose name begins with `prefix`.
+
+    The constructor that the compiler adds to any object, and the function that it calls, do not count.
+    """
+    found = symbols(root.run(["llvm-nm", "--print-file-name", "--quiet", *objects], paths=paths))
+    for path in objects:
+        has = found.get(str(path), [])
+        has_code = any(kind in "tTwW" and name != CONSTRUCTOR for kind, name in has)
+        calls = any(kind == "U" and name.startswith(prefix) and name != f"{prefix}init" for kind, name in has)
+        if has_code and not calls:
+            raise Failure(f"{path} is not instrumented: it calls no {prefix}*")
+
+
+def symbols(text):
+    """The kind and name of each symbol, by object, from what nm prints with names of files."""
+    found = {}
+    for line in text.splitlines():
+        path, _, rest = line.rpartition(": ")
+        *_, kind, name = rest.split()
+        found.setdefault(path, []).append((kind, name))
+    return found
+
+
+def trim(build, kept):
     """Keep of a build tree what modules are built with."""
     whole = build.with_name("whole")
     build.rename(whole)
-    for name in KEPT:
+    for name in kept:
         (build / name).parent.mkdir(parents=True, exist_ok=True)
         (whole / name).rename(build / name)
     shutil.rmtree(whole)

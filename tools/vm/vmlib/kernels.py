@@ -58,6 +58,7 @@ class Kernel:
     modules: Optional[Path]   # the directory of modules.dep, where there is one
     make: Tuple[str, ...]     # arguments for make(1) to build against it
     append: str = ""          # kernel arguments that it cannot do without
+    calls: str = ""           # how the functions are called that instrumented modules call, if they are
 
     @property
     def release(self):
@@ -121,24 +122,26 @@ def obtain_artefacts(cache, release):
     return artefacts.obtain(cache, root, stock.name, files), files.info["debian"]
 
 
-def _debug(cache, update):
+def _checking(cache, update, flavour):
     """A kernel of the same sources that looks for mistakes while it runs."""
+    design = debugkernel.DESIGNS[flavour]
+    stock = next(stock for stock in STOCK.values() if stock.name == design.arch)
     root = buildroot.obtain(cache)
-    files, _ = versions.settle(cache, root, STOCK["stock"], update)
+    files, _ = versions.settle(cache, root, stock, update)
     source, version = debian.source_tree(files), files.info["version"]
-    inputs = {"source": str(source), "options": debugkernel.options(debugkernel.FRAGMENT.read_text()),
-              "toolchain": root.toolchain, "recipe": debugkernel.RECIPE}
-    entry = cache.obtain("kernel-debug-amd64", inputs,
-                         lambda path, lock: debugkernel.make(cache, root, source, path, lock),
-                         ["bzImage", *(f"build/{name}" for name in debugkernel.KEPT), "build/rust/libkernel.rmeta"],
+    inputs = {"source": str(source), "toolchain": root.toolchain, **design.inputs()}
+    entry = cache.obtain(f"kernel-{design.name}-{design.arch}", inputs,
+                         lambda path, lock: debugkernel.make(cache, root, design, source, path, lock),
+                         [debugkernel.IMAGE, *(f"build/{name}" for name in design.kept), "build/rust/libkernel.rmeta"],
                          debugkernel.SIZE)
-    return Kernel(flavour="debug", root=root, arch=AMD64, version=version, localversion=debugkernel.LOCALVERSION,
-                  source=source, build=entry.path / "build", image=entry.path / "bzImage",
-                  busybox=files.path / "unpacked/usr/bin/busybox", modules=None,
-                  make=debugkernel.MAKE, append=debugkernel.APPEND)
+    return Kernel(flavour=flavour, root=root, arch=stock.arch, version=version, localversion=design.localversion,
+                  source=entry.path / "source" if design.patch else source, build=entry.path / "build",
+                  image=entry.path / debugkernel.IMAGE, busybox=files.path / "unpacked/usr/bin/busybox", modules=None,
+                  make=design.make, append=f"{design.append} {design.build.append}".strip(), calls=design.calls)
 
 
-FLAVOURS = {"debug": _debug, **{flavour: functools.partial(_stock, flavour=flavour) for flavour in STOCK}}
+FLAVOURS = {**{flavour: functools.partial(_checking, flavour=flavour) for flavour in debugkernel.DESIGNS},
+            **{flavour: functools.partial(_stock, flavour=flavour) for flavour in STOCK}}
 
 
 def obtain(cache, name="stock", update=False):

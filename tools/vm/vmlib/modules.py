@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from . import cache as caching
-from . import process
+from . import debugkernel, process
 from .errors import Failure
 
 
@@ -43,7 +43,15 @@ def build(cache, kernel, folder, out=None, clippy=False, without=(), having=(), 
             raise
     if status:
         raise Failure(f"the module in {folder} does not build against Linux {kernel.release} (make: status {status})")
-    return _built(folder, out)
+    built = _built(folder, out)
+    if kernel.calls:
+        debugkernel.check_instrumented(kernel.root, kernel.calls, objects(out), paths=[out])
+    return built
+
+
+def objects(out):
+    """What was compiled of a module's own sources."""
+    return [path for path in sorted(out.rglob("*.o")) if not path.name.startswith(".") and not path.name.endswith(".mod.o")]
 
 
 def _compiler_with(kernel, out, compiler, without, having):
