@@ -160,6 +160,49 @@ class FindReports(unittest.TestCase):
         self.assertEqual(len(kernellog.find_reports("[ 1.0] BUG: unable to handle")), 1)
 
 
+RACE = """\
+[   31.5] ==================================================================
+[   31.5] BUG: KCSAN: data-race in Alpha / beta
+
+[   31.5] write to 0xffff888003b6e4d8 of 8 bytes by task 117 on cpu 1:
+[   31.5]  Alpha+0x60/0x90{module}
+[   31.5]  vfs_ioctl+0x1/0x2
+[   31.5]
+[   31.5] read to 0xffff888003b6e4d8 of 8 bytes by task 118 on cpu 0:
+[   31.5]  beta+0x30/0x50
+[   31.5]
+[   31.5] value changed: 0x0000000000000001 -> 0x0000000000000002
+
+[   31.5] Reported by Kernel Concurrency Sanitizer on:
+[   31.5] CPU: 0 UID: 0 PID: 118 Comm: stress Tainted: G           O        7.3.4+kcsan #1
+[   31.5] ==================================================================
+[   31.6] something else
+"""
+
+
+class Races(unittest.TestCase):
+    """Data races, of the kernel's own and of modules."""
+
+    def test_whole_report(self):
+        reports = kernellog.find_reports(RACE.format(module=""))
+        self.assertEqual([15], [len(report.lines) for report in reports])
+        self.assertEqual("BUG: KCSAN: data-race in Alpha / beta", reports[0].title)
+
+    def test_whose_it_is(self):
+        for module, elsewhere in (("", True), (" [udmabuf_rs]", False), (" [udmabuf_importer]", False)):
+            with self.subTest(module):
+                self.assertEqual([elsewhere], [report.is_race_elsewhere
+                                               for report in kernellog.find_reports(RACE.format(module=module))])
+
+    def test_another_line_before_it(self):
+        """The stacks decide, so they belong to it also where another processor has logged in between."""
+        text = RACE.format(module=" [udmabuf_rs]").replace("=\n", "=\n[   31.5] something else\n", 1)
+        self.assertEqual([False], [report.is_race_elsewhere for report in kernellog.find_reports(text)])
+
+    def test_other_reports_are_no_races(self):
+        self.assertFalse(any(report.is_race_elsewhere for report in kernellog.find_reports(LOCKDEP + WARNING)))
+
+
 class SplitExpected(unittest.TestCase):
     """What --expect-log does."""
 

@@ -9,6 +9,13 @@ from vmlib import verdict
 from vmlib.qemu import Outcome
 
 WARNING = "[ 1.0] WARNING: foo.c:12 at foo+0x1/0x2\n"
+RACE = """\
+[ 2.0] ==================================================================
+[ 2.0] BUG: KCSAN: data-race in foo / foo
+[ 2.0] write to 0xffff888003b6e4d8 of 8 bytes by task 117 on cpu 1:
+[ 2.0]  foo+0x1/0x2
+[ 2.0] ==================================================================
+"""
 
 
 def judge(expected=(), **fields):
@@ -40,6 +47,18 @@ class Judge(unittest.TestCase):
         status, said = judge(expected=["foo.c"], status=0)
         self.assertEqual(0, status)
         self.assertIn("but not there: foo.c", said)
+
+    def test_data_race_of_the_kernels_own(self):
+        status, said = judge(status=0, log=RACE + RACE)
+        self.assertEqual(0, status)
+        self.assertIn("2 data race(s) of the kernel's own", said)
+        self.assertIn("2 x BUG: KCSAN: data-race in foo / foo", said)
+
+    def test_data_race_with_a_module_in_it(self):
+        status, said = judge(status=0, log=RACE + RACE.replace("foo+0x1/0x2", "foo+0x1/0x2 [udmabuf_rs]"))
+        self.assertEqual(99, status)
+        self.assertIn("1 data race(s) of the kernel's own", said)
+        self.assertIn("the kernel log has 1 report(s)", said)
 
     def test_time_limit(self):
         self.assertEqual(124, judge(timed_out=True, running=True)[0])

@@ -34,6 +34,10 @@ BEGINNINGS = re.compile(r"""
     | VFS:\ Busy\ inodes | Trying\ to\ vfree
 """, re.VERBOSE)
 
+# How a data race is told, and a line of a stack in a module: function, offset, name.
+RACE = "BUG: KCSAN: "
+MODULE = re.compile(r"\+0x[0-9a-f]+/0x[0-9a-f]+ \[\w")
+
 ENDING = re.compile(r"---\[ end |^={20,}$|^ *<?/TASK>$")
 KTAP = re.compile(r"\s*not ok \d")  # ends what a unit test had to say
 LONGEST = 150  # lines; a report without a recognisable end is cut here
@@ -49,6 +53,11 @@ class Report:
     def text(self):
         """The report as it stands in the log."""
         return "\n".join(self.lines)
+
+    @property
+    def is_race_elsewhere(self):
+        """Whether it tells of a data race in code that no module has called, which is the kernel's own."""
+        return message(self.title).startswith(RACE) and not any(MODULE.search(line) for line in self.lines)
 
     @property
     def title(self):
@@ -96,7 +105,8 @@ def _ends(said, report, following):
     if len(report.lines) > 3 and ENDING.search(said):
         # Registers of the interrupted task, and the end mark, come after.
         return "/TASK>" not in said
-    return len(report.lines) == 1 and not _belongs(message(following[0]))
+    # Of a data race the second line is empty.
+    return len(report.lines) == 1 and not said.startswith(RACE) and not _belongs(message(following[0]))
 
 
 def _belongs(said):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """What a run amounts to: the lines that say so, and the exit status."""
 
+import collections
+
 from . import kernellog
 from .errors import KERNEL_REPORT, TIME_LIMIT, TOOL_FAILED
 from .progress import say
@@ -10,7 +12,14 @@ NAME = "tools/vm/run"
 
 def judge(outcome, expected_patterns, log_path):
     """Say what went wrong in a run, and return its exit status."""
-    expected, surprising, unmet = kernellog.split_expected(kernellog.find_reports(outcome.log), expected_patterns)
+    found = kernellog.find_reports(outcome.log)
+    races = [report for report in found if report.is_race_elsewhere]
+    expected, surprising, unmet = kernellog.split_expected([report for report in found if report not in races],
+                                                           expected_patterns)
+    if races:
+        say(f"{NAME}: the kernel log has {len(races)} data race(s) of the kernel's own:")
+        for title, count in collections.Counter(report.title for report in races).items():
+            say(f"    {count} x {title}")
     for report in expected:
         say(f"{NAME}: expected in the kernel log: {report.title}")
     for pattern in unmet:

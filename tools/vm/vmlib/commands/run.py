@@ -19,7 +19,8 @@ TIMEOUT = 600.0
 STATUSES = """
 exit status: that of COMMAND, or
    99  the kernel log has a WARN, BUG, Oops, panic, lockdep, KASAN, UBSAN,
-       DMA-API or leak report that --expect-log did not announce
+       DMA-API or leak report that --expect-log did not announce, or a KCSAN
+       report with a function of a module
   124  COMMAND did not end in time
   125  the tool failed: nothing could be built, booted or loaded
 """
