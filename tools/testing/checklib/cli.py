@@ -35,7 +35,8 @@ def parser():
                        help="run tests with drivers that have one mistake each, which they must find; --subject names tests")
     which.add_argument("--faults", action="store_true",
                        help="fail each allocation, user copy and charge of every operation on the debug kernel, and "
-                            "write the table of Documentation/proven.md")
+                            f"write the table of Documentation/proven.md; --boot {plan.FAULTS_ARM64.name} does that for "
+                            "arm64")
     which.add_argument("--kernels", action="store_true",
                        help="build for every kernel that Debian has instead, boot it, and print a table (Markdown); "
                             "--boot names kernels")
@@ -80,7 +81,7 @@ def main():
         client.require()
     show = report.Show(options.verbose)
     results = _hosted(hosted, options, show)
-    slow = plan.DEBUG + plan.FAULTS
+    slow = plan.DEBUG + plan.FAULTS + [plan.FAULTS_ARM64]
     results += _one_by_one([boot for boot in boots if boot not in slow], options, show)
     debug = [boot for boot in boots if boot in slow]
     done = _together(debug + [boot for column in columns for boot in (column.ours, column.theirs) if boot], options)
@@ -105,7 +106,7 @@ def _boots(options):
     if options.c_driver:
         return plan.THEIRS
     if options.faults:
-        return plan.FAULTS + [plan.FAULTS_FEW] if options.boot else plan.FAULTS
+        return plan.FAULTS + [plan.FAULTS_ARM64, plan.FAULTS_FEW] if options.boot else plan.FAULTS
     if options.coherence:
         return []
     return plan.OURS + plan.DEBUG + plan.ALSO if options.all else plan.DEBUG if options.debug else plan.OURS
@@ -139,7 +140,7 @@ def _together(boots, options):
     """The results of boots by name, of which some run at a time: they wait a lot, or keep one processor busy."""
     boots = _wanted(boots, options)
     # The first on the debug kernel has it made, which takes a quarter of an hour. No other should wait for that.
-    slow = [boot for boot in boots if boot.kernel == "debug"]
+    slow = [boot for boot in boots if boot.kernel.startswith("debug")]
     boots = slow[:1] + [boot for boot in boots if boot not in slow] + slow[1:]
 
     def run(boot):

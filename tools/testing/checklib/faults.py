@@ -17,7 +17,12 @@ from . import ktap, plan
 from .build import CHECKOUT
 
 DOCUMENT = CHECKOUT / "Documentation" / "proven.md"
-BEGIN, END = "<!-- made by make faults: -->", "<!-- up to here -->"
+# The boots of each table, by the mark that it begins with.
+TABLES = {
+    "<!-- made by make faults: -->": plan.FAULTS,
+    "<!-- made by tools/testing/check --faults --boot faults-arm64: -->": [plan.FAULTS_ARM64],
+}
+END = "<!-- up to here -->"
 LINE = re.compile(r"^faults: (\S+) (\d+) (points|shortages|charges) (\d+) (?:failed(?: \d+ in all)?|killed)$")
 SUBJECT = "faults"
 
@@ -74,26 +79,26 @@ def table(boots):
     return [*lines, f"| **all** |{totals}"]
 
 
-def by_boot(results):
-    """The numbers of the boots that have any."""
-    boots = {boot.name: numbers([result for result in results if result.boot == boot.name and result.subject == SUBJECT])
-             for boot in plan.FAULTS}
-    return {name: found for name, found in boots.items() if found}
+def by_boot(results, boots):
+    """The numbers of those boots that have any."""
+    found = {boot.name: numbers([result for result in results if result.boot == boot.name and result.subject == SUBJECT])
+             for boot in boots}
+    return {name: each for name, each in found.items() if each}
 
 
 def tell(results, document=DOCUMENT):
-    """Prints the table, and puts it into the document if all boots are in it and nothing has failed."""
-    boots = by_boot(results)
-    if not boots:
-        return
-    lines = table(boots)
-    print("\n" + "\n".join(lines), flush=True)
-    if len(boots) == len(plan.FAULTS) and all(result.status != ktap.FAILED for result in results):
-        write(lines, document)
+    """Prints each table that has any rows, and puts it into the document if all its boots ran and nothing has failed."""
+    for mark, boots in TABLES.items():
+        found = by_boot(results, boots)
+        if not found:
+            continue
+        lines = table(found)
+        print("\n" + "\n".join(lines), flush=True)
+        if len(found) == len(boots) and all(result.status != ktap.FAILED for result in results):
+            write(mark, lines, document)
 
 
-def write(lines, document):
-    """Replaces the table in the document."""
-    text = document.read_text()
-    head, rest = text.split(BEGIN + "\n", 1)
-    document.write_text(f"{head}{BEGIN}\n\n" + "\n".join(lines) + f"\n\n{END}{rest.split(END, 1)[1]}")
+def write(mark, lines, document):
+    """Replaces the table after a mark in the document."""
+    head, rest = document.read_text().split(mark + "\n", 1)
+    document.write_text(f"{head}{mark}\n\n" + "\n".join(lines) + f"\n\n{END}{rest.split(END, 1)[1]}")

@@ -194,6 +194,10 @@ FAULTS = [
          ["!" + LOAD_IMPORTER, "faults"], kernel="debug", limit=1200),
 ]
 
+# Its DMA zone has all memory below 4 GiB, where that begins at 1 GiB. Emulated from afar, it has a table of its own.
+FAULTS_ARM64 = Boot("faults-arm64", "the same on arm64", [*FAULTS[0].arguments, "--mem", "4G"], FAULTS[0].steps,
+                    kernel="debug-arm64", limit=3600)
+
 # For mutants: what their mistakes show in.
 FAULTS_FEW = Boot("faults-few", "operations of each kind, with each allocation and copy failing", FAULTS[0].arguments,
                   ["!" + LOAD_IMPORTER, "faults -v create_scattered -v create_list -v map_direct -v map_staged"

@@ -18,9 +18,14 @@
 /* More often than anything fails. */
 #define MANY_TIMES	"1000000"
 
-/* Where modules lie on x86-64. */
+/* Where modules lie; on arm64, with addresses of 48 bits. */
+#ifdef __aarch64__
+#define MODULES_START	0xffff800000000000ULL
+#define MODULES_END	0xffff800080000000ULL
+#else
 #define MODULES_START	0xffffffffa0000000ULL
 #define MODULES_END	0xffffffffff000000ULL
+#endif
 
 static const char * const fault_kinds[] = { "failslab", "fail_page_alloc", "fail_usercopy" };
 

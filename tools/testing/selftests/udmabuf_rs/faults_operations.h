@@ -11,8 +11,12 @@
 #define PAGES		3
 #define SCATTERED	600
 
-/* Of the zone from which nothing is allocated that does not ask for it (x86). */
+/* Of the zone from which nothing is allocated that does not ask for it, if there is another. */
+#ifdef __x86_64__
 #define ZONE_DMA_BITS	24
+#else
+#define ZONE_DMA_BITS	32
+#endif
 
 #define FAR		((char *)(16ULL << 40))
 #define FARTHER		(FAR + GIB)
