@@ -106,7 +106,7 @@ check-c:
 	@"$(here)"/tools/testing/check --c-driver
 
 ## stress SECONDS=  buffers, devices, limits and scarce memory all at once, and every byte known:
-##                  on the stock kernel, with bounce buffers, and on the debug kernel
+##                  on the stock kernel, with bounce buffers, on the debug kernel, and with KCSAN
 stress:
 	@"$(here)"/tools/testing/check --stress $(or $(SECONDS),60)
 

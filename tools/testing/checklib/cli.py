@@ -43,7 +43,7 @@ def parser():
     which.add_argument("--trace", action="store_true",
                        help="run tools/trace instead, with perf and bpftrace, beside a workload that the reports must tell")
     which.add_argument("--stress", type=int, metavar="SECONDS",
-                       help="run the stress test alone, for so long, on three kinds of machines, which --boot names")
+                       help="run the stress test alone, for so long, on four kinds of machines, which --boot names")
     which.add_argument("--all", action="store_true",
                        help="run all of it, but --c-driver, --mutants, --kernels and --trace")
     parse.add_argument("--subject", action="append", default=[], metavar="NAME",

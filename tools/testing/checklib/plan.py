@@ -115,25 +115,36 @@ STAGED = [
 
 
 
+# The one that mutants with a data race are for.
+RACES = "stress-kcsan"
+
+
 def stress(seconds):
     """Boots in which everything happens at once, each for so many seconds."""
     # The debugging of DMA finds no entry where several contain a page and none is the exact one: a device that maps a
     # page twice, and syncs, is reported for memory that it has not allocated. It reports of this driver only, then.
     spare = "echo nobody > /sys/kernel/debug/dma-api/driver_filter"
+    # How many accesses were watched; without any, the kernel was not looking for races.
+    watched = "cat /sys/kernel/debug/kcsan && grep -q '^setup_watchpoints: [1-9]' /sys/kernel/debug/kcsan || exit 1"
+    # What tasks of the stress test do, they do to buffers of their own. These share them, and the limits.
+    sharing = ["account_races -T random_operations_agree_with_a_model", "races"]
+    before, after = {"debug": ["!" + spare]}, {"kcsan": [*sharing, "!" + watched]}
 
     def boot(name, why, *arguments, kernel="stock"):
         return Boot(name, why, ["--replace-c", "--mem", "2G", *(["--kmod", "zram"] if kernel == "stock" else []), *arguments],
-                    ["!" + SWAP_ON, "!" + KEEP_128_MIB, *(["!" + spare] if kernel == "debug" else []), "!" + LOAD_IMPORTER, "stress"],
+                    ["!" + SWAP_ON, "!" + KEEP_128_MIB, *before.get(kernel, []), "!" + LOAD_IMPORTER, "stress",
+                     *after.get(kernel, [])],
                     {"STRESS_SECONDS": str(seconds)}, kernel, limit=300 + 2 * seconds)
 
     return [
         boot("stress", "everything at once"),
         boot("stress-bounce", "everything at once, where every DMA mapping bounces", "--append", "swiotlb=force"),
         boot("stress-debug", "everything at once, debug kernel", kernel="debug"),
+        boot(RACES, "everything at once, on a kernel that reports data races", kernel="kcsan"),
     ]
 
 
-# What of that every run has.
+# What of that every run has, and what a mutant gets.
 STRESS_SECONDS = 30
 
 OURS = [
