@@ -2,12 +2,12 @@
 """Drivers with one mistake each, which a selftest must find.
 
 Each is a copy of the checkout, built and booted: one to two minutes, which is too
-long for every run. Five campaigns: mistakes of settle.rs, built with random delays
+long for every run. Six campaigns: mistakes of settle.rs, built with random delays
 inside the merge, against the stress test of that name (the model checker runs
 these, and more, each time); checks that are missing from the restrictions of
 buffers and from the strict creation call; events of tracepoints that are missing
-or wrong; mistakes all over the driver that once went unnoticed; and, on the debug
-kernel, what an error path forgets.
+or wrong; mistakes all over the driver that once went unnoticed; on the debug
+kernel, what an error path forgets; and, on the one with KCSAN, data races.
 """
 
 import fcntl
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import client
 
-from . import access_mutants, driver_mutants, fault_mutants, ktap, plan, settle, trace_mutants
+from . import access_mutants, driver_mutants, fault_mutants, ktap, plan, race_mutants, settle, trace_mutants
 from .build import CHECKOUT, cache_folder
 
 SUBJECT = "mutants"
@@ -35,6 +35,10 @@ NAMES = [
     "the base is not updated",
     "the counter is raised late",
 ]
+
+
+# What check has to be told for a boot that is not among those of every run.
+WHICH = {plan.FAULTS_FEW.name: ["--faults"], plan.RACES: ["--stress", str(plan.STRESS_SECONDS)]}
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ def cases():
              for mutant in access_mutants.MUTANTS + trace_mutants.MUTANTS + driver_mutants.MUTANTS]
     found += [Case(mutant.name, mutant.file, mutant.old, mutant.new, plan.FAULTS_FEW.name, mutant.program, mutant.shows)
               for mutant in fault_mutants.MUTANTS]
+    found += [Case(mutant.name, mutant.file, mutant.old, mutant.new, plan.RACES, mutant.program, mutant.shows)
+              for mutant in race_mutants.MUTANTS]
     for name in NAMES:
         old, new = (known[name].old, known[name].new) if name in known else ("", "")
         found.append(Case(name, str(SETTLE), old, new, "staged-slow", "settle", r"round \d+: .*"))
@@ -89,8 +95,7 @@ def _boot(folder, boot, program, file=None, source=None):
         (folder / changed).touch()
     if file:
         (folder / file).write_text(source)
-    which = ["--faults"] if boot == plan.FAULTS_FEW.name else []
-    done = client.run([folder / "tools/testing/check", *which, "--verbose", "--boot", boot, "--subject", program],
+    done = client.run([folder / "tools/testing/check", *WHICH.get(boot, []), "--verbose", "--boot", boot, "--subject", program],
                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     return done.stdout, done.returncode
 

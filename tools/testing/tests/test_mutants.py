@@ -19,7 +19,7 @@ class Mutants(unittest.TestCase):
 
     def test_each_names_a_program_of_its_boot(self):
         """The driver as it is would not be tried."""
-        programs = {boot.name: boot.subjects for boot in [*plan.OURS, plan.FAULTS_FEW]}
+        programs = {boot.name: boot.subjects for boot in [*plan.OURS, plan.FAULTS_FEW, *plan.stress(plan.STRESS_SECONDS)]}
         for case in mutants.cases():
             with self.subTest(case.name):
                 self.assertIn(case.program, programs[case.boot])
