@@ -23,6 +23,21 @@ udmabuf_rs-$(CONFIG_TRACEPOINTS) += ffi/trace.o
 # The header of tracepoints is included from the kernel's own.
 CFLAGS_ffi/trace.o := -I$(src)/ffi
 
+# Each basic block calls ffi/coverage.c: see tools/testing/fuzz. Lines are looked up in debug
+# information, which kernels are built without at times.
+ifneq ($(CONFIG_UDMABUF_RS_COVERAGE),)
+udmabuf_rs-y += ffi/coverage.o
+RUSTFLAGS_udmabuf_rs_main.o += -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3
+RUSTFLAGS_udmabuf_rs_main.o += -Cllvm-args=-sanitizer-coverage-trace-pc
+RUSTFLAGS_udmabuf_rs_main.o += -Cllvm-args=-sanitizer-coverage-prune-blocks=0 -Cdebuginfo=1
+CFLAGS_ffi/shim.o := -fsanitize-coverage=trace-pc -g
+CFLAGS_ffi/compound.o := -fsanitize-coverage=trace-pc -g
+CFLAGS_ffi/runs.o := -fsanitize-coverage=trace-pc -g
+# It is called where checks that a compiler adds would call something not allowed there.
+UBSAN_SANITIZE_ffi/coverage.o := n
+KASAN_SANITIZE_ffi/coverage.o := n
+endif
+
 CFLAGS_version.o := -DUDMABUF_RS_VERSION='"$(call read-file,$(src)/VERSION)"'
 
 $(obj)/udmabuf_rs_main.o: $(src)/udmabuf_rs.rs FORCE

@@ -17,7 +17,8 @@ def build(cache, kernel, folder, out=None, clippy=False, without=(), having=(), 
 
     What the compilers say goes to stderr. Unless told otherwise, everything
     made is put into the cache, where the next build finds it again. Rust code
-    sees the configuration options `without` as off, and those `having` as on.
+    sees the configuration options `without` as off, and those `having` as on; make
+    sees the latter, too.
     `anew` removes what earlier builds have left in the cache.
     """
     folder = Path(os.path.realpath(folder))
@@ -26,7 +27,7 @@ def build(cache, kernel, folder, out=None, clippy=False, without=(), having=(), 
     out = Path(os.path.realpath(out)) if out else _out(cache, kernel, folder, clippy, without, having)
     out.mkdir(parents=True, exist_ok=True)
     argv = ["make", "-s", f"-j{os.cpu_count()}", "-C", kernel.build, f"M={folder}", f"MO={out}", *kernel.make,
-            *(["CLIPPY=1"] if clippy else []), "modules"]
+            *(["CLIPPY=1"] if clippy else []), *(f"{option}=y" for option in having), "modules"]
     if without or having:
         compiler = _compiler_with(kernel, out, "clippy-driver" if clippy else "rustc", without, having)
         argv.insert(-1, f"RUSTC_OR_CLIPPY={compiler}")
