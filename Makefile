@@ -125,6 +125,12 @@ check-c:
 stress:
 	@"$(here)"/tools/testing/check --stress $(or $(SECONDS),60)
 
+## fuzz SECONDS=    programs that a fuzzer makes up, on the same machines: how much of the code they reach;
+##                  KEEP=1 makes the best of them the corpus. REPLAY=FILE runs one again; BOOT= names a machine
+fuzz:
+	@"$(here)"/tools/testing/check $(if $(REPLAY),--replay $(call quoted,$(REPLAY)),--fuzz $(or $(SECONDS),60) \
+		$(if $(filter-out 0,$(KEEP)),--keep)) $(if $(BOOT),--boot $(call quoted,$(BOOT)))
+
 ## check-mutants    run tests with drivers that have one mistake each: they must find them
 check-mutants:
 	@"$(here)"/tools/testing/check --mutants
@@ -173,6 +179,6 @@ help:
 	@sed -n 's/^## /  make /p' $(here)/Makefile
 
 .PHONY: modules modules_install clean precheck precheck-install demo bench lint unsafe help
-.PHONY: check check-debug faults check-coherence check-all check-c check-mutants stress matrix check-trace neighbours deb dist check-install
+.PHONY: check check-debug faults check-coherence check-all check-c check-mutants stress fuzz matrix check-trace neighbours deb dist check-install
 
 endif

@@ -7,7 +7,7 @@ import sys
 
 import client
 
-from . import (compile_fail, cost, faults, flavours, guest, host, mutants, plan, properties, report,
+from . import (compile_fail, cost, faults, flavours, fuzz, guest, host, mutants, plan, properties, report,
                settle, tracing)
 
 HOST = {"rust": host.rust, "python": host.python, "properties": properties.run, "settle_model": settle.run,
@@ -44,6 +44,11 @@ def parser():
                        help="run tools/trace instead, with perf and bpftrace, beside a workload that the reports must tell")
     which.add_argument("--stress", type=int, metavar="SECONDS",
                        help="run the stress test alone, for so long, on four kinds of machines, which --boot names")
+    which.add_argument("--fuzz", type=int, metavar="SECONDS",
+                       help="run the fuzzer alone, for so long, on three kinds of machines, which --boot names; tell "
+                            "which lines it reached")
+    which.add_argument("--replay", metavar="FILE",
+                       help="run a program of the fuzzer instead, twenty times on each of these machines")
     which.add_argument("--all", action="store_true",
                        help="run all of it, but --c-driver, --mutants, --kernels and --trace")
     parse.add_argument("--subject", action="append", default=[], metavar="NAME",
@@ -52,6 +57,8 @@ def parser():
                        help="run no other boots than these, or columns of the matrix; and nothing on the host")
     parse.add_argument("--jobs", type=int, default=max(1, min(4, os.cpu_count() or 1)), metavar="N",
                        help="run up to N boots of the debug kernel or the matrix at a time (default: %(default)s)")
+    parse.add_argument("--keep", action="store_true",
+                       help="with --fuzz: make the programs that reach the most the corpus, tools/testing/fuzz/corpus")
     parse.add_argument("--list", action="store_true", help="list boots and subjects, and run nothing")
     parse.add_argument("--verbose", action="store_true", help="show every line of every test")
     return parse
@@ -64,7 +71,12 @@ def enter():
 
 def main():
     """Run what was asked for; returns the exit status."""
-    options = parser().parse_args()
+    parse = parser()
+    options = parse.parse_args()
+    if options.keep and not options.fuzz:
+        parse.error("--keep is for what --fuzz finds")
+    if options.replay and not os.path.isfile(options.replay):
+        parse.error(f"there is no {options.replay}: name a program as a failed run of the fuzzer has it")
     if options.kernels or options.mutants or options.trace:
         return _apart(options)
     boots, columns = _boots(options), plan.COLUMNS if options.coherence or options.all else []
@@ -88,6 +100,9 @@ def main():
     results += [result for boot in debug for result in done.get(boot.name, [])]
     results += report.coherence(*_by_driver(columns, done))
     faults.tell(results)
+    if not options.replay:
+        results += fuzz.tell([boot for boot in _wanted(boots, options) if fuzz.SUBJECT in boot.subjects], results,
+                             options.fuzz, options.keep)
     return report.c_driver(results) if options.c_driver else report.summary(results)
 
 
@@ -103,6 +118,8 @@ def _apart(options):
 def _boots(options):
     if options.stress:
         return plan.stress(options.stress)
+    if options.fuzz or options.replay:
+        return plan.fuzz(options.fuzz or 0, options.replay and os.path.abspath(options.replay))
     if options.c_driver:
         return plan.THEIRS
     if options.faults:

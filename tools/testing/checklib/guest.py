@@ -9,7 +9,7 @@ from pathlib import Path
 
 import client
 
-from . import build, ktap, stall
+from . import build, fuzz, ktap, stall
 from .build import VM
 from .plan import KUNIT, SAMPLES
 
@@ -97,6 +97,8 @@ def _run(boot, show, watch):
     results = reader.end() + _verdict(boot, status, text)
     for result in results:
         result.boot = boot.name
+    if fuzz.SUBJECT in boot.subjects:
+        fuzz.collect(boot, results, show)
     show.line(f"# boot {boot.name}: {time.monotonic() - started:.0f} s")
     return results
 
@@ -122,6 +124,8 @@ def _command(boot, file, log):
     for name in build.MODULES:
         if any(name in step for step in boot.steps):
             add.append(f"--add={build.module(name, boot.kernel)}=/check/{name}")
+    if fuzz.SUBJECT in boot.subjects:
+        add += fuzz.arguments(boot)
     limit = 120 + boot.limit * len(boot.subjects)
     # Without --log it is kept where people find it.
     kept = [f"--log={log}"] if boot.report else []

@@ -147,6 +147,31 @@ def stress(seconds):
 # What of that every run has, and what a mutant gets.
 STRESS_SECONDS = 30
 
+
+def fuzz(seconds, replay=""):
+    """Boots that run programs of operations which a fuzzer makes up, each for so long, or one such program."""
+    # Unit tests would be taken for what the fuzzer reached. See also stress().
+    spare = "echo nobody > /sys/kernel/debug/dma-api/driver_filter"
+
+    def boot(name, why, append="", kernel="stock"):
+        arguments = ["--replace-c", "--mem", "2G", "--with", "CONFIG_UDMABUF_RS_COVERAGE", *EDU, *VMAP_WARNS,
+                     "--append", f"udmabuf_rs.coverage=1 {append}".strip()]
+        if replay:
+            arguments.append(f"--add={replay}=/check/replay")
+        return Boot(name, why, arguments,
+                    ["!" + KEEP_128_MIB, *(["!" + spare] if kernel == "debug" else []), "!" + LOAD_IMPORTER,
+                     "fuzz replay /check/replay" if replay else "fuzz"],
+                    {"FUZZ_SECONDS": str(seconds)}, kernel, limit=600 + 2 * seconds)
+
+    return [
+        boot("fuzz", "programs that a fuzzer makes up"),
+        boot("fuzz-bounce", "the same, where every DMA mapping bounces", "swiotlb=force"),
+        boot("fuzz-debug", "the same, debug kernel", "kunit.enable=0", "debug"),
+    ]
+
+
+FUZZ_SECONDS = 30
+
 OURS = [
     Boot("main", "in place of the C driver", ["--replace-c"] + MAIN,
          EVERYTHING + ["naming", *SAMPLES, "!" + LOAD_SAMPLES, "exporter", "device"]),
@@ -163,6 +188,7 @@ OURS = [
     *MANY,
     *STAGED,
     *stress(STRESS_SECONDS)[:2],
+    *fuzz(FUZZ_SECONDS)[:2],
 ]
 
 C_DRIVER = {"UDMABUF_NODE": "/dev/udmabuf", "UDMABUF_MODULE": "udmabuf"}

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The fuzzer, tools/testing/fuzz: what it needs in a boot, and what comes back from there.
+
+The program and the host share a file, which is memory of a PCI device to the VM and outlives it:
+
+    bytes 0 to 3    1 while a program runs, 2 between two
+    bytes 4 to 7    its length; the program follows
+    byte 8188 on    the length of all records; the records follow
+
+A record is a kind, a length and so many bytes. Numbers are of 32 bits, the lowest byte first.
+"""
+
+import hashlib
+import shutil
+import struct
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import List
+
+from . import cargo, ktap, reached
+from .build import CHECKOUT, TESTING, BuildError, cache_folder
+
+SUBJECT = "fuzz"
+CRATE = TESTING / "fuzz"
+CORPUS = CRATE / "corpus"
+DOCUMENT = CHECKOUT / "Documentation" / "proven.md"
+BEGIN, END = "<!-- made by make fuzz: -->", "<!-- up to here -->"
+CONFIG = "CONFIG_UDMABUF_RS_COVERAGE"
+SIZE, RECORDS = 16 << 20, 8192
+FOUND, KEPT, REACHED, WRONG = 1, 2, 3, 4
+# A run of so many seconds a boot, of all boots, must reach so much of the code that can be reached.
+LONG, WANTED = 600, 95.0
+
+
+@dataclass
+class Exchange:
+    """What a boot has left in its file."""
+
+    running: bool = False
+    last: bytes = b""
+    records: dict = field(default_factory=dict)
+
+    def of(self, kind) -> List[bytes]:
+        """The records of a kind."""
+        return self.records.get(kind, [])
+
+
+def file(boot):
+    """The file of a boot."""
+    folder = cache_folder() / SUBJECT
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{boot.name}.exchange"
+
+
+def parse(data):
+    """The content of such a file."""
+    state, length = struct.unpack_from("<II", data, 0)
+    exchange = Exchange(state == 1, data[8:8 + min(length, RECORDS - 64)])
+    at, (end,) = RECORDS, struct.unpack_from("<I", data, RECORDS - 4)
+    end = min(RECORDS + end, len(data))
+    while at + 8 <= end:
+        kind, length = struct.unpack_from("<II", data, at)
+        exchange.records.setdefault(kind, []).append(data[at + 8:at + 8 + length])
+        at += 8 + length
+    return exchange
+
+
+def program():
+    """Builds the program; returns its path."""
+    folder = cache_folder()
+    built = folder / SUBJECT
+    built.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="fuzz-", dir=folder) as made, cargo.Lock(SUBJECT):
+        # Linked statically: the VM has no libraries.
+        output, status = cargo.run(SUBJECT, CRATE / "Cargo.toml", Path(made), "rustc", "--release", "--bin=fuzz",
+                                   "--", "-Ctarget-feature=+crt-static")
+        if status:
+            print(output)
+            raise BuildError(f"the fuzzer does not build: status {status}")
+        shutil.copy2(cargo.target(SUBJECT) / "release" / SUBJECT, built / "program.new")
+        (built / "program.new").replace(built / "program")
+    return built / "program"
+
+
+def arguments(boot):
+    """What tools/vm/run is given for it, beside the arguments of the boot. The file is empty from now on."""
+    path = file(boot)
+    path.unlink(missing_ok=True)
+    with open(path, "wb") as stream:
+        stream.truncate(SIZE)
+    memory = f"memory-backend-file,id=fuzz,share=on,size={SIZE},mem-path={path}"
+    return [f"--add={program()}=/check/{SUBJECT}", f"--add={CORPUS}=/check/corpus",
+            f"--qemu=-object {memory} -device ivshmem-plain,memdev=fuzz"]
+
+
+def name_of(data):
+    """What a program of the corpus is called."""
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def collect(boot, results, show):
+    """After a boot: tells where the program is that it failed with, and how to run it again."""
+    failed = any(result.status == ktap.FAILED for result in results)
+    path = file(boot)
+    if not failed or not path.exists():
+        return
+    exchange = parse(path.read_bytes())
+    last = exchange.of(WRONG)[-1:] or ([exchange.last] if exchange.last else [])
+    for data in last:
+        kept = path.parent / f"found-{name_of(data)}"
+        kept.write_bytes(data)
+        show.line(f"# fuzz: the last program is {kept}; to run it again: make fuzz REPLAY={kept} BOOT={boot.name}")
+
+
+def keep(boots):
+    """Makes the programs that boots have kept the corpus. What no boot kept goes, if all have run."""
+    chosen = {name_of(data): data for boot in boots for data in parse(file(boot).read_bytes()).of(KEPT)}
+    CORPUS.mkdir(exist_ok=True)
+    for old in CORPUS.iterdir():
+        if old.name not in chosen:
+            old.unlink()
+    for name, data in chosen.items():
+        (CORPUS / name).write_bytes(data)
+    print(f"{len(chosen)} programs, {sum(map(len, chosen.values()))} bytes, are in {CORPUS}", flush=True)
+
+
+def tell(boots, results, seconds, keeping, document=DOCUMENT):
+    """Prints how much of the module the boots have reached, and returns that as a result.
+
+    `boots` are those that ran, of all that a run of this kind has if `seconds` is given.
+    """
+    if not boots:
+        return []
+    failed = any(result.status == ktap.FAILED for result in results)
+    texts = {boot: [data.decode() for data in parse(file(boot).read_bytes()).of(REACHED)] for boot in boots}
+    coverage = reached.measure({boot: text[-1] for boot, text in texts.items() if text}, CONFIG)
+    if not coverage.code:
+        return [ktap.Result(SUBJECT, "fuzz: lines reached", ktap.FAILED, "no boot told what it reached")]
+    lines = [*numbers(boots, results), "", *coverage.summary()]
+    print("\n" + "\n".join(lines + coverage.unknown()), flush=True)
+    if keeping and not failed:
+        keep(boots)
+    long = seconds and seconds >= LONG and len(boots) == 3
+    least = WANTED if long else coverage.least
+    if long and not failed:
+        write(lines, document)
+    status = ktap.PASSED if coverage.share >= least and not coverage.stale else ktap.FAILED
+    reason = f"{coverage.share:.1f}% of what can be reached, of at least {least:.1f}%"
+    if coverage.stale:
+        reason += f"; in {reached.UNREACHED.name}, but not in the sources: {'; '.join(coverage.stale)}"
+    return [ktap.Result(SUBJECT, "fuzz: lines reached", status, reason if status == ktap.FAILED else "")]
+
+
+def numbers(boots, results):
+    """A table of what each boot did."""
+    lines = ["| boot | executions | a second | late | bytes compared | blocks |", "|---|---:|---:|---:|---:|---:|"]
+    for boot in boots:
+        for result in results:
+            for note in result.notes:
+                words = note.split()
+                if result.boot == boot.name and words[:1] == ["executions"]:
+                    values = dict(zip(words[::2], words[1::2]))
+                    lines.append("| {} | {executions} | {rate} | {late} | {checks} | {blocks} |".format(boot.name, **values))
+    return lines
+
+
+def write(lines, document):
+    """Replaces the section in the document."""
+    text = document.read_text()
+    head, rest = text.split(BEGIN + "\n", 1)
+    document.write_text(f"{head}{BEGIN}\n\n" + "\n".join(lines) + f"\n\n{END}{rest.split(END, 1)[1]}")

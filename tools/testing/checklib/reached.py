@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Which lines of the module were reached, from blocks of its machine code.
+
+A block begins where the compiler calls __sanitizer_cov_trace_pc(), and ends before the next such
+call. A line has code if the line table of the module says so, and is reached if a block with some
+of it is. Lines of the kernel's own code that is inlined are left out.
+"""
+
+import bisect
+import re
+import tempfile
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .build import CHECKOUT, TESTING, VM, in_root, output_of
+
+UNREACHED = TESTING / "fuzz" / "unreached.toml"
+CALL = re.compile(r"^([0-9a-f]+) +[0-9a-f]+ R_X86_64_(?:PLT32|PC32) +[0-9a-f]+ __sanitizer_cov_trace_pc\b")
+SECTION = re.compile(r"^ *\[ *\d+\] (\S+) +PROGBITS +([0-9a-f]+) ")
+FILE = re.compile(r"^file_names\[ *(\d+)\]:")
+ROW = re.compile(r"^0x([0-9a-f]+) +(\d+) +\d+ +(\d+) +\d+ +\d+ +(?:\d+ +)?(.*)$")
+# The module's own, less what only tests and samples are built of.
+OURS = ("udmabuf_rs.rs", "udmabuf/", "seam/", "ffi/", "uapi/")
+CALL_SIZE = 5
+# Unit tests at the end of a file, or in one of their own.
+TESTS = re.compile(r"^#\[kunit_tests\(|^#\[cfg\(test\)\]")
+
+
+@dataclass
+class Coverage:
+    """Lines, as pairs of a file and a number."""
+
+    code: set = field(default_factory=set)
+    reached: set = field(default_factory=set)
+    # Why others cannot be.
+    reasons: dict = field(default_factory=dict)
+    # Entries of the file that fit nothing.
+    stale: list = field(default_factory=list)
+    # The least that a short run must reach.
+    least: float = 0.0
+
+    @property
+    def can(self):
+        """Lines that can be reached, as far as is known."""
+        return self.code - (self.reasons.keys() - self.reached)
+
+    @property
+    def share(self):
+        """Percent of them that were."""
+        return 100 * len(self.reached) / max(1, len(self.can))
+
+    def summary(self):
+        """Lines of Markdown."""
+        left = self.code - self.reached
+        counts = {}
+        for line in left:
+            if line in self.reasons:
+                counts[self.reasons[line]] = counts.get(self.reasons[line], 0) + 1
+        unknown = len(left) - sum(counts.values())
+        return [f"{len(self.reached)} of {len(self.can)} lines that can be reached were: {self.share:.1f}%. Lines with code:"
+                f" {len(self.code)}.", "", "| lines never reached | why |", "|---:|---|",
+                *(f"| {count} | {reason} |" for reason, count in sorted(counts.items(), key=lambda pair: -pair[1])),
+                f"| {unknown} | not known |"]
+
+    def unknown(self):
+        """The lines that nothing is known of, as text."""
+        left = sorted(self.code - self.reached - self.reasons.keys())
+        texts = {}
+        lines = ["", f"Never reached, and not in {UNREACHED.name}:"] if left else []
+        for name, number in left:
+            source = texts.setdefault(name, (CHECKOUT / name).read_text().splitlines())
+            lines.append(f"  {name}:{number}: {source[number - 1].strip() if number <= len(source) else ''}")
+        return lines
+
+
+def measure(texts, config):
+    """What the boots have reached; `texts` has the blocks of each boot, a line each: section and offset."""
+    coverage = Coverage()
+    modules = {}
+    for boot, text in texts.items():
+        if boot.kernel not in modules:
+            modules[boot.kernel] = _module(boot.kernel, config)
+        code, reached = lines(*modules[boot.kernel], parse(text))
+        coverage.code |= code
+        coverage.reached |= reached
+    ends = {name: end_of_code((CHECKOUT / name).read_text()) for name in {name for name, _ in coverage.code}}
+    for found in (coverage.code, coverage.reached):
+        found -= {(name, number) for name, number in found if number >= ends[name] or name.endswith("tests.rs")}
+    explain(coverage, tomllib.loads(UNREACHED.read_text()))
+    return coverage
+
+
+def end_of_code(source):
+    """The number of the line from which on a file has unit tests."""
+    lines_ = source.splitlines()
+    return next((at + 1 for at, line in enumerate(lines_) if TESTS.match(line)), len(lines_) + 1)
+
+
+def parse(text):
+    """The blocks, as pairs of a section and an offset."""
+    return {(section, int(offset, 16)) for section, offset in (line.split() for line in text.splitlines())}
+
+
+def explain(coverage, reviewed, top=CHECKOUT):
+    """Fills in the reasons that are on file."""
+    coverage.least = float(reviewed.get("least_percent", 0))
+    for entry in reviewed.get("lines", []):
+        source = (top / entry["file"]).read_text().splitlines() if (top / entry["file"]).exists() else []
+        numbers = matches(source, entry)
+        if not numbers:
+            coverage.stale.append(f"{entry['file']}: {entry.get('text') or entry.get('inside')}")
+        for number in numbers:
+            if (entry["file"], number) in coverage.code:
+                coverage.reasons.setdefault((entry["file"], number), entry["reason"])
+
+
+def matches(source, entry):
+    """The numbers of the lines that an entry is about: those with `text` in them, or all of the item that
+    begins with `inside`."""
+    if "text" in entry:
+        return [at + 1 for at, line in enumerate(source) if entry["text"] in line]
+    numbers = []
+    for at, line in enumerate(source):
+        if entry["inside"] not in line:
+            continue
+        indentation = len(line) - len(line.lstrip())
+        # A macro's arm or a statement may be one line.
+        end = at
+        while end < len(source) and not (end >= at and source[end].rstrip()[indentation:indentation + 1] in ("}", ")")):
+            end += 1
+        numbers += range(at + 1, min(end, len(source) - 1) + 2)
+    return numbers
+
+
+def _module(kernel, config):
+    """Calls and rows of the module that boots of that kernel load."""
+    path = output_of([VM / "module", "--kernel", kernel, "--with", config, CHECKOUT]).splitlines()[-1]
+    # In a module that is not linked, sections all begin at 0, and the debug information cannot tell them apart.
+    with tempfile.TemporaryDirectory(prefix="udmabuf-check-", dir="/tmp") as folder:
+        linked = Path(folder) / "module"
+        in_root(["ld", "--unresolved-symbols=ignore-all", "--emit-relocs", "--no-relax", "-e", "0", "-o", linked, path])
+        dump = in_root(["llvm-readelf", "--relocations", "--sections", "--wide", linked])
+        table = in_root(["llvm-dwarfdump", "--debug-line", linked])
+    return calls(dump), rows(table)
+
+
+def calls(dump):
+    """Where blocks begin, as a dict from section and offset, as boots tell them, to the address behind the call."""
+    sections, addresses = {}, []
+    for line in dump.splitlines():
+        section, call = SECTION.match(line), CALL.match(line)
+        if section and "text" in section.group(1):
+            sections[section.group(1)] = int(section.group(2), 16)
+        if call:
+            addresses.append(int(call.group(1), 16) + 4)
+    starts = sorted((address, name) for name, address in sections.items())
+    found = {}
+    for address in addresses:
+        at = bisect.bisect_right(starts, (address, "~")) - 1
+        start, name = starts[at]
+        found[(name, address - start)] = address
+    return found
+
+
+def rows(table):
+    """The line table: address, file below the checkout or "", line, and whether a sequence ends here."""
+    found, names, pending = [], {}, None
+    for line in table.splitlines():
+        if line.startswith("debug_line["):
+            names, folders, pending = {}, {}, None
+        elif line.startswith("include_directories["):
+            at, _, text = line[len("include_directories["):].partition("] = ")
+            folders[int(at)] = text.strip().strip('"')
+        elif FILE.match(line):
+            pending = int(FILE.match(line).group(1))
+        elif pending is not None and line.strip().startswith("name: "):
+            names[pending] = line.strip()[len("name: "):].strip('"')
+        elif pending is not None and line.strip().startswith("dir_index: "):
+            names[pending] = _below(folders.get(int(line.split()[-1]), ""), names[pending], folders.get(0, ""))
+        elif ROW.match(line):
+            address, number, at, flags = ROW.match(line).groups()
+            found.append((int(address, 16), names.get(int(at), ""), int(number), "end_sequence" in flags,
+                          "is_stmt" in flags))
+    return found
+
+
+def _below(folder, name, compiled_in):
+    """A source file's path below the checkout, if it is one of ours."""
+    path = Path(compiled_in, folder, name)
+    for top in (str(CHECKOUT), compiled_in):
+        if top and str(path).startswith(top + "/"):
+            below = str(path)[len(top) + 1:]
+            if below.startswith(OURS):
+                return below
+    return ""
+
+
+def lines(blocks, table, hit):
+    """The lines with code, and those of blocks that were hit."""
+    begins = sorted((address - CALL_SIZE, key in hit) for key, address in blocks.items())
+    addresses = [address for address, _ in begins]
+    code, reached = set(), set()
+    for address, name, number, ends, is_statement in table:
+        if not name or not number or ends or not is_statement:
+            continue
+        code.add((name, number))
+        at = bisect.bisect_right(addresses, address) - 1
+        if at >= 0 and begins[at][1]:
+            reached.add((name, number))
+    return code, reached
