@@ -48,7 +48,7 @@ def parser():
                        help="run the fuzzer alone, for so long, on three kinds of machines, which --boot names; tell "
                             "which lines it reached")
     which.add_argument("--replay", metavar="FILE",
-                       help="run a program of the fuzzer instead, twenty times on each of these machines")
+                       help="run a program of the fuzzer instead, 64 times on each of these machines")
     which.add_argument("--all", action="store_true",
                        help="run all of it, but --c-driver, --mutants, --kernels and --trace")
     parse.add_argument("--subject", action="append", default=[], metavar="NAME",

@@ -133,8 +133,8 @@ def tell(boots, results, seconds, keeping, document=DOCUMENT):
     if not boots:
         return []
     failed = any(result.status == ktap.FAILED for result in results)
-    texts = {boot: [data.decode() for data in parse(file(boot).read_bytes()).of(REACHED)] for boot in boots}
-    coverage = reached.measure({boot: text[-1] for boot, text in texts.items() if text}, CONFIG)
+    texts = [(boot.kernel, data.decode()) for boot in boots for data in parse(file(boot).read_bytes()).of(REACHED)]
+    coverage = reached.measure(texts, CONFIG)
     if not coverage.code:
         return [ktap.Result(SUBJECT, "fuzz: lines reached", ktap.FAILED, "no boot told what it reached")]
     lines = [*numbers(boots, results), "", *coverage.summary()]

@@ -154,7 +154,7 @@ def fuzz(seconds, replay=""):
     spare = "echo nobody > /sys/kernel/debug/dma-api/driver_filter"
 
     def boot(name, why, append="", kernel="stock"):
-        arguments = ["--replace-c", "--mem", "2G", "--with", "CONFIG_UDMABUF_RS_COVERAGE", *EDU, *VMAP_WARNS,
+        arguments = ["--replace-c", "--mem", "2G", "--with", "CONFIG_UDMABUF_RS_COVERAGE", *EDU,
                      "--append", f"udmabuf_rs.coverage=1 {append}".strip()]
         if replay:
             arguments.append(f"--add={replay}=/check/replay")

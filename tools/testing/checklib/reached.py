@@ -18,10 +18,13 @@ from .build import CHECKOUT, TESTING, VM, in_root, output_of
 UNREACHED = TESTING / "fuzz" / "unreached.toml"
 CALL = re.compile(r"^([0-9a-f]+) +[0-9a-f]+ R_X86_64_(?:PLT32|PC32) +[0-9a-f]+ __sanitizer_cov_trace_pc\b")
 SECTION = re.compile(r"^ *\[ *\d+\] (\S+) +PROGBITS +([0-9a-f]+) ")
+FUNCTION = re.compile(r"^([0-9a-f]+) [tT] ")
 FILE = re.compile(r"^file_names\[ *(\d+)\]:")
 ROW = re.compile(r"^0x([0-9a-f]+) +(\d+) +\d+ +(\d+) +\d+ +\d+ +(?:\d+ +)?(.*)$")
 # The module's own, less what only tests and samples are built of.
 OURS = ("udmabuf_rs.rs", "udmabuf/", "seam/", "ffi/", "uapi/")
+# The counters themselves, and what macros of the kernel make of tracepoints, which is not counted.
+NOT_COUNTED = ("ffi/coverage.c", "ffi/trace.h")
 CALL_SIZE = 5
 # Unit tests at the end of a file, or in one of their own.
 TESTS = re.compile(r"^#\[kunit_tests\(|^#\[cfg\(test\)\]")
@@ -75,26 +78,32 @@ class Coverage:
 
 
 def measure(texts, config):
-    """What the boots have reached; `texts` has the blocks of each boot, a line each: section and offset."""
+    """What boots have reached; `texts` are pairs of a kernel and blocks, a line each: section and offset."""
     coverage = Coverage()
     modules = {}
-    for boot, text in texts.items():
-        if boot.kernel not in modules:
-            modules[boot.kernel] = _module(boot.kernel, config)
-        code, reached = lines(*modules[boot.kernel], parse(text))
+    for kernel, text in texts:
+        if kernel not in modules:
+            modules[kernel] = _module(kernel, config)
+        code, reached = lines(*modules[kernel], parse(text))
         coverage.code |= code
         coverage.reached |= reached
-    ends = {name: end_of_code((CHECKOUT / name).read_text()) for name in {name for name, _ in coverage.code}}
+    texts = {name: (CHECKOUT / name).read_text() for name in {name for name, _ in coverage.code}}
+    counted = {name: statements(name, text) for name, text in texts.items()}
     for found in (coverage.code, coverage.reached):
-        found -= {(name, number) for name, number in found if number >= ends[name] or name.endswith("tests.rs")}
+        found -= {(name, number) for name, number in found if number not in counted[name]}
     explain(coverage, tomllib.loads(UNREACHED.read_text()))
     return coverage
 
 
-def end_of_code(source):
-    """The number of the line from which on a file has unit tests."""
-    lines_ = source.splitlines()
-    return next((at + 1 for at, line in enumerate(lines_) if TESTS.match(line)), len(lines_) + 1)
+def statements(name, source):
+    """The numbers of lines that count: those of unit tests do not, nor do braces, where values are dropped."""
+    found = set()
+    for at, line in enumerate(source.splitlines()):
+        if TESTS.match(line) or name.endswith("tests.rs"):
+            break
+        if re.search(r"\w", line):
+            found.add(at + 1)
+    return found
 
 
 def parse(text):
@@ -142,7 +151,8 @@ def _module(kernel, config):
         in_root(["ld", "--unresolved-symbols=ignore-all", "--emit-relocs", "--no-relax", "-e", "0", "-o", linked, path])
         dump = in_root(["llvm-readelf", "--relocations", "--sections", "--wide", linked])
         table = in_root(["llvm-dwarfdump", "--debug-line", linked])
-    return calls(dump), rows(table)
+        names = in_root(["llvm-nm", "--defined-only", linked])
+    return calls(dump), rows(table), functions(names)
 
 
 def calls(dump):
@@ -191,13 +201,21 @@ def _below(folder, name, compiled_in):
     for top in (str(CHECKOUT), compiled_in):
         if top and str(path).startswith(top + "/"):
             below = str(path)[len(top) + 1:]
-            if below.startswith(OURS):
+            if below.startswith(OURS) and below not in NOT_COUNTED:
                 return below
     return ""
 
 
-def lines(blocks, table, hit):
-    """The lines with code, and those of blocks that were hit."""
+def functions(names):
+    """Where functions begin."""
+    return sorted(int(match.group(1), 16) for match in map(FUNCTION.match, names.splitlines()) if match)
+
+
+def lines(blocks, table, starts, hit):
+    """The lines with code, and those of blocks that were hit.
+
+    What stands before the first call of a function, such as saving registers, belongs to its first block.
+    """
     begins = sorted((address - CALL_SIZE, key in hit) for key, address in blocks.items())
     addresses = [address for address, _ in begins]
     code, reached = set(), set()
@@ -206,6 +224,9 @@ def lines(blocks, table, hit):
             continue
         code.add((name, number))
         at = bisect.bisect_right(addresses, address) - 1
-        if at >= 0 and begins[at][1]:
+        function = starts[bisect.bisect_right(starts, address) - 1] if starts else 0
+        if at < 0 or addresses[at] < function:
+            at += 1
+        if at < len(begins) and begins[at][1]:
             reached.add((name, number))
     return code, reached

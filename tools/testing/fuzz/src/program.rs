@@ -36,7 +36,7 @@ kinds! {
     Limits 5, Map 12, Unmap 5, DeviceRead 4, DeviceWrite 4, DeviceStore 2, Segments 2,
     ChangeTable 2, MapMany 3, UnmapMany 1, Vmap 5, Vunmap 2, VmapRead 2, VmapWrite 2,
     DeviceMmap 2, Begin 3, End 3, Fence 4, Signal 3, Unplug 2, Plug 2, AddAndRemove 1,
-    CloseImporter 1, Timer 4, Fork 4, Killed 3, Sleep 2, Poison 1, Check 6, User 2,
+    CloseImporter 1, Timer 4, Fork 4, Killed 3, Sleep 2, Poison 1, Check 6, User 2, Trace 1,
 }
 
 /// One operation.

@@ -30,6 +30,8 @@ pub struct Shared {
     pub parameters: AtomicBool,
     /// Whether the device was taken away.
     pub unplugged: AtomicBool,
+    /// Whether pins of pages are counted after the program.
+    pub count_pins: AtomicBool,
     /// How many checks compared bytes.
     pub checks: AtomicU32,
     told: AtomicBool,

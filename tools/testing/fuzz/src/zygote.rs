@@ -10,6 +10,8 @@ use std::{fs, io::{Read, Write}, os::fd::{FromRawFd, OwnedFd}, sync::atomic::Ord
 
 /// Microseconds after which a program is ended.
 const LIMIT_US: i64 = 2_000_000;
+/// Programs after which pins are counted.
+pub const COUNT_PINS: u64 = 64;
 /// For what takes a while to be given back: the last references are dropped by work queues.
 const GIVEN_BACK: Duration = Duration::from_secs(10);
 /// After which a program, or the check behind it, is taken to hang.
@@ -57,11 +59,12 @@ impl Zygote {
         Self { shared, go, done }
     }
 
-    /// Runs a program.
-    pub fn run(&mut self, input: &[u8]) -> Ending {
+    /// Runs a program. Whether pins are counted behind it, which takes longer than most programs.
+    pub fn run(&mut self, input: &[u8], counts_pins: bool) -> Ending {
         let mut ending = [2];
 
         self.shared.set(input);
+        self.shared.count_pins.store(counts_pins, SeqCst);
         self.go.write_all(&[1]).expect("the process that forks");
         let mut wait = libc::pollfd {
             fd: std::os::fd::AsRawFd::as_raw_fd(&self.done), events: libc::POLLIN, revents: 0,
@@ -85,6 +88,8 @@ fn serve(shared: &'static Shared, mut go: fs::File, mut done: fs::File) -> i32 {
     let counters = COUNTERS.map(|name| sys::open(&format!("{PARAMETERS}/{name}"), libc::O_RDONLY)
         .expect("the module's parameters"));
 
+    let pinned = pins();
+
     let _ = sys::call(libc::SYS_prctl, &[libc::PR_SET_CHILD_SUBREAPER as usize, 1]);
     let _ = sys::call(libc::SYS_prctl, &[libc::PR_SET_PDEATHSIG as usize, libc::SIGKILL as usize]);
     while go.read_exact(&mut byte).is_ok() {
@@ -97,8 +102,9 @@ fn serve(shared: &'static Shared, mut go: fs::File, mut done: fs::File) -> i32 {
             for (name, value) in DEFAULTS {
                 let _ = fs::write(format!("{PARAMETERS}/{name}"), value);
             }
+            let _ = fs::write(execute::TRACING, "0");
         }
-        given_back(shared, &counters);
+        given_back(shared, &counters, pinned);
         if done.write_all(&[late.into()]).is_err() {
             break;
         }
@@ -136,15 +142,34 @@ fn count(fd: i32) -> u64 {
     String::from_utf8_lossy(&text[..length]).trim().parse().unwrap_or(u64::MAX)
 }
 
+/// Returns the number of pins of pages that were not given back. CPUs have counts of their own, which
+/// are added up first.
+fn pins() -> i64 {
+    let _ = fs::write("/proc/sys/vm/stat_refresh", "1");
+    let text = fs::read_to_string("/proc/vmstat").unwrap_or_default();
+    let value = |name| text.lines().find_map(|line| line.strip_prefix(name)).and_then(|rest| rest.trim().parse().ok())
+        .unwrap_or(0i64);
+
+    value("nr_foll_pin_acquired ") - value("nr_foll_pin_released ")
+}
+
 /// Waits until nothing is left of the program.
-fn given_back(shared: &Shared, counters: &[i32]) {
+fn given_back(shared: &Shared, counters: &[i32], pinned: i64) {
     let started = Instant::now();
 
     loop {
         let counts: Vec<_> = counters.iter().map(|&fd| count(fd)).collect();
 
         if counts.iter().all(|&count| count == 0) {
-            return;
+            let now = if shared.count_pins.load(SeqCst) { pins() } else { pinned };
+
+            if now == pinned {
+                return;
+            }
+            if started.elapsed() > GIVEN_BACK {
+                shared.tell(&format!("{} pins of pages are left of the last {COUNT_PINS} programs", now - pinned));
+                return;
+            }
         }
         if started.elapsed() > GIVEN_BACK {
             shared.tell(&format!("left behind: {} buffers, {} bytes pinned, {} staged",
