@@ -26,6 +26,8 @@ OURS = ("udmabuf_rs.rs", "udmabuf/", "seam/", "ffi/", "uapi/")
 # The counters themselves, and what macros of the kernel make of tracepoints, which is not counted.
 NOT_COUNTED = ("ffi/coverage.c", "ffi/trace.h")
 CALL_SIZE = 5
+# What an inlined function begins with has code in copies of it alone that nothing calls.
+HEAD = re.compile(r"^\s*(pub(\([a-z]+\))? )?(const )?(unsafe )?(extern \"C\" )?fn |^\s*#\[|^module! |^TRACE_EVENT|^DEFINE_EVENT")
 # Unit tests at the end of a file, or in one of their own.
 TESTS = re.compile(r"^#\[kunit_tests\(|^#\[cfg\(test\)\]")
 
@@ -96,12 +98,13 @@ def measure(texts, config):
 
 
 def statements(name, source):
-    """The numbers of lines that count: those of unit tests do not, nor do braces, where values are dropped."""
+    """The numbers of lines that count: those of unit tests do not, nor heads of functions, nor braces, where values
+    are dropped."""
     found = set()
     for at, line in enumerate(source.splitlines()):
         if TESTS.match(line) or name.endswith("tests.rs"):
             break
-        if re.search(r"\w", line):
+        if re.search(r"\w", line) and not HEAD.match(line):
             found.add(at + 1)
     return found
 

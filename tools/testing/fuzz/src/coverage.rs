@@ -18,12 +18,23 @@ impl Coverage {
     /// Maps it.
     pub fn new() -> Result<Self, String> {
         let device = "/dev/udmabuf_rs_coverage";
-        let fd = sys::open(device, libc::O_RDWR)
-            .map_err(|error| format!("{device}: errno {error}: is the module built with coverage?"))?;
+        let fd = sys::open(device, libc::O_RDWR).map_err(|error| {
+            format!("{device}: errno {error}: is the module built with coverage?")
+        })?;
 
-        sys::call(libc::SYS_mmap, &[0, SIZE, (libc::PROT_READ | libc::PROT_WRITE) as usize,
-                                    libc::MAP_SHARED as usize, fd as usize, 0])
-            .map(Self).map_err(|error| format!("{device}: cannot be mapped: errno {error}"))
+        sys::call(
+            libc::SYS_mmap,
+            &[
+                0,
+                SIZE,
+                (libc::PROT_READ | libc::PROT_WRITE) as usize,
+                libc::MAP_SHARED as usize,
+                fd as usize,
+                0,
+            ],
+        )
+        .map(Self)
+        .map_err(|error| format!("{device}: cannot be mapped: errno {error}"))
     }
 
     /// Returns where the counters are.
@@ -42,7 +53,9 @@ impl Coverage {
         // SAFETY: So many bytes are mapped, and nothing runs that the kernel would count.
         let counters = unsafe { slice::from_raw_parts(self.counters(), BLOCKS) };
 
-        (0..BLOCKS as u16).filter(|&at| counters[at as usize] != 0).collect()
+        (0..BLOCKS as u16)
+            .filter(|&at| counters[at as usize] != 0)
+            .collect()
     }
 
     /// Returns the number of blocks that were ever reached.
@@ -53,7 +66,10 @@ impl Coverage {
 
     /// Returns as text where the blocks that were ever reached are, a line each: section and offset.
     pub fn text(&self) -> String {
-        let mut sections: Vec<(u64, String)> = fs::read_dir(SECTIONS).into_iter().flatten().flatten()
+        let mut sections: Vec<(u64, String)> = fs::read_dir(SECTIONS)
+            .into_iter()
+            .flatten()
+            .flatten()
             .filter_map(|entry| {
                 let name = entry.file_name().into_string().ok()?;
                 let text = fs::read_to_string(entry.path()).ok()?;
@@ -67,13 +83,16 @@ impl Coverage {
             return String::new();
         };
 
-        (1..=self.blocks()).filter_map(|block| {
-            // SAFETY: The field is mapped, and a number whatever its bytes.
-            let offset = unsafe { ((self.0 + BLOCKS) as *const u32).add(block).read_volatile() };
-            let address = base + u64::from(offset);
-            let (start, name) = sections.iter().rev().find(|(start, _)| *start <= address)?;
+        (1..=self.blocks())
+            .filter_map(|block| {
+                // SAFETY: The field is mapped, and a number whatever its bytes.
+                let offset =
+                    unsafe { ((self.0 + BLOCKS) as *const u32).add(block).read_volatile() };
+                let address = base + u64::from(offset);
+                let (start, name) = sections.iter().rev().find(|(start, _)| *start <= address)?;
 
-            (offset != 0).then(|| format!("{name} {:#x}\n", address - start))
-        }).collect()
+                (offset != 0).then(|| format!("{name} {:#x}\n", address - start))
+            })
+            .collect()
     }
 }

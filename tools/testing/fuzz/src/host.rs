@@ -4,8 +4,8 @@
 //!
 //! It begins with the program that runs; records follow, which tools/testing/checklib/fuzz.py reads.
 
-use std::{fs, os::fd::AsRawFd, path::Path};
 use crate::sys;
+use std::{fs, os::fd::AsRawFd, path::Path};
 
 /// Where records begin; before it, the length of all of them.
 const RECORDS: usize = 8192;
@@ -35,17 +35,39 @@ pub struct Host {
 impl Host {
     /// Maps it, where there is such a device.
     pub fn new() -> Self {
-        Self { address: Self::device().unwrap_or(0), used: RECORDS }
+        Self {
+            address: Self::device().unwrap_or(0),
+            used: RECORDS,
+        }
     }
 
     fn device() -> Option<usize> {
-        let device = fs::read_dir("/sys/bus/pci/devices").ok()?.flatten().map(|entry| entry.path())
-            .find(|path| Self::is(path, "vendor", "0x1af4") && Self::is(path, "device", "0x1110"))?;
+        let device = fs::read_dir("/sys/bus/pci/devices")
+            .ok()?
+            .flatten()
+            .map(|entry| entry.path())
+            .find(|path| {
+                Self::is(path, "vendor", "0x1af4") && Self::is(path, "device", "0x1110")
+            })?;
         let _ = fs::write(device.join("enable"), "1");
-        let memory = fs::OpenOptions::new().read(true).write(true).open(device.join("resource2")).ok()?;
+        let memory = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(device.join("resource2"))
+            .ok()?;
 
-        sys::call(libc::SYS_mmap, &[0, SIZE, (libc::PROT_READ | libc::PROT_WRITE) as usize,
-                                    libc::MAP_SHARED as usize, memory.as_raw_fd() as usize, 0]).ok()
+        sys::call(
+            libc::SYS_mmap,
+            &[
+                0,
+                SIZE,
+                (libc::PROT_READ | libc::PROT_WRITE) as usize,
+                libc::MAP_SHARED as usize,
+                memory.as_raw_fd() as usize,
+                0,
+            ],
+        )
+        .ok()
     }
 
     fn is(device: &Path, name: &str, value: &str) -> bool {
@@ -58,7 +80,11 @@ impl Host {
         }
         // SAFETY: SIZE bytes are mapped at the address, for good, and no reference points there.
         unsafe {
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), (self.address + at) as *mut u8, bytes.len());
+            std::ptr::copy_nonoverlapping(
+                bytes.as_ptr(),
+                (self.address + at) as *mut u8,
+                bytes.len(),
+            );
         }
     }
 

@@ -7,11 +7,11 @@
 //! compared.
 
 use crate::{
-    execute,
+    create,
     program::{Kind, Op},
     sys::{self, Errno, PAGE},
     uapi as u,
-    world::{World},
+    world::World,
 };
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -65,7 +65,9 @@ impl Model {
 
         match op.kind {
             Kind::Fallocate if b % 4 == 1 => self.spoiled = true,
-            Kind::Madvise | Kind::Poison | Kind::Truncate | Kind::Killed | Kind::Fork => self.spoiled = true,
+            Kind::Madvise | Kind::Poison | Kind::Truncate | Kind::Killed | Kind::Fork => {
+                self.spoiled = true
+            }
             Kind::Unplug | Kind::Plug | Kind::ChangeTable => self.unplugged = true,
             Kind::CloseImporter => self.mappings = [const { None }; 8],
             Kind::Create | Kind::CreateList | Kind::CreateExt if result.is_ok() => {
@@ -85,9 +87,16 @@ impl Model {
 
                 // Devices without hardware, for which the CPU stands in.
                 let known = matches!(d % 8, 0..5);
-                self.mappings[a as usize % 8] = known.then(|| (Mapping {
-                    buffer, reads: c % 3 != 2, writes: c % 3 != 1,
-                }, self.generations[buffer]));
+                self.mappings[a as usize % 8] = known.then(|| {
+                    (
+                        Mapping {
+                            buffer,
+                            reads: c % 3 != 2,
+                            writes: c % 3 != 1,
+                        },
+                        self.generations[buffer],
+                    )
+                });
             }
             Kind::Unmap if result.is_ok() => self.mappings[a as usize % 8] = None,
             Kind::Check => {
@@ -104,39 +113,67 @@ impl Model {
 
     fn ranges(world: &World, op: &Op) -> Vec<Range> {
         let length = |fd: i32| {
-            sys::call(libc::SYS_lseek, &[fd as usize, 0, libc::SEEK_END as usize]).unwrap_or(PAGE).min(8 << 20)
+            sys::call(libc::SYS_lseek, &[fd as usize, 0, libc::SEEK_END as usize])
+                .unwrap_or(PAGE)
+                .min(8 << 20)
         };
-        let count = if op.kind == Kind::Create { 1 } else { usize::MAX };
+        let count = if op.kind == Kind::Create {
+            1
+        } else {
+            usize::MAX
+        };
 
-        execute::items(op.args, |which| world.memfds[which as usize % 4].get(), length)
-            .iter().take(count)
-            .map(|item| Range {
-                memfd: sys::call(libc::SYS_dup, &[item.memfd as usize]).map_or(-1, |fd| fd as i32),
-                offset: item.offset as usize,
-                size: item.size as usize,
-            })
-            .collect()
+        create::items(
+            op.args,
+            |which| world.memfds[which as usize % 4].get(),
+            length,
+        )
+        .iter()
+        .take(count)
+        .map(|item| Range {
+            memfd: sys::call(libc::SYS_dup, &[item.memfd as usize]).map_or(-1, |fd| fd as i32),
+            offset: item.offset as usize,
+            size: item.size as usize,
+        })
+        .collect()
     }
 
     fn sync(fd: i32, flags: u64) -> Result<(), Errno> {
         sys::put(ARGUMENT, u::SyncArgs { flags });
-        sys::call(libc::SYS_ioctl, &[fd as usize, u::DMA_BUF_SYNC as usize, ARGUMENT])?;
+        sys::call(
+            libc::SYS_ioctl,
+            &[fd as usize, u::DMA_BUF_SYNC as usize, ARGUMENT],
+        )?;
         Ok(())
     }
 
     fn device(world: &World, command: u32, slot: usize, offset: usize) -> Result<u8, Errno> {
-        sys::put(ARGUMENT, u::Bytes {
-            slot: slot as u32, pad: 0, offset: offset as u64, length: 1, address: ARGUMENT as u64 + 64,
-        });
-        sys::call(libc::SYS_ioctl, &[world.importer.get() as usize, command as usize, ARGUMENT])?;
+        sys::put(
+            ARGUMENT,
+            u::Bytes {
+                slot: slot as u32,
+                pad: 0,
+                offset: offset as u64,
+                length: 1,
+                address: ARGUMENT as u64 + 64,
+            },
+        );
+        sys::call(
+            libc::SYS_ioctl,
+            &[world.importer.get() as usize, command as usize, ARGUMENT],
+        )?;
         Ok(sys::load(ARGUMENT + 64))
     }
 
     /// The mapping of a buffer for a device that does what `wanted` says.
     fn mapping(&self, buffer: usize, wanted: impl Fn(&Mapping) -> bool) -> Option<usize> {
-        self.mappings.iter().position(|mapping| mapping.as_ref().is_some_and(|(mapping, generation)| {
-            mapping.buffer == buffer && *generation == self.generations[buffer] && wanted(mapping)
-        }))
+        self.mappings.iter().position(|mapping| {
+            mapping.as_ref().is_some_and(|(mapping, generation)| {
+                mapping.buffer == buffer
+                    && *generation == self.generations[buffer]
+                    && wanted(mapping)
+            })
+        })
     }
 
     fn check(&self, world: &World, [a, b, c, d, e, _]: [u8; 6]) -> Result<(), Errno> {
@@ -162,19 +199,42 @@ impl Model {
         let there = PAGE_AT + within;
 
         let mut file = [0u8];
-        sys::call(libc::SYS_mmap, &[PAGE_AT, PAGE, 3, (libc::MAP_SHARED | libc::MAP_FIXED) as usize,
-            fd as usize, page * PAGE])?;
+        sys::call(
+            libc::SYS_mmap,
+            &[
+                PAGE_AT,
+                PAGE,
+                3,
+                (libc::MAP_SHARED | libc::MAP_FIXED) as usize,
+                fd as usize,
+                page * PAGE,
+            ],
+        )?;
         let found = match c % 4 {
             0 | 1 => {
                 Self::sync(fd, u::SYNC_START | u::SYNC_RW)?;
                 sys::store(there, byte);
                 Self::sync(fd, u::SYNC_END | u::SYNC_RW)?;
                 if c % 4 == 0 {
-                    sys::call(libc::SYS_pread64, &[range.memfd as usize, file.as_mut_ptr() as usize, 1, in_memfd])?;
+                    sys::call(
+                        libc::SYS_pread64,
+                        &[
+                            range.memfd as usize,
+                            file.as_mut_ptr() as usize,
+                            1,
+                            in_memfd,
+                        ],
+                    )?;
                     Some(("memfd", file[0]))
                 } else {
-                    match self.mapping(at, |mapping| mapping.reads).filter(|_| !self.unplugged) {
-                        Some(slot) => Some(("device", Self::device(world, u::READ, slot, page * PAGE + within)?)),
+                    match self
+                        .mapping(at, |mapping| mapping.reads)
+                        .filter(|_| !self.unplugged)
+                    {
+                        Some(slot) => Some((
+                            "device",
+                            Self::device(world, u::READ, slot, page * PAGE + within)?,
+                        )),
                         None => None,
                     }
                 }
@@ -182,12 +242,18 @@ impl Model {
             2 => {
                 Self::sync(fd, u::SYNC_START | u::SYNC_RW)?;
                 file[0] = byte;
-                sys::call(libc::SYS_pwrite64, &[range.memfd as usize, file.as_ptr() as usize, 1, in_memfd])?;
+                sys::call(
+                    libc::SYS_pwrite64,
+                    &[range.memfd as usize, file.as_ptr() as usize, 1, in_memfd],
+                )?;
                 let found = sys::load(there);
                 Self::sync(fd, u::SYNC_END | u::SYNC_RW)?;
                 Some(("mapping", found))
             }
-            _ => match self.mapping(at, |mapping| mapping.writes).filter(|_| !self.unplugged) {
+            _ => match self
+                .mapping(at, |mapping| mapping.writes)
+                .filter(|_| !self.unplugged)
+            {
                 Some(slot) => {
                     sys::store(ARGUMENT + 64, byte);
                     Self::device(world, u::WRITE, slot, page * PAGE + within)?;
@@ -200,7 +266,9 @@ impl Model {
         if let Some((way, found)) = found {
             world.shared.checks.fetch_add(1, Relaxed);
             if found != byte {
-                world.shared.tell(&format!("{way}: byte {within} of page {page} is {found:#x}, not {byte:#x}"));
+                world.shared.tell(&format!(
+                    "{way}: byte {within} of page {page} is {found:#x}, not {byte:#x}"
+                ));
             }
         }
         Ok(())

@@ -9,7 +9,11 @@ use libafl::{
     state::HasRand,
     Error,
 };
-use libafl_bolts::{rands::Rand, tuples::{tuple_list, tuple_list_type}, Named};
+use libafl_bolts::{
+    rands::Rand,
+    tuples::{tuple_list, tuple_list_type},
+    Named,
+};
 use std::borrow::Cow;
 
 type Bytes = [u8; OP_SIZE];
@@ -45,7 +49,11 @@ fn any(random: &mut impl Rand) -> Bytes {
 }
 
 fn ops(input: &BytesInput) -> Vec<Bytes> {
-    input.mutator_bytes().chunks_exact(OP_SIZE).map(|op| op.try_into().expect("its size")).collect()
+    input
+        .mutator_bytes()
+        .chunks_exact(OP_SIZE)
+        .map(|op| op.try_into().expect("its size"))
+        .collect()
 }
 
 fn put(input: &mut BytesInput, ops: &[Bytes]) -> MutationResult {

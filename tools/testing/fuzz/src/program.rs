@@ -66,7 +66,11 @@ impl Op {
 
 /// Decodes a program.
 pub fn decode(bytes: &[u8]) -> Vec<Op> {
-    bytes.chunks_exact(OP_SIZE).take(MAX_OPS).map(Op::decode).collect()
+    bytes
+        .chunks_exact(OP_SIZE)
+        .take(MAX_OPS)
+        .map(Op::decode)
+        .collect()
 }
 
 /// Returns the program as text, an operation a line.

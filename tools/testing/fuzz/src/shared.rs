@@ -2,10 +2,16 @@
 
 //! Memory that the fuzzer shares with the processes in which programs run.
 
-use crate::{program::{Kind, KINDS, MAX_OPS, OP_SIZE}, sys};
+use crate::{
+    program::{Kind, KINDS, MAX_OPS, OP_SIZE},
+    sys,
+};
 use std::{
     ptr,
-    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::{Relaxed, SeqCst}},
+    sync::atomic::{
+        AtomicBool, AtomicU32, AtomicU64,
+        Ordering::{Relaxed, SeqCst},
+    },
     time::Duration,
 };
 
@@ -44,10 +50,18 @@ impl Shared {
     /// Maps it, for this process and its children.
     pub fn new() -> &'static Self {
         let size = size_of::<Self>();
-        let address = sys::call(libc::SYS_mmap, &[
-            0, size, (libc::PROT_READ | libc::PROT_WRITE) as usize,
-            (libc::MAP_SHARED | libc::MAP_ANONYMOUS) as usize, usize::MAX, 0,
-        ]).expect("memory to share");
+        let address = sys::call(
+            libc::SYS_mmap,
+            &[
+                0,
+                size,
+                (libc::PROT_READ | libc::PROT_WRITE) as usize,
+                (libc::MAP_SHARED | libc::MAP_ANONYMOUS) as usize,
+                usize::MAX,
+                0,
+            ],
+        )
+        .expect("memory to share");
 
         // SAFETY: Memory of that size, for which zeroes are a value, and that is never unmapped.
         unsafe { &*(address as *const Self) }
@@ -64,10 +78,18 @@ impl Shared {
 
     /// Returns as text, a line a kind, how many operations were done.
     pub fn counted(&self) -> String {
-        KINDS.iter().zip(&self.counts).map(|((kind, _), count)| {
-            format!("# {kind:?} {} calls {} succeeded {} ms\n", count.calls.load(Relaxed),
-                    count.succeeded.load(Relaxed), count.nanoseconds.load(Relaxed) / 1_000_000)
-        }).collect()
+        KINDS
+            .iter()
+            .zip(&self.counts)
+            .map(|((kind, _), count)| {
+                format!(
+                    "# {kind:?} {} calls {} succeeded {} ms\n",
+                    count.calls.load(Relaxed),
+                    count.succeeded.load(Relaxed),
+                    count.nanoseconds.load(Relaxed) / 1_000_000
+                )
+            })
+            .collect()
     }
 
     /// Puts a program into it.
@@ -118,7 +140,10 @@ impl Shared {
         }
         // SAFETY: No program runs that would write it.
         unsafe { ptr::copy_nonoverlapping(self.message.as_ptr(), message.as_mut_ptr(), MESSAGE) };
-        let end = message.iter().position(|&byte| byte == 0).unwrap_or(MESSAGE);
+        let end = message
+            .iter()
+            .position(|&byte| byte == 0)
+            .unwrap_or(MESSAGE);
         Some(String::from_utf8_lossy(&message[..end]).into_owned())
     }
 }

@@ -57,15 +57,27 @@ pub fn ioctl_32(fd: i32, command: u32, arg: usize) -> Result<usize, Errno> {
             out("r8") _, out("r9") _, out("r10") _, out("r11") _,
         );
     }
-    if result < 0 { Err(-result) } else { Ok(result as usize) }
+    if result < 0 {
+        Err(-result)
+    } else {
+        Ok(result as usize)
+    }
 }
 
 /// Opens a file.
 pub fn open(path: &str, flags: i32) -> Result<i32, Errno> {
     let path = CString::new(path).map_err(|_| libc::EINVAL)?;
 
-    call(libc::SYS_openat, &[libc::AT_FDCWD as usize, path.as_ptr() as usize,
-                             (flags | libc::O_CLOEXEC) as usize, 0o600]).map(|fd| fd as i32)
+    call(
+        libc::SYS_openat,
+        &[
+            libc::AT_FDCWD as usize,
+            path.as_ptr() as usize,
+            (flags | libc::O_CLOEXEC) as usize,
+            0o600,
+        ],
+    )
+    .map(|fd| fd as i32)
 }
 
 /// Closes a descriptor.
@@ -77,14 +89,29 @@ pub fn close(fd: i32) {
 
 /// Maps anonymous memory at a fixed address.
 pub fn map_fixed(address: usize, size: usize, protection: i32, flags: i32) -> Result<usize, Errno> {
-    call(libc::SYS_mmap, &[address, size, protection as usize,
-                           (flags | libc::MAP_ANONYMOUS | libc::MAP_FIXED) as usize, usize::MAX, 0])
+    call(
+        libc::SYS_mmap,
+        &[
+            address,
+            size,
+            protection as usize,
+            (flags | libc::MAP_ANONYMOUS | libc::MAP_FIXED) as usize,
+            usize::MAX,
+            0,
+        ],
+    )
 }
 
 // Two bytes, and three, so that on_fault() can go on behind them.
 global_asm!(
-    ".globl fuzz_load", "fuzz_load:", ".byte 0x8a, 0x07", "ret",
-    ".globl fuzz_store", "fuzz_store:", ".byte 0x40, 0x88, 0x37", "ret",
+    ".globl fuzz_load",
+    "fuzz_load:",
+    ".byte 0x8a, 0x07",
+    "ret",
+    ".globl fuzz_store",
+    "fuzz_store:",
+    ".byte 0x40, 0x88, 0x37",
+    "ret",
 );
 
 extern "C" {
@@ -116,7 +143,10 @@ pub const STATUS_FAULT: i32 = 40;
 extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: The kernel passes both, valid until the handler returns.
     let (code, registers) = unsafe {
-        ((*info).si_code, &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs)
+        (
+            (*info).si_code,
+            &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs,
+        )
     };
     let at = registers[libc::REG_RIP as usize] as usize;
 
@@ -154,13 +184,19 @@ pub fn timer(first: i64, interval: i64) {
     unsafe {
         let mut event: libc::sigevent = std::mem::zeroed();
         let mut id: libc::timer_t = ptr::null_mut();
-        let time = |us: i64| libc::timespec { tv_sec: us / 1_000_000, tv_nsec: us % 1_000_000 * 1000 };
+        let time = |us: i64| libc::timespec {
+            tv_sec: us / 1_000_000,
+            tv_nsec: us % 1_000_000 * 1000,
+        };
 
         event.sigev_notify = libc::SIGEV_THREAD_ID;
         event.sigev_signo = libc::SIGUSR1;
         event.sigev_notify_thread_id = libc::gettid();
         if libc::timer_create(libc::CLOCK_MONOTONIC, &mut event, &mut id) == 0 {
-            let value = libc::itimerspec { it_interval: time(interval), it_value: time(first) };
+            let value = libc::itimerspec {
+                it_interval: time(interval),
+                it_value: time(first),
+            };
 
             libc::timer_settime(id, 0, &value, ptr::null_mut());
         }
@@ -172,8 +208,14 @@ pub fn end_after(us: i64) {
     // SAFETY: The struct outlives the call.
     unsafe {
         let value = libc::itimerval {
-            it_interval: libc::timeval { tv_sec: 0, tv_usec: 0 },
-            it_value: libc::timeval { tv_sec: us / 1_000_000, tv_usec: us % 1_000_000 },
+            it_interval: libc::timeval {
+                tv_sec: 0,
+                tv_usec: 0,
+            },
+            it_value: libc::timeval {
+                tv_sec: us / 1_000_000,
+                tv_usec: us % 1_000_000,
+            },
         };
 
         libc::signal(libc::SIGALRM, libc::SIG_DFL);
@@ -203,13 +245,17 @@ pub fn wait(pid: i32) -> i32 {
     // SAFETY: The status outlives the call.
     while unsafe { libc::waitpid(pid, &mut status, 0) } < 0
         // SAFETY: The address of errno is valid.
-        && unsafe { *libc::__errno_location() } == libc::EINTR {}
+        && unsafe { *libc::__errno_location() } == libc::EINTR
+    {}
     status
 }
 
 /// Sleeps.
 pub fn sleep(us: i64) {
-    let time = libc::timespec { tv_sec: us / 1_000_000, tv_nsec: us % 1_000_000 * 1000 };
+    let time = libc::timespec {
+        tv_sec: us / 1_000_000,
+        tv_nsec: us % 1_000_000 * 1000,
+    };
 
     let _ = call(libc::SYS_nanosleep, &[&raw const time as usize, 0]);
 }

@@ -4,9 +4,7 @@
 
 use crate::{
     shared::Shared,
-    sys::{
-        self, Errno, HUGE, PAGE, SCRATCH, SCRATCH_SIZE, WINDOWS, WINDOW_COUNT, WINDOW_STEP,
-    },
+    sys::{self, Errno, HUGE, PAGE, SCRATCH, SCRATCH_SIZE, WINDOWS, WINDOW_COUNT, WINDOW_STEP},
 };
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
@@ -67,7 +65,8 @@ impl World {
     /// Returns the importer's descriptor, which is opened at the first call.
     pub fn importer(&self) -> i32 {
         if self.importer.get() < 0 {
-            self.importer.set(sys::open("/dev/udmabuf_importer", libc::O_RDWR).unwrap_or(-1));
+            self.importer
+                .set(sys::open("/dev/udmabuf_importer", libc::O_RDWR).unwrap_or(-1));
         }
         self.importer.get()
     }
@@ -76,7 +75,10 @@ impl World {
     pub fn pipe(&self, end: usize) -> i32 {
         if self.pipe[end].get() < 0 {
             let mut ends = [-1i32; 2];
-            let _ = sys::call(libc::SYS_pipe2, &[&raw mut ends as usize, libc::O_NONBLOCK as usize]);
+            let _ = sys::call(
+                libc::SYS_pipe2,
+                &[&raw mut ends as usize, libc::O_NONBLOCK as usize],
+            );
 
             self.pipe[0].set(ends[0]);
             self.pipe[1].set(ends[1]);
@@ -86,8 +88,9 @@ impl World {
 }
 
 /// Sizes of memfds, in pages.
-const SIZES: [usize; 16] =
-    [1, 1, 2, 3, 4, 8, 16, 33, 64, 128, 256, 512, 513, 1024, 1536, 2048];
+const SIZES: [usize; 16] = [
+    1, 1, 2, 3, 4, 8, 16, 33, 64, 128, 256, 512, 513, 1024, 1536, 2048,
+];
 
 /// Returns the size that an argument stands for, in bytes.
 pub fn size(class: u8) -> usize {
@@ -108,8 +111,16 @@ const READ_ONLY: usize = sys::SCRATCH_SIZE / 2;
 pub fn map_scratch(thread: usize) -> Result<(), Errno> {
     let start = SCRATCH + thread * SCRATCH_SIZE;
 
-    sys::map_fixed(start, SCRATCH_SIZE - PAGE, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE)?;
-    sys::call(libc::SYS_mprotect, &[start + READ_ONLY, PAGE, libc::PROT_READ as usize])?;
+    sys::map_fixed(
+        start,
+        SCRATCH_SIZE - PAGE,
+        libc::PROT_READ | libc::PROT_WRITE,
+        libc::MAP_PRIVATE,
+    )?;
+    sys::call(
+        libc::SYS_mprotect,
+        &[start + READ_ONLY, PAGE, libc::PROT_READ as usize],
+    )?;
     Ok(())
 }
 
