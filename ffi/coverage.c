@@ -91,6 +91,7 @@ static int coverage_set(const char *value, const struct kernel_param *param)
 		vfree(coverage);
 		return err;
 	}
+	/* Pairs with READ_ONCE() of it: counting begins once there is something to count in. */
 	smp_store_release(&numbers, all);
 	return 0;
 }
