@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import List
 
-from . import cargo, ktap, reached
+from . import cargo, ktap, plan, reached
 from .build import CHECKOUT, TESTING, BuildError, cache_folder
 
 SUBJECT = "fuzz"
@@ -141,7 +141,7 @@ def tell(boots, results, seconds, keeping, document=DOCUMENT):
     print("\n" + "\n".join(lines + coverage.unknown()), flush=True)
     if keeping and not failed:
         keep(boots)
-    long = seconds and seconds >= LONG and len(boots) == 3
+    long = seconds and seconds >= LONG and len(boots) == len(plan.fuzz(seconds))
     least = WANTED if long else coverage.least
     if long and not failed:
         write(lines, document)

@@ -153,8 +153,8 @@ def fuzz(seconds, replay=""):
     # Unit tests would be taken for what the fuzzer reached. See also stress().
     spare = "echo nobody > /sys/kernel/debug/dma-api/driver_filter"
 
-    def boot(name, why, append="", kernel="stock"):
-        arguments = ["--replace-c", "--mem", "2G", "--with", "CONFIG_UDMABUF_RS_COVERAGE", *EDU,
+    def boot(name, why, append="", kernel="stock", more=()):
+        arguments = ["--replace-c", "--mem", "2G", *more, "--with", "CONFIG_UDMABUF_RS_COVERAGE", *EDU,
                      "--append", f"udmabuf_rs.coverage=1 {append}".strip()]
         if replay:
             arguments.append(f"--add={replay}=/check/replay")
@@ -166,6 +166,9 @@ def fuzz(seconds, replay=""):
     return [
         boot("fuzz", "programs that a fuzzer makes up"),
         boot("fuzz-bounce", "the same, where every DMA mapping bounces", "swiotlb=force"),
+        # A device that is mapped for reading writes, and the other way round, or finds other addresses in its table.
+        boot("fuzz-iommu", "the same, behind a strict IOMMU",
+             more=["--iommu", "--expect-log", "DMAR: (DRHD: handling fault|.DMA (Read|Write))"]),
         boot("fuzz-debug", "the same, debug kernel", "kunit.enable=0", "debug"),
     ]
 
