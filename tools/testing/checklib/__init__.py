@@ -6,8 +6,9 @@ plan      which boots there are, what runs in each, what every row asks
 cost      what buffers cost, in guest instructions: a guard
 build     the selftests and upstream's own, built in the build root
 properties  properties of the arithmetic, which needs no kernel
-cargo     builds of crates, for the two that have some
+cargo     builds of crates, for those that have some
 settle    the model checker of how memory and stagings are merged
+interleavings  records of devices and buffers in all interleavings of a few tasks
 tracing   tools/trace with perf and bpftrace, beside a known workload
 host      tests that need no VM: Rust arithmetic, Python tools
 guest     one boot: the script that runs in it, its output as it comes

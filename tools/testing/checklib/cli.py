@@ -7,11 +7,11 @@ import sys
 
 import client
 
-from . import (compile_fail, cost, faults, flavours, fuzz, guest, host, mutants, plan, properties, report,
+from . import (compile_fail, cost, faults, flavours, fuzz, guest, host, interleavings, mutants, plan, properties, report,
                settle, tracing)
 
 HOST = {"rust": host.rust, "python": host.python, "properties": properties.run, "settle_model": settle.run,
-        "compile_fail": compile_fail.run, "cost": cost.run}
+        "interleavings": interleavings.run, "compile_fail": compile_fail.run, "cost": cost.run}
 
 EPILOG = """
 The last line is "N passed, N failed, N skipped". The exit status is 0 when none
