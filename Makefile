@@ -135,6 +135,10 @@ fuzz:
 check-mutants:
 	@"$(here)"/tools/testing/check --mutants
 
+## mutants SAMPLE=  make so many mistakes in the driver, one at a time: a score of what tests find
+mutants:
+	@"$(here)"/tools/testing/check --score $(or $(SAMPLE),0) $(if $(SEED),--seed $(SEED))
+
 ## check-trace      run tools/trace with perf and bpftrace, in a virtual machine, and judge the reports
 check-trace:
 	@"$(here)"/tools/testing/check --trace
@@ -179,6 +183,6 @@ help:
 	@sed -n 's/^## /  make /p' $(here)/Makefile
 
 .PHONY: modules modules_install clean precheck precheck-install demo bench lint unsafe help
-.PHONY: check check-debug faults check-coherence check-all check-c check-mutants stress fuzz matrix check-trace neighbours deb dist check-install
+.PHONY: check check-debug faults check-coherence check-all check-c check-mutants mutants stress fuzz matrix check-trace neighbours deb dist check-install
 
 endif

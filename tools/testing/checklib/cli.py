@@ -4,14 +4,17 @@
 import argparse
 import os
 import sys
+from dataclasses import replace
 
 import client
 
-from . import (compile_fail, cost, faults, flavours, fuzz, guest, host, interleavings, mutants, plan, properties, report,
-               settle, tracing)
+from . import (compile_fail, cost, faults, flavours, fuzz, guest, host, interleavings, mutants, mutation, plan, properties,
+               report, settle, tracing)
 
 HOST = {"rust": host.rust, "python": host.python, "properties": properties.run, "settle_model": settle.run,
         "interleavings": interleavings.run, "compile_fail": compile_fail.run, "cost": cost.run}
+# Those that have mutants of their own, which can be left out.
+WITH_MUTANTS = ("interleavings", "properties", "settle_model")
 
 EPILOG = """
 The last line is "N passed, N failed, N skipped". The exit status is 0 when none
@@ -33,6 +36,9 @@ def parser():
                        help="run the coherence matrix instead, and print its table (Markdown)")
     which.add_argument("--mutants", action="store_true",
                        help="run tests with drivers that have one mistake each, which they must find; --subject names tests")
+    which.add_argument("--score", type=int, metavar="N",
+                       help="make N mistakes in the driver, drawn at random by --seed, one at a time, try which are "
+                            "found, and write the score into Documentation/proven.md; 0: as many as make mutants")
     which.add_argument("--faults", action="store_true",
                        help="fail each allocation, user copy and charge of every operation on the debug kernel, and "
                             f"write the table of Documentation/proven.md; --boot {plan.FAULTS_ARM64.name} does that for "
@@ -59,6 +65,10 @@ def parser():
                        help="run up to N boots of the debug kernel or the matrix at a time (default: %(default)s)")
     parse.add_argument("--keep", action="store_true",
                        help="with --fuzz: make the programs that reach the most the corpus, tools/testing/fuzz/corpus")
+    parse.add_argument("--seed", type=int, default=mutation.SEED, metavar="N", help="for --score (default: %(default)s)")
+    parse.add_argument("--first-failure", action="store_true", help="end a boot with the first program that fails")
+    parse.add_argument("--limit", type=int, metavar="SECONDS", help="end programs that take longer")
+    parse.add_argument("--no-mutants", action="store_true", help="leave out the mutants of models and properties")
     parse.add_argument("--list", action="store_true", help="list boots and subjects, and run nothing")
     parse.add_argument("--verbose", action="store_true", help="show every line of every test")
     return parse
@@ -77,7 +87,7 @@ def main():
         parse.error("--keep is for what --fuzz finds")
     if options.replay and not os.path.isfile(options.replay):
         parse.error(f"there is no {options.replay}: name a program as a failed run of the fuzzer has it")
-    if options.kernels or options.mutants or options.trace:
+    if options.kernels or options.mutants or options.trace or options.score is not None:
         return _apart(options)
     boots, columns = _boots(options), plan.COLUMNS if options.coherence or options.all else []
     hosted = list(HOST) if boots[:1] == plan.OURS[:1] else []
@@ -110,6 +120,8 @@ def _apart(options):
     """What is too long for every run, or needs what others do not."""
     client.require()
     show = report.Show(options.verbose)
+    if options.score is not None:
+        return report.summary(mutation.run(show, options.score, options.seed))
     if options.trace:
         return report.summary(tracing.run(show))
     return report.summary(flavours.run(show, options.boot) if options.kernels else mutants.run(show, options.subject))
@@ -139,13 +151,14 @@ def _list(boots, hosted):
 
 def _hosted(hosted, options, show):
     return [result for name in hosted if not options.boot and (not options.subject or name in options.subject)
-            for result in HOST[name](show)]
+            for result in (HOST[name](show, mutants=False) if options.no_mutants and name in WITH_MUTANTS else HOST[name](show))]
 
 
 def _wanted(boots, options):
     """What of these boots was asked for."""
     boots = [boot.only(options.subject) for boot in boots if not options.boot or boot.name in options.boot]
-    return [boot for boot in boots if boot.subjects]
+    return [replace(boot, first_failure=options.first_failure, limit=min(boot.limit, options.limit or boot.limit))
+            for boot in boots if boot.subjects]
 
 
 def _one_by_one(boots, options, show):

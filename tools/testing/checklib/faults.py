@@ -13,16 +13,13 @@ the memory cgroup, with which the operation failed. The program `faults` prints 
 import re
 from dataclasses import dataclass
 
-from . import ktap, plan
-from .build import CHECKOUT
+from . import ktap, plan, section
 
-DOCUMENT = CHECKOUT / "Documentation" / "proven.md"
 # The boots of each table, by the mark that it begins with.
 TABLES = {
     "<!-- made by make faults: -->": plan.FAULTS,
     "<!-- made by tools/testing/check --faults --boot faults-arm64: -->": [plan.FAULTS_ARM64],
 }
-END = "<!-- up to here -->"
 LINE = re.compile(r"^faults: (\S+) (\d+) (points|shortages|charges) (\d+) (?:failed(?: \d+ in all)?|killed)$")
 SUBJECT = "faults"
 
@@ -86,7 +83,7 @@ def by_boot(results, boots):
     return {name: each for name, each in found.items() if each}
 
 
-def tell(results, document=DOCUMENT):
+def tell(results, document=section.DOCUMENT):
     """Prints each table that has any rows, and puts it into the document if all its boots ran and nothing has failed."""
     for mark, boots in TABLES.items():
         found = by_boot(results, boots)
@@ -95,10 +92,4 @@ def tell(results, document=DOCUMENT):
         lines = table(found)
         print("\n" + "\n".join(lines), flush=True)
         if len(found) == len(boots) and all(result.status != ktap.FAILED for result in results):
-            write(mark, lines, document)
-
-
-def write(mark, lines, document):
-    """Replaces the table after a mark in the document."""
-    head, rest = document.read_text().split(mark + "\n", 1)
-    document.write_text(f"{head}{mark}\n\n" + "\n".join(lines) + f"\n\n{END}{rest.split(END, 1)[1]}")
+            section.write(mark, lines, document)

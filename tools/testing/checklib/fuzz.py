@@ -18,14 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import List
 
-from . import cargo, ktap, plan, reached
-from .build import CHECKOUT, TESTING, BuildError, cache_folder
+from . import cargo, ktap, plan, reached, section
+from .build import TESTING, BuildError, cache_folder
 
 SUBJECT = "fuzz"
 CRATE = TESTING / "fuzz"
 CORPUS = CRATE / "corpus"
-DOCUMENT = CHECKOUT / "Documentation" / "proven.md"
-BEGIN, END = "<!-- made by make fuzz: -->", "<!-- up to here -->"
+BEGIN = "<!-- made by make fuzz: -->"
 CONFIG = "CONFIG_UDMABUF_RS_COVERAGE"
 SIZE, RECORDS = 16 << 20, 8192
 FOUND, KEPT, REACHED, WRONG = 1, 2, 3, 4
@@ -125,7 +124,7 @@ def keep(boots):
     print(f"{len(chosen)} programs, {sum(map(len, chosen.values()))} bytes, are in {CORPUS}", flush=True)
 
 
-def tell(boots, results, seconds, keeping, document=DOCUMENT):
+def tell(boots, results, seconds, keeping, document=section.DOCUMENT):
     """Prints how much of the module the boots have reached, and returns that as a result.
 
     `boots` are those that ran, of all that a run of this kind has if `seconds` is given.
@@ -144,7 +143,7 @@ def tell(boots, results, seconds, keeping, document=DOCUMENT):
     long = seconds and seconds >= LONG and len(boots) == len(plan.fuzz(seconds))
     least = WANTED if long else coverage.least
     if long and not failed:
-        write(lines, document)
+        section.write(BEGIN, lines, document)
     status = ktap.PASSED if coverage.share >= least and not coverage.stale else ktap.FAILED
     reason = f"{coverage.share:.1f}% of what can be reached, of at least {least:.1f}%"
     if coverage.stale:
@@ -163,10 +162,3 @@ def numbers(boots, results):
                     values = dict(zip(words[::2], words[1::2]))
                     lines.append("| {} | {executions} | {rate} | {late} | {checks} | {blocks} |".format(boot.name, **values))
     return lines
-
-
-def write(lines, document):
-    """Replaces the section in the document."""
-    text = document.read_text()
-    head, rest = text.split(BEGIN + "\n", 1)
-    document.write_text(f"{head}{BEGIN}\n\n" + "\n".join(lines) + f"\n\n{END}{rest.split(END, 1)[1]}")

@@ -26,7 +26,9 @@ run() {
 	subject=$1
 	shift
 	timeout -s KILL "$LIMIT" "/check/$subject" "$@" 2>&1
-	echo "@@check end $subject $?"
+	status=$?
+	echo "@@check end $subject $status"
+	[ -z "$FIRST_FAILURE" ] || [ $status = 0 ] || exit 1
 }
 sample() {
 	echo "@@check begin $1"
@@ -46,7 +48,7 @@ kunit() {
 
 def script(boot):
     """The shell script that runs the steps of a boot."""
-    lines = [SCRIPT_HEAD, f"LIMIT={boot.limit}"]
+    lines = [SCRIPT_HEAD, f"LIMIT={boot.limit}", f"FIRST_FAILURE={'yes' if boot.first_failure else ''}"]
     lines += [f"export {name}={value}" for name, value in boot.environment.items()]
     lines += [_call(step) for step in boot.steps]
     return "\n".join(lines) + "\nexit 0\n"

@@ -38,6 +38,8 @@ class Boot:
     limit: int = 300
     # What the run must be failed for: a report in the kernel log that matches. Empty: it must be clean.
     report: str = ""
+    # Whether the first program that fails is the last one.
+    first_failure: bool = False
 
     @property
     def subjects(self):
@@ -144,8 +146,8 @@ def stress(seconds):
     ]
 
 
-# What of that every run has, and what a mutant gets.
-STRESS_SECONDS = 30
+# What of that every run has.
+STRESS_SECONDS = 90
 
 
 def fuzz(seconds, replay=""):

@@ -7,7 +7,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from checklib import faults, ktap, plan
+from checklib import faults, ktap, plan, section
 
 
 def result(boot, name, status, *notes):
@@ -23,7 +23,7 @@ class Faults(unittest.TestCase):
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
         self.document = Path(self.folder.name) / "proven.md"
-        self.document.write_text("before\n" + "".join(f"{mark}\nold\n{faults.END}\nafter\n" for mark in faults.TABLES))
+        self.document.write_text("before\n" + "".join(f"{mark}\nold\n{section.END}\nafter\n" for mark in faults.TABLES))
 
     def results(self, status=ktap.PASSED):
         """Both boots."""
@@ -61,7 +61,7 @@ class Faults(unittest.TestCase):
         """A table of its own, which leaves the other as it is."""
         name = plan.FAULTS_ARM64.name
         _, written = self.tell([result(name, "faults.create.a", ktap.PASSED, "faults: create 7 points 6 failed 8 in all")])
-        first, second = written.split(faults.END, 1)
+        first, second = written.split(section.END, 1)
         self.assertIn("old", first)
         self.assertNotIn("old", second)
         self.assertIn(f"| operation | {name}: points", second)
