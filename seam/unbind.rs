@@ -142,8 +142,10 @@ impl Watch {
     /// it. A device that is on no bus cannot be unbound: there is nothing to watch then.
     ///
     /// Locks the notifier chain of the bus for the first watch on it, and a list of all buses. Must
-    /// not be called from a notifier of any bus. Fails with [`ENOMEM`], and with [`EINVAL`] for a
-    /// bus that is being unregistered.
+    /// not be called from a notifier of any bus, nor with a lock held that a receiver takes during
+    /// an event, as the chain may be busy with that event. The same goes for dropping the watch.
+    ///
+    /// Fails with [`ENOMEM`], and with [`EINVAL`] for a bus that is being unregistered.
     pub fn new(
         device: &Device,
         receiver_id: usize,
@@ -169,7 +171,6 @@ impl Watch {
                 .find(|known| known.bus == bus)
                 .ok_or(EINVAL)
                 .map(|known| known.add(key, &mut node));
-            unregister_if_unused(&mut buses, bus);
             drop(buses);
             // A receiver that was not needed is dropped without a lock.
             drop(node);
