@@ -51,8 +51,8 @@ def parser():
     which.add_argument("--stress", type=int, metavar="SECONDS",
                        help="run the stress test alone, for so long, on four kinds of machines, which --boot names")
     which.add_argument("--fuzz", type=int, metavar="SECONDS",
-                       help="run the fuzzer alone, for so long, on four kinds of machines, which --boot names; tell "
-                            "which lines it reached")
+                       help="run the fuzzer alone, for so long on two kinds of machines and two fifths of it on two others, "
+                            "which --boot names; tell which lines it reached")
     which.add_argument("--replay", metavar="FILE",
                        help="run a program of the fuzzer instead, 64 times on each of these machines")
     which.add_argument("--all", action="store_true",

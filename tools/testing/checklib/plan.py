@@ -151,11 +151,14 @@ STRESS_SECONDS = 90
 
 
 def fuzz(seconds, replay=""):
-    """Boots that run programs of operations which a fuzzer makes up, each for so long, or one such program."""
+    """Boots that run programs of operations which a fuzzer makes up, or one such program.
+
+    The first two for so long each. The others, which differ from them in little, or are slow, for two fifths of that.
+    """
     # Unit tests would be taken for what the fuzzer reached. See also stress().
     spare = "echo nobody > /sys/kernel/debug/dma-api/driver_filter"
 
-    def boot(name, why, append="", kernel="stock", more=()):
+    def boot(name, why, append="", kernel="stock", more=(), seconds=seconds):
         arguments = ["--replace-c", "--mem", "2G", *more, "--with", "CONFIG_UDMABUF_RS_COVERAGE", *EDU,
                      "--append", f"udmabuf_rs.coverage=1 {append}".strip()]
         if replay:
@@ -170,8 +173,8 @@ def fuzz(seconds, replay=""):
         boot("fuzz-bounce", "the same, where every DMA mapping bounces", "swiotlb=force"),
         # A device that is mapped for reading writes, and the other way round, or finds other addresses in its table.
         boot("fuzz-iommu", "the same, behind a strict IOMMU",
-             more=["--iommu", "--expect-log", "DMAR: (DRHD: handling fault|.DMA (Read|Write))"]),
-        boot("fuzz-debug", "the same, debug kernel", "kunit.enable=0", "debug"),
+             more=["--iommu", "--expect-log", "DMAR: (DRHD: handling fault|.DMA (Read|Write))"], seconds=seconds * 2 // 5),
+        boot("fuzz-debug", "the same, debug kernel", "kunit.enable=0", "debug", seconds=seconds * 2 // 5),
     ]
 
 
