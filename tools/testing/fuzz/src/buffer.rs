@@ -33,6 +33,12 @@ impl Task<'_> {
                 };
                 sys::call(libc::SYS_poll, &[&raw mut poll as usize, 1, c as usize % 2])
             }
+            Kind::Dup if c & 1 != 0 => {
+                let fd = sys::call(libc::SYS_dup, &[self.memfd(a) as usize])?;
+
+                self.world.memfds[at(b, 4)].set(fd as i32);
+                Ok(fd)
+            }
             Kind::Dup => {
                 let fd = sys::call(libc::SYS_dup, &[self.buffer(a) as usize]);
                 self.keep_buffer(b, fd)
