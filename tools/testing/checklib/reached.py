@@ -80,15 +80,18 @@ class Coverage:
 
 
 def measure(texts, config):
-    """What boots have reached; `texts` are pairs of a kernel and blocks, a line each: section and offset."""
+    """What boots have reached; `texts` are pairs of a kernel and blocks, a line each: section and offset.
+
+    The lines with code are those of the first kernel, since others add checks and keep apart what is one block there.
+    """
     coverage = Coverage()
     modules = {}
     for kernel, text in texts:
         if kernel not in modules:
             modules[kernel] = _module(kernel, config)
         code, reached = lines(*modules[kernel], parse(text))
-        coverage.code |= code
-        coverage.reached |= reached
+        coverage.code = coverage.code or code
+        coverage.reached |= reached & coverage.code
     texts = {name: (CHECKOUT / name).read_text() for name in {name for name, _ in coverage.code}}
     counted = {name: statements(name, text) for name, text in texts.items()}
     for found in (coverage.code, coverage.reached):
