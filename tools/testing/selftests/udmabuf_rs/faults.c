@@ -74,6 +74,12 @@ static const int none[] = { 0 };
 static const int copy[] = { EFAULT, 0 };
 static const int memory[] = { ENOMEM, 0 };
 static const int memory_or_copy[] = { ENOMEM, EFAULT, 0 };
+/* The first START maps the buffer for cache maintenance where devices are not coherent. */
+#ifdef __x86_64__
+static const int of_sync[] = { EFAULT, 0 };
+#else
+static const int of_sync[] = { ENOMEM, EFAULT, 0 };
+#endif
 static const int of_fork[] = { ENOMEM, EAGAIN, 0 };
 static const int of_proc_mem[] = { ENOMEM, EFAULT, EIO, 0 };
 
@@ -116,10 +122,10 @@ OPERATION(mremap_huge, huge_touched_setup, act_mremap, undo_mremap, close_all, m
 OPERATION(munmap_huge, huge_touched_setup, act_munmap, undo_huge, close_all, memory, NULL,
 	  NEEDS_HUGE);
 
-OPERATION(sync, buffer_setup, act_sync, nothing, close_all, copy);
-OPERATION(sync_direct, mapped_direct_setup, act_sync, nothing, importer_cleanup, copy, NULL,
+OPERATION(sync, buffer_setup, act_sync, nothing, close_all, of_sync);
+OPERATION(sync_direct, mapped_direct_setup, act_sync, nothing, importer_cleanup, of_sync, NULL,
 	  NEEDS_IMPORTER);
-OPERATION(sync_staged, mapped_staged_setup, act_sync, nothing, importer_cleanup, copy, NULL,
+OPERATION(sync_staged, mapped_staged_setup, act_sync, nothing, importer_cleanup, of_sync, NULL,
 	  NEEDS_IMPORTER);
 
 OPERATION(map_direct, direct_setup, act_map, undo_map_device, importer_cleanup, memory_or_copy,
