@@ -83,7 +83,7 @@ TRIED = {
 }
 # What is tried on those that are left: boots with all in them.
 EVERYTHING = [(HOST, ("properties", "rust", "settle_model", "interleavings")), *((boot, ()) for boot in (
-    MAIN, BOUNCE, STAGED, "staged-bounce", "staged-slow", "beside", "vmapfail", "iommu", "stress", "matrix-iommu"))]
+    MAIN, BOUNCE, STAGED, "staged-bounce", "staged-slow", "beside", "vmapfail", "iommu", "stress", "matrix-iommu", "matrix-arm64"))]
 
 
 @dataclass
