@@ -188,11 +188,29 @@ class Races(unittest.TestCase):
         self.assertEqual([15], [len(report.lines) for report in reports])
         self.assertEqual("BUG: KCSAN: data-race in Alpha / beta", reports[0].title)
 
+    def whose(self, text):
+        """Whether the race in a log is the kernel's own, and has a module among the callers."""
+        report, = kernellog.find_reports(text)
+        return report.is_race_elsewhere, report.has_module
+
     def test_whose_it_is(self):
-        for module, elsewhere in (("", True), (" [udmabuf_rs]", False), (" [udmabuf_importer]", False)):
+        for module, expected in (("", (True, False)), (" [udmabuf_rs]", (False, True)), (" [udmabuf_importer]", (False, True))):
             with self.subTest(module):
-                self.assertEqual([elsewhere], [report.is_race_elsewhere
-                                               for report in kernellog.find_reports(RACE.format(module=module))])
+                self.assertEqual(expected, self.whose(RACE.format(module=module)))
+
+    def test_access_on_behalf_of_a_module(self):
+        text = RACE.format(module="").replace("vfs_ioctl+0x1/0x2", "vfs_ioctl+0x1/0x2 [udmabuf_rs]")
+        for function in ("rust_helper_atomic_set", "_RNvCs4core3ptr5write", "__list_add", "memcpy", "sg_next"):
+            with self.subTest(function):
+                self.assertEqual((False, True), self.whose(text.replace("Alpha+", f"{function}+")))
+
+    def test_access_of_what_a_module_calls(self):
+        text = RACE.format(module="").replace("vfs_ioctl+0x1/0x2", "vfs_ioctl+0x1/0x2 [udmabuf_rs]")
+        self.assertEqual((True, True), self.whose(text))
+
+    def test_no_stack(self):
+        """A report that is cut off may be anyone's."""
+        self.assertEqual((False, False), self.whose("\n".join(RACE.splitlines()[:4])))
 
     def test_another_line_before_it(self):
         """The stacks decide, so they belong to it also where another processor has logged in between."""

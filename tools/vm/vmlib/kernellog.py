@@ -34,9 +34,12 @@ BEGINNINGS = re.compile(r"""
     | VFS:\ Busy\ inodes | Trying\ to\ vfree
 """, re.VERBOSE)
 
-# How a data race is told, and a line of a stack in a module: function, offset, name.
+# How a data race is told: for each access, a line about it, and its stack, innermost first.
 RACE = "BUG: KCSAN: "
-MODULE = re.compile(r"\+0x[0-9a-f]+/0x[0-9a-f]+ \[\w")
+ACCESS = re.compile(r".* to 0x[0-9a-f]+ of \d+ bytes by .* on cpu \d+:$")
+FRAME = re.compile(r" (\S+)\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[(\w+))?")
+# Functions that access the memory of their callers: Rust's helpers, Rust outside of modules, those of libraries.
+FOR_CALLERS = re.compile(r"rust_helper_|_R|_*(?:mem|str|list_|hlist_|sg_|rb_|xa_|copy_page|clear_page|bitmap_)")
 
 ENDING = re.compile(r"---\[ end |^={20,}$|^ *<?/TASK>$")
 KTAP = re.compile(r"\s*not ok \d")  # ends what a unit test had to say
@@ -56,8 +59,28 @@ class Report:
 
     @property
     def is_race_elsewhere(self):
-        """Whether it tells of a data race in code that no module has called, which is the kernel's own."""
-        return message(self.title).startswith(RACE) and not any(MODULE.search(line) for line in self.lines)
+        """Whether it tells of a data race of the kernel's own: neither access is a module's, or made on behalf of one."""
+        stacks = self._stacks() if message(self.title).startswith(RACE) else []
+        return bool(stacks) and not any(_is_of_module(stack) for stack in stacks)
+
+    @property
+    def has_module(self):
+        """Whether a module is among the callers of a data race."""
+        return any(module for stack in self._stacks() for _, module in stack)
+
+    def _stacks(self):
+        """The functions of each access of a data race, and the modules that they are in."""
+        stacks, current = [], None
+        for line in map(message, self.lines):
+            frame = FRAME.match(line)
+            if ACCESS.match(line):
+                current = []
+                stacks.append(current)
+            elif not line.strip():
+                current = None
+            elif frame and current is not None:
+                current.append(frame.groups())
+        return [stack for stack in stacks if stack]
 
     @property
     def title(self):
@@ -65,6 +88,11 @@ class Report:
         messages = [message(line) for line in self.lines]
         telling = [text for text in messages if BEGINNINGS.match(text) and "cut here" not in text]
         return (telling or messages)[0]
+
+
+def _is_of_module(stack):
+    """Whether an access is made by a module, or by functions that it calls for that."""
+    return next((module for function, module in stack if module or not FOR_CALLERS.match(function)), None) is not None
 
 
 def message(line):

@@ -18,7 +18,8 @@ def judge(outcome, expected_patterns, log_path):
                                                            expected_patterns)
     if races:
         say(f"{NAME}: the kernel log has {len(races)} data race(s) of the kernel's own:")
-        for title, count in collections.Counter(report.title for report in races).items():
+        called = {True: ", called by a module", False: ""}
+        for title, count in collections.Counter(report.title + called[report.has_module] for report in races).items():
             say(f"    {count} x {title}")
     for report in expected:
         say(f"{NAME}: expected in the kernel log: {report.title}")

@@ -20,7 +20,7 @@ STATUSES = """
 exit status: that of COMMAND, or
    99  the kernel log has a WARN, BUG, Oops, panic, lockdep, KASAN, UBSAN,
        DMA-API or leak report that --expect-log did not announce, or a KCSAN
-       report with a function of a module
+       report of an access by a module
   124  COMMAND did not end in time
   125  the tool failed: nothing could be built, booted or loaded
 """
