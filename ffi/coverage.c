@@ -4,9 +4,8 @@
  * CONFIG_UDMABUF_RS_COVERAGE, compilers call __sanitizer_cov_trace_pc() in each basic block.
  *
  * The module parameter coverage=1 makes /dev/udmabuf_rs_coverage, a struct coverage that can be
- * mapped. Blocks are numbered in the order in which they are first
- * reached, so that counters lie side by side. Whatever task runs a block, work queues and
- * interrupts included, counts; KCOV leaves out all tasks but one.
+ * mapped. Blocks are numbered in the order in which they are first reached, so that counters lie
+ * side by side. Blocks that work queues and interrupts run count as well, which KCOV leaves out.
  */
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
@@ -21,8 +20,8 @@ struct coverage {
 	u8 counters[MAX_BLOCKS];
 	/* Of each block where its call returns to, less the address of the module's code. */
 	u32 offsets[MAX_BLOCKS];
-	/* The largest number of a block. The smallest is 1. */
-	u32 blocks;
+	/* The largest number of a block, or more if there are too many. The smallest is 1. */
+	atomic_t blocks;
 };
 
 /* By offset in the module's code: the number of the block, 0 for none yet. */
@@ -31,16 +30,19 @@ static struct coverage *coverage;
 
 static u16 new_number(u16 *number, unsigned long offset)
 {
-	u32 next = READ_ONCE(coverage->blocks) + 1;
+	u32 next;
 	u16 old;
 
+	if ((u32)atomic_read(&coverage->blocks) >= MAX_BLOCKS)
+		return 0;
+	next = atomic_inc_return(&coverage->blocks);
 	if (next >= MAX_BLOCKS)
 		return 0;
 	old = cmpxchg(number, 0, next);
-	/* Another CPU has numbered this block, or has taken the number for another block. */
-	if (old || cmpxchg(&coverage->blocks, next - 1, next) != next - 1)
+	/* Another CPU has numbered the block meanwhile: this number stays unused. */
+	if (old)
 		return old;
-	coverage->offsets[next] = offset;
+	WRITE_ONCE(coverage->offsets[next], offset);
 	return next;
 }
 
@@ -54,7 +56,7 @@ void notrace __sanitizer_cov_trace_pc(void)
 
 	if (!all || offset >= text->size)
 		return;
-	number = all[offset] ?: new_number(&all[offset], offset);
+	number = READ_ONCE(all[offset]) ?: new_number(&all[offset], offset);
 	if (number && coverage->counters[number] != U8_MAX)
 		coverage->counters[number]++;
 }

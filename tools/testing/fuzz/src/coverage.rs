@@ -61,7 +61,10 @@ impl Coverage {
     /// Returns the number of blocks that were ever reached.
     pub fn blocks(&self) -> usize {
         // SAFETY: The field is mapped, and a number whatever its bytes.
-        unsafe { ((self.0 + 5 * BLOCKS) as *const u32).read_volatile() as usize }
+        let largest = unsafe { ((self.0 + 5 * BLOCKS) as *const u32).read_volatile() };
+
+        // The kernel counts those that it has no place for as well.
+        (largest as usize).min(BLOCKS - 1)
     }
 
     /// Returns as text where the blocks that were ever reached are, a line each: section and offset.
