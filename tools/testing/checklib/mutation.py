@@ -154,7 +154,8 @@ def _digest(folder):
     """A word for the contents of all sources in a folder."""
     text = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix in (".rs", ".c", ".h", ".py", ".sh", ""):
+        # An argument for a survivor changes no test.
+        if path.is_file() and path.suffix in (".rs", ".c", ".h", ".py", ".sh", "") and path.name != "survivors.py":
             text.update(str(path.relative_to(folder)).encode() + path.read_bytes())
     return text.hexdigest()[:16]
 
