@@ -20,10 +20,12 @@ pub unsafe trait AlwaysRefCounted {
 /// A counted reference.
 pub struct ARef<T: AlwaysRefCounted>(NonNull<T>, PhantomData<T>);
 
-// SAFETY: As for a shared reference.
-unsafe impl<T: AlwaysRefCounted + Sync> Send for ARef<T> {}
-// SAFETY: As for a shared reference.
-unsafe impl<T: AlwaysRefCounted + Sync> Sync for ARef<T> {}
+// SAFETY: It gives out shared references alone, which `Sync` allows on any task, and may drop the
+// value on any, which `Send` allows.
+unsafe impl<T: AlwaysRefCounted + Sync + Send> Send for ARef<T> {}
+// SAFETY: A reference to it gives out and clones shared references to the value, which `Sync` and
+// `Send` allow on any task.
+unsafe impl<T: AlwaysRefCounted + Sync + Send> Sync for ARef<T> {}
 
 impl<T: AlwaysRefCounted> From<&T> for ARef<T> {
     fn from(value: &T) -> Self {
