@@ -21,8 +21,8 @@ use kernel::{
 /// A sequence of items, as one open file goes through it.
 ///
 /// Mirrors [`struct seq_operations`]: the operations are called by one task at a time, `show` and
-/// `next` between `start` and `stop`. Nothing is held between two calls of `read()`, which different
-/// tasks may make.
+/// `next` between `start` and `stop`. Nothing is held between two calls of `read()`, which may come
+/// from different tasks.
 ///
 /// [`struct seq_operations`]: srctree/include/linux/seq_file.h
 #[vtable]
@@ -108,8 +108,8 @@ impl<T: Sequence> VTable<T> {
     ///
     /// As for [`Self::state`]; `at` must be valid for reading.
     unsafe extern "C" fn start(seq: *mut bindings::seq_file, at: *mut i64) -> *mut c_void {
-        // SAFETY: By the safety requirements, `open()` has opened the file of `seq`, and `at` may be
-        // read.
+        // SAFETY: By the safety requirements, `open()` has opened the file of `seq`, and `at` is
+        // valid for reading.
         let (state, at) = unsafe { (Self::state(seq), *at) };
 
         // CAST: The position is not negative.
@@ -124,8 +124,8 @@ impl<T: Sequence> VTable<T> {
         _item: *mut c_void,
         at: *mut i64,
     ) -> *mut c_void {
-        // SAFETY: By the safety requirements, `open()` has opened the file of `seq`, and `at` may be
-        // written.
+        // SAFETY: By the safety requirements, `open()` has opened the file of `seq`, and `at` is
+        // valid for writing.
         let state = unsafe {
             *at += 1;
             Self::state(seq)
@@ -146,8 +146,8 @@ impl<T: Sequence> VTable<T> {
     ///
     /// As for [`Self::state`]. No other task may access `seq`.
     unsafe extern "C" fn show(seq: *mut bindings::seq_file, _item: *mut c_void) -> c_int {
-        // SAFETY: By the safety requirements, `open()` has opened the file of `seq`, and no other task
-        // accesses it: seq_file calls the operations with its lock held.
+        // SAFETY: By the safety requirements, `open()` has opened the file of `seq`, and no other
+        // task accesses it: seq_file calls the operations with its lock held.
         let (state, file) = unsafe { (Self::state(seq), SeqFile::from_raw(seq)) };
 
         state.show(file);

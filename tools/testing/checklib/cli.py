@@ -13,7 +13,7 @@ from . import (compile_fail, cost, faults, flavours, fuzz, guest, host, interlea
 
 HOST = {"rust": host.rust, "python": host.python, "properties": properties.run, "settle_model": settle.run,
         "interleavings": interleavings.run, "compile_fail": compile_fail.run, "cost": cost.run}
-# Those that have mutants of their own, which can be left out.
+# Subjects with mutants of their own, which can be left out.
 WITH_MUTANTS = ("interleavings", "properties", "settle_model")
 
 EPILOG = """

@@ -77,7 +77,7 @@ def table(boots):
 
 
 def by_boot(results, boots):
-    """The numbers of those boots that have any."""
+    """The numbers of each boot that has any."""
     found = {boot.name: numbers([result for result in results if result.boot == boot.name and result.subject == SUBJECT])
              for boot in boots}
     return {name: each for name, each in found.items() if each}

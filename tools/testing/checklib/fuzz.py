@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The fuzzer, tools/testing/fuzz: what it needs in a boot, and what comes back from there.
+"""The fuzzer, tools/testing/fuzz: arguments and results of its boots.
 
 The program and the host share a file, which is memory of a PCI device to the VM and outlives it:
 
@@ -34,7 +34,7 @@ LONG, WANTED = 600, 95.0
 
 @dataclass
 class Exchange:
-    """What a boot has left in its file."""
+    """The contents of a boot's file."""
 
     running: bool = False
     last: bytes = b""
@@ -83,7 +83,7 @@ def program():
 
 
 def arguments(boot):
-    """What tools/vm/run is given for it, beside the arguments of the boot. The file is empty from now on."""
+    """Arguments of tools/vm/run, beside the boot's own. Empties the file."""
     path = file(boot)
     path.unlink(missing_ok=True)
     with open(path, "wb") as stream:
@@ -94,7 +94,7 @@ def arguments(boot):
 
 
 def name_of(data):
-    """What a program of the corpus is called."""
+    """The file name of a program of the corpus."""
     return hashlib.sha256(data).hexdigest()[:16]
 
 
@@ -113,7 +113,7 @@ def collect(boot, results, show):
 
 
 def keep(boots):
-    """Makes the programs that boots have kept the corpus. What no boot kept goes, if all have run."""
+    """Makes the programs that these boots have kept the corpus, in place of the old one."""
     chosen = {name_of(data): data for boot in boots for data in parse(file(boot).read_bytes()).of(KEPT)}
     CORPUS.mkdir(exist_ok=True)
     for old in CORPUS.iterdir():
@@ -127,7 +127,7 @@ def keep(boots):
 def tell(boots, results, seconds, keeping, document=section.DOCUMENT):
     """Prints how much of the module the boots have reached, and returns that as a result.
 
-    `boots` are those that ran, of all that a run of this kind has if `seconds` is given.
+    `boots` are the ones that ran. If `seconds` is given, the fuzzer ran alone.
     """
     if not boots:
         return []
@@ -152,7 +152,7 @@ def tell(boots, results, seconds, keeping, document=section.DOCUMENT):
 
 
 def numbers(boots, results):
-    """A table of what each boot did."""
+    """A table with the counts of each boot."""
     lines = ["| boot | executions | a second | late | bytes compared | blocks |", "|---|---:|---:|---:|---:|---:|"]
     for boot in boots:
         for result in results:

@@ -9,12 +9,11 @@ lost. What stands for the kernel crate is compiled once, for all of them.
 import re
 import shutil
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import client
 
-from . import cargo, host, ktap
+from . import host, ktap, model
 from .build import CHECKOUT, TESTING, VM, cache_folder
 from .interleavings_mutants import MUTANTS
 
@@ -28,17 +27,6 @@ LIBRARY = "libkernel.rlib"
 EXPLORED = re.compile(r"^explored (.+): (\d+)$", re.MULTILINE)
 ENDED = re.compile(r"^all (\d+) scenarios$", re.MULTILINE)
 LOST = re.compile(r"^lost (.*)$", re.MULTILINE)
-# A compiler and a scenario are busy with one processor for most of the time.
-JOBS = 2
-
-
-@dataclass(frozen=True)
-class Built:
-    """The program and its library, and where the crates are that it is linked with."""
-
-    program: Path
-    library: Path
-    crates: Path
 
 
 def run(show, mutants=True):
@@ -47,33 +35,16 @@ def run(show, mutants=True):
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="interleavings-", dir=folder) as made:
-        built, output = _build(Path(made))
+        built, output = model.build(SUBJECT, CRATE, PROGRAM, LIBRARY, Path(made))
         if not built:
             print(output)
             return [ktap.Result(SUBJECT, f"{SUBJECT}: {record}", ktap.FAILED, "does not compile") for record in RECORDS]
-        with client.pool(JOBS) as pool:
-            real = pool.map(lambda record: _explore(built.program, record), RECORDS)
+        with client.pool(model.JOBS) as pool:
+            real = pool.map(lambda record: model.explore(built.program, record), RECORDS)
             wanted = MUTANTS if mutants else []
             done = pool.map(lambda at: _mutant(built, Path(made) / f"mutant-{at}", wanted[at]), range(len(wanted)))
             results = [result for record, each in zip(RECORDS, real) for result in _real(record, each, show)]
             return results + [_verdict(mutant, each, show) for mutant, each in zip(wanted, done)]
-
-
-def _build(folder):
-    """Builds program and library, copied to `folder`; returns them, or the compiler's output."""
-    target = cargo.target(SUBJECT)
-    with cargo.Lock(SUBJECT):
-        output, status = cargo.run(SUBJECT, CRATE / "Cargo.toml", folder, "build", "--release")
-        if status:
-            return None, output
-        for name in (PROGRAM, LIBRARY):
-            shutil.copy2(target / "release" / name, folder)
-    return Built(folder / PROGRAM, folder / LIBRARY, target / "release/deps"), output
-
-
-def _explore(program, record):
-    """Runs the scenarios of a record. Returns output and status."""
-    return host.run([VM / "root", "--", program, record])
 
 
 def _real(record, done, show):
@@ -110,11 +81,11 @@ def _mutant(built, folder, mutant):
                                "-o", folder / PROGRAM, sources / "main.rs"])
     if status:
         return f"does not compile:\n{output}", status
-    return _explore(folder / PROGRAM, mutant.record)
+    return model.explore(folder / PROGRAM, mutant.record)
 
 
 def _verdict(mutant, done, show):
-    """A mutant is found when the program says what was lost."""
+    """A mutant is found when the program ends with a loss."""
     output, status = done
     lost = LOST.search(output) if status == 1 else None
     name = f"{SUBJECT}: mutant: {mutant.name}"

@@ -37,7 +37,7 @@ NAMES = [
 ]
 
 
-# What check has to be told for a boot that is not among those of every run.
+# Options of check for boots that are not in every run.
 WHICH = {plan.FAULTS_FEW.name: ["--faults"], plan.RACES: ["--stress", "30"]}
 
 

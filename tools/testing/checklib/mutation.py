@@ -36,7 +36,7 @@ SAME, REJECTED = "changes nothing", "does not compile"
 # A program ends in less than half a minute, unless the driver keeps it.
 LIMIT = 150
 
-# Subjects, in the order in which they are tried, by what the path of a file begins with: the longest that fits.
+# Subjects, in the order in which they are tried, by the beginning of a file's path: the longest that fits.
 MAIN, STAGED, BOUNCE = "main", "staged", "bounce"
 HOST = ""
 ARITHMETIC = (HOST, ("properties", "rust"))
@@ -81,7 +81,7 @@ TRIED = {
     "udmabuf/window.rs": [ARITHMETIC, CREATION],
     "uapi/": [CREATION],
 }
-# What is tried on those that are left: boots with all in them.
+# Tried on the mutants that are left: whole boots.
 EVERYTHING = [(HOST, ("properties", "rust", "settle_model", "interleavings")), *((boot, ()) for boot in (
     MAIN, BOUNCE, STAGED, "staged-bounce", "staged-slow", "beside", "vmapfail", "iommu", "stress", "matrix-iommu", "matrix-arm64"))]
 
@@ -168,23 +168,23 @@ class _Bench:
         self._object, self._passed = "", set()
 
     def prepare(self):
-        """Makes the copy. Returns a word for what the module is made of."""
+        """Makes the copy. Returns a hash of the module."""
         shutil.rmtree(self._folder, ignore_errors=True)
         shutil.copytree(CHECKOUT, self._folder, symlinks=True,
                         ignore=shutil.ignore_patterns(".git", "*.ko", "*.o", "*.cmd"))
-        # What was built of the last mutant is newer than the copies, which keep their times: make has to see a change.
+        # Objects of the last mutant are newer than the copies, which keep their times: make has to see a change.
         for name in mutation_sites.files():
             (self._folder / name).touch()
         self._object = self._build() or self._fail("the driver as it is does not build")
         return self._object
 
     def part(self, site):
-        """What becomes of a mutant by the tests of the part that it is in."""
+        """The verdict of the tests of its part on a mutant."""
         part = max((part for part in TRIED if site.file.startswith(part)), key=len)
         return self._verdict(site, TRIED[part], LEFT)
 
     def everything(self, site):
-        """What becomes of it by all others."""
+        """The verdict of all others."""
         return self._verdict(site, EVERYTHING, SURVIVED)
 
     def _verdict(self, site, groups, otherwise):
@@ -229,7 +229,7 @@ class _Bench:
         return found.group(1).strip() if found else output.strip().split("\n")[-1]
 
     def _build(self):
-        """A word for what the module is made of; nothing if it cannot be made."""
+        """A hash of the module, or nothing if it does not build."""
         status, output = self._command([self._folder / VM.relative_to(CHECKOUT) / "module", "."])
         if status:
             return ""
@@ -263,7 +263,7 @@ def _is_equivalent(site):
 
 
 def table(tried, of, seed):
-    """Lines of Markdown: a row for each part of the driver, and a list of what survived."""
+    """Lines of Markdown: a row for each part of the driver, and a list of survivors."""
     parts = sorted({_part(site) for site in tried})
     lines = ["| part | drawn | do not compile | change nothing | killed | survived |", "|---|---:|---:|---:|---:|---:|"]
     for part in [*parts, ""]:
@@ -286,7 +286,7 @@ def _part(site):
 
 
 def _results(tried, show):
-    """One result for the score, and one for each survivor that nobody has argued for."""
+    """One result for the score, and one for each survivor without an argument."""
     percent = score(tried)
     name = f"{SUBJECT}: at least {WANTED} % of the mistakes are found"
     enough = percent >= WANTED

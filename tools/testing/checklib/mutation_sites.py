@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Places of the driver where one mistake can be made: what the mutation score is taken of.
+"""Mistakes that can be made in the driver, of which the mutation score takes a sample.
 
 Of Rust, cargo-mutants knows them: a function that only returns a value, an operator
 that is another one, a match arm that is missing. It leaves no statement out, which is
@@ -32,7 +32,7 @@ path = "{ROOT}"
 # Unit tests. Only the debug kernel has them in the module.
 TESTS = re.compile(r"(^|/)tests\.rs$")
 TESTS_BEGIN = re.compile(r"^#\[(cfg\(test\)|cfg\(CONFIG_KUNIT\w*\)|kunit_tests\(.*\))\]$", re.MULTILINE)
-# What cargo-mutants puts beside a change.
+# cargo-mutants puts it beside a change.
 COMMENT = " /* ~ changed by cargo-mutants ~ */"
 
 # A line that is a whole statement, with which nothing is named, and which leaves the function nowhere.
@@ -124,7 +124,7 @@ def operators(file, source):
         for number, match in enumerate(OPERATOR.finditer(code)):
             old, new = match.group(), OPERATORS[match.group()]
             changed = line[:match.start()] + new + line[match.end():]
-            # What is negated stays in parentheses of its own.
+            # The negated condition stays in parentheses of its own.
             if old == "if (":
                 inside = _argument(code, match.end() - 1)
                 if not inside:
@@ -173,7 +173,7 @@ def _in_code(line, file):
 
 
 def _of_cargo_mutants():
-    """What cargo-mutants finds in the crate of the module."""
+    """The mutants that cargo-mutants makes of the module's crate."""
     with tempfile.TemporaryDirectory(prefix="mutants-", dir=cache_folder()) as made:
         tool = cargo.install(TOOL, VERSION, Path(made))
         crate = Path(made) / "crate"

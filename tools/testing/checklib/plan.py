@@ -128,7 +128,7 @@ def stress(seconds):
     spare = "echo nobody > /sys/kernel/debug/dma-api/driver_filter"
     # How many accesses were watched; without any, the kernel was not looking for races.
     watched = "cat /sys/kernel/debug/kcsan && grep -q '^setup_watchpoints: [1-9]' /sys/kernel/debug/kcsan || exit 1"
-    # What tasks of the stress test do, they do to buffers of their own. These share them, and the limits.
+    # Tasks of the stress test have buffers of their own. These share buffers, and the limits.
     sharing = ["account_races -T random_operations_agree_with_a_model", "races"]
     before, after = {"debug": ["!" + spare]}, {"kcsan": [*sharing, "!" + watched]}
 
@@ -155,7 +155,7 @@ def fuzz(seconds, replay=""):
 
     The first two for so long each. The others, which differ from them in little, or are slow, for two fifths of that.
     """
-    # Unit tests would be taken for what the fuzzer reached. See also stress().
+    # Lines that unit tests reach would count as reached by the fuzzer. See also stress().
     spare = "echo nobody > /sys/kernel/debug/dma-api/driver_filter"
 
     def boot(name, why, append="", kernel="stock", more=(), seconds=seconds):

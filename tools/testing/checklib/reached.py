@@ -21,12 +21,12 @@ SECTION = re.compile(r"^ *\[ *\d+\] (\S+) +PROGBITS +([0-9a-f]+) ")
 FUNCTION = re.compile(r"^([0-9a-f]+) [tT] ")
 FILE = re.compile(r"^file_names\[ *(\d+)\]:")
 ROW = re.compile(r"^0x([0-9a-f]+) +(\d+) +\d+ +(\d+) +\d+ +\d+ +(?:\d+ +)?(.*)$")
-# The module's own, less what only tests and samples are built of.
+# The module's own, without files of tests and samples alone.
 OURS = ("udmabuf_rs.rs", "udmabuf/", "seam/", "ffi/", "uapi/")
-# The counters themselves, and what macros of the kernel make of tracepoints, which is not counted.
+# The counters themselves, and tracepoints, whose code comes from macros of the kernel.
 NOT_COUNTED = ("ffi/coverage.c", "ffi/trace.h")
 CALL_SIZE = 5
-# What an inlined function begins with has code in copies of it alone that nothing calls.
+# The head of an inlined function has code in its copy out of line alone, which nothing calls.
 HEAD = re.compile(r"^\s*(pub(\([a-z]+\))? )?(const )?(unsafe )?(extern \"C\" )?fn |^\s*#\[|^module! |^TRACE_EVENT|^DEFINE_EVENT")
 # Unit tests at the end of a file, or in one of their own.
 TESTS = re.compile(r"^#\[kunit_tests\(|^#\[cfg\(test\)\]")
@@ -80,9 +80,9 @@ class Coverage:
 
 
 def measure(texts, config):
-    """What boots have reached; `texts` are pairs of a kernel and blocks, a line each: section and offset.
+    """The lines that boots have reached. `texts` are pairs of a kernel and blocks: a line each, of section and offset.
 
-    The lines with code are those of the first kernel, since others add checks and keep apart what is one block there.
+    Lines with code are taken from the first kernel, since others add checks and keep apart what is one block there.
     """
     coverage = Coverage()
     modules = {}
@@ -101,8 +101,7 @@ def measure(texts, config):
 
 
 def statements(name, source):
-    """The numbers of lines that count: those of unit tests do not, nor heads of functions, nor braces, where values
-    are dropped."""
+    """The numbers of lines that count: all but unit tests, heads of functions, and braces, where values are dropped."""
     found = set()
     for at, line in enumerate(source.splitlines()):
         if TESTS.match(line) or name.endswith("tests.rs"):
@@ -131,8 +130,7 @@ def explain(coverage, reviewed, top=CHECKOUT):
 
 
 def matches(source, entry):
-    """The numbers of the lines that an entry is about: those with `text` in them, or all of the item that
-    begins with `inside`."""
+    """The numbers of the lines that an entry is about: with `text` in them, or of the item that begins with `inside`."""
     if "text" in entry:
         return [at + 1 for at, line in enumerate(source) if entry["text"] in line]
     numbers = []
@@ -218,9 +216,9 @@ def functions(names):
 
 
 def lines(blocks, table, starts, hit):
-    """The lines with code, and those of blocks that were hit.
+    """The lines with code, and the lines of blocks that were hit.
 
-    What stands before the first call of a function, such as saving registers, belongs to its first block.
+    Code before the first call of a function, such as saving registers, belongs to its first block.
     """
     begins = sorted((address - CALL_SIZE, key in hit) for key, address in blocks.items())
     addresses = [address for address, _ in begins]

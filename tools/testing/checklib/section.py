@@ -8,6 +8,6 @@ END = "<!-- up to here -->"
 
 
 def write(begin, lines, document=DOCUMENT):
-    """Puts lines between the line `begin` and the next line that is END, in place of those that are there."""
+    """Puts lines between the line `begin` and the next END, in place of the old ones."""
     head, rest = document.read_text().split(begin + "\n", 1)
     document.write_text(f"{head}{begin}\n\n" + "\n".join(lines) + f"\n\n{END}{rest.split(END, 1)[1]}")

@@ -9,12 +9,11 @@ library and the crates are compiled once, for all of them.
 import re
 import shutil
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import client
 
-from . import cargo, host, ktap
+from . import host, ktap, model
 from .build import CHECKOUT, TESTING, VM, cache_folder
 from .settle_mutants import MUTANTS
 
@@ -26,17 +25,6 @@ LIBRARY = "libsettle_model.rlib"
 STATES = re.compile(r"^states (\d+) (\d+)$", re.MULTILINE)
 LOST = re.compile(r"^lost (.*)$", re.MULTILINE)
 MODELS = ["coherent machines", "machines that are not coherent"]
-# A compiler and a search are busy with one processor for most of the time.
-JOBS = 2
-
-
-@dataclass(frozen=True)
-class Built:
-    """The program and its library, and where the crates are that it is linked with."""
-
-    program: Path
-    library: Path
-    crates: Path
 
 
 def run(show, mutants=True):
@@ -45,33 +33,16 @@ def run(show, mutants=True):
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="settle-", dir=folder) as made:
-        built, output = _build(Path(made))
+        built, output = model.build("settle", MODEL, PROGRAM, LIBRARY, Path(made))
         if not built:
             print(output)
             return [ktap.Result(SUBJECT, f"{SUBJECT}: {name}", ktap.FAILED, "does not compile") for name in MODELS]
-        results = _real(_explore(built.program), show)
+        results = _real(model.explore(built.program), show)
         if not mutants:
             return results
-        with client.pool(JOBS) as pool:
+        with client.pool(model.JOBS) as pool:
             done = pool.map(lambda at: _mutant(built, Path(made) / f"mutant-{at}", MUTANTS[at]), range(len(MUTANTS)))
             return results + [_verdict(mutant, each, show) for mutant, each in zip(MUTANTS, done)]
-
-
-def _build(folder):
-    """Builds program and library, copied to `folder`; returns them, or the compiler's output."""
-    target = cargo.target("settle")
-    with cargo.Lock("settle"):
-        output, status = cargo.run("settle", MODEL / "Cargo.toml", folder, "build", "--release")
-        if status:
-            return None, output
-        for name in (PROGRAM, LIBRARY):
-            shutil.copy2(target / "release" / name, folder)
-    return Built(folder / PROGRAM, folder / LIBRARY, target / "release/deps"), output
-
-
-def _explore(program, *words):
-    """Runs a search. Returns its output and status."""
-    return host.run([VM / "root", "--", program, *words])
 
 
 def _real(done, show):
@@ -93,7 +64,7 @@ def _real(done, show):
 def _mutant(built, folder, mutant):
     """Runs the search with a mistake. Returns its output and status."""
     if mutant.mistake:
-        return _explore(built.program, mutant.mistake)
+        return model.explore(built.program, mutant.mistake)
     source = SOURCE.read_text()
     if source.count(mutant.old) != 1:
         return f"matches {source.count(mutant.old)} times", None
@@ -107,7 +78,7 @@ def _mutant(built, folder, mutant):
                                "-o", folder / PROGRAM, sources / "main.rs"])
     if status:
         return f"does not compile:\n{output}", status
-    return _explore(folder / PROGRAM)
+    return model.explore(folder / PROGRAM)
 
 
 def _verdict(mutant, done, show):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tests of checklib.fuzz and checklib.reached: from what a boot leaves behind to lines of the module."""
+"""Tests of checklib.fuzz and checklib.reached: from the file of a boot to lines of the module."""
 
 import struct
 import tempfile

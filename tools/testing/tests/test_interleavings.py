@@ -17,7 +17,7 @@ class Show:
 
 
 def quietly(judge, *words):
-    """What `judge` returns. What it prints is dropped."""
+    """Returns the result of `judge`, and drops its output."""
     with contextlib.redirect_stdout(io.StringIO()):
         return judge(*words)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tests of checklib.mutation and mutation_sites: which mistakes there are, and what the score is."""
+"""Tests of checklib.mutation and mutation_sites: which mistakes there are, and the score."""
 
 import tempfile
 import unittest
@@ -39,7 +39,7 @@ static bool f(int a)
 
 
 class Sites(unittest.TestCase):
-    """What can be changed."""
+    """Places for mistakes."""
 
     def test_a_statement_of_one_line_is_left_out(self):
         """But not one that gives a name, leaves the function, or goes on from the line before."""
@@ -63,7 +63,7 @@ class Sites(unittest.TestCase):
         self.assertEqual(Site("a", 2, 1, "x\ny", "").apply("1\n2\n3"), "1\nx y\n3")
 
     def test_a_diff_of_cargo_mutants(self):
-        """What it prints is put where it belongs."""
+        """A hunk is put where it belongs."""
         site = mutation_sites._of_diff({
             "file": "a.rs", "genre": "BinaryOperator", "span": {"start": {"line": 11, "column": 7}},
             "diff": "--- a.rs\n+++ replace < with > in f\n@@ -10,3 +10,3 @@\n x\n-a < b\n+a > /* ~ changed by cargo-mutants ~ */ b\n y\n"})
@@ -72,13 +72,13 @@ class Sites(unittest.TestCase):
 
 
 class Score(unittest.TestCase):
-    """What comes of verdicts."""
+    """From verdicts to a score."""
 
     TRIED = {Site("seam/a.rs", 1, 1, "", f"{status} {at}"): Verdict(status)
              for status, count in ((KILLED, 19), (SURVIVED, 1), (SAME, 5), (REJECTED, 7)) for at in range(count)}
 
     def test_what_cannot_be_made_does_not_count(self):
-        """Nor what changes nothing."""
+        """Nor a mistake that changes nothing."""
         self.assertEqual(mutation.score(self.TRIED), 95)
 
     def test_no_mutant_is_no_score(self):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tests of vmlib.debugkernel: options asked for and got, changed sources, and what is kept of a build tree."""
+"""Tests of vmlib.debugkernel: options asked for and got, changed sources, and the files kept of a build tree."""
 
 import os
 import shutil
@@ -56,7 +56,7 @@ class Unmet(unittest.TestCase):
 
 
 class Designs(unittest.TestCase):
-    """What decides which kernel it is."""
+    """The inputs of a kernel."""
 
     def test_entries_differ(self):
         designs = debugkernel.DESIGNS.values()
@@ -68,7 +68,7 @@ class Designs(unittest.TestCase):
 
 
 class Run:
-    """A build root whose commands run here, or print what is given."""
+    """A build root whose commands run here, or print a text."""
 
     def __init__(self, output=None):
         self.output = output
@@ -121,7 +121,7 @@ NM = """\
 
 
 class Instrumented(unittest.TestCase):
-    """Objects that call what a sanitizer has them call."""
+    """Objects that call the functions of a sanitizer."""
 
     def check(self, *names):
         debugkernel.check_instrumented(Run(NM), "__tsan_", [Path("/a") / name for name in names])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The kernels that look for mistakes: their configurations, their build, what is kept of it.
+"""The kernels that look for mistakes: configuration, build, and the files kept of it.
 
 All that one has beyond allnoconfig is in the files of tools/vm/config that its design names.
 """
@@ -23,12 +23,12 @@ SIZE = 1500  # MiB that building it takes
 
 @dataclass(frozen=True)
 class Build:
-    """What building a kernel for an architecture differs in."""
+    """How a kernel for an architecture is built."""
 
     folder: str             # of arch/
-    image: str              # what make makes, in arch/*/boot
+    image: str              # target of make, in arch/*/boot
     make: Tuple[str, ...]   # arguments for make
-    tools: Tuple[str, ...]  # what modules need of the build tree beyond the rest
+    tools: Tuple[str, ...]  # needed by modules, beyond the rest
     append: str = ""        # kernel arguments
 
 
@@ -43,7 +43,7 @@ BUILDS = {
 class Design:
     """One such kernel."""
 
-    name: str                  # what its release ends in
+    name: str                  # ending of its release
     what: str
     arch: str                  # as Debian calls it
     parts: Tuple[str, ...]     # files of CONFIG
@@ -58,12 +58,12 @@ class Design:
 
     @property
     def build(self):
-        """What its architecture differs in."""
+        """Its architecture."""
         return BUILDS[self.arch]
 
     @property
     def localversion(self):
-        """What the release adds to the version."""
+        """The part of the release behind the version."""
         return f"+{self.name}"
 
     @property
@@ -73,12 +73,12 @@ class Design:
 
     @property
     def kept(self):
-        """What modules are built with; the rest of the build tree is gone in the end."""
+        """Files that modules are built with. The rest of the build tree is removed."""
         return [".config", "Makefile", "Module.symvers", "modules.builtin", "source", "include",
                 f"arch/{self.build.folder}/include", "rust", "scripts", *self.build.tools]
 
     def inputs(self):
-        """What decides how it comes out, besides sources and tools."""
+        """Inputs besides sources and tools."""
         found = {"options": options(self.fragment), "recipe": RECIPE}
         if self.patch:
             found["patch"] = (CONFIG / self.patch).read_text()
@@ -99,7 +99,7 @@ DESIGNS = {
 
 OBJECTS = (".o", ".a", ".cmd")
 CONSTRUCTOR = "tsan.module_ctor"
-# What is instrumented of Rust's own in the kernel.
+# The kernel's Rust objects that are instrumented.
 RUST = ("rust/core.o", "rust/kernel.o")
 
 
@@ -121,7 +121,7 @@ def unmet(fragment, config):
 
 
 def make(cache, root, design, source, path, lock):
-    """Build the kernel into path/build, and what can be booted into path/image."""
+    """Build the kernel into path/build, and copy the boot image to path/image."""
     build, fragment = path / "build", path / "fragment.config"
     build.mkdir()
     fragment.write_text(design.fragment)
@@ -183,7 +183,7 @@ def check_instrumented(root, prefix, objects, paths=()):
 
 
 def symbols(text):
-    """The kind and name of each symbol, by object, from what nm prints with names of files."""
+    """The kind and name of each symbol, by object, from the output of nm with names of files."""
     found = {}
     for line in text.splitlines():
         path, _, rest = line.rpartition(": ")

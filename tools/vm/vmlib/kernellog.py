@@ -38,7 +38,7 @@ BEGINNINGS = re.compile(r"""
 RACE = "BUG: KCSAN: "
 ACCESS = re.compile(r".* to 0x[0-9a-f]+ of \d+ bytes by .* on cpu \d+:$")
 FRAME = re.compile(r" (\S+)\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[(\w+))?")
-# Functions that access the memory of their callers: Rust's helpers, Rust outside of modules, those of libraries.
+# Functions that access the memory of their callers: Rust's helpers, Rust outside of modules, libraries.
 FOR_CALLERS = re.compile(r"rust_helper_|_R|_*(?:mem|str|list_|hlist_|sg_|rb_|xa_|copy_page|clear_page|bitmap_)")
 
 ENDING = re.compile(r"---\[ end |^={20,}$|^ *<?/TASK>$")

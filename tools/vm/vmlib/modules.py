@@ -51,7 +51,7 @@ def build(cache, kernel, folder, out=None, clippy=False, without=(), having=(), 
 
 
 def objects(out):
-    """What was compiled of a module's own sources."""
+    """The objects of a module's own sources."""
     return [path for path in sorted(out.rglob("*.o")) if not path.name.startswith(".") and not path.name.endswith(".mod.o")]
 
 

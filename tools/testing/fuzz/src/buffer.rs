@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is done with the descriptor of a buffer.
+//! Operations on the descriptor of a buffer.
 
 use crate::{
     execute::Task,

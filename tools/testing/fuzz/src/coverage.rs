@@ -44,13 +44,14 @@ impl Coverage {
 
     /// Sets all to 0.
     pub fn clear(&self) {
-        // SAFETY: So many bytes are mapped. The kernel may count meanwhile, which is no more than lost.
+        // SAFETY: `BLOCKS` bytes are mapped there. A count that the kernel adds meanwhile is lost,
+        // no more.
         unsafe { self.counters().write_bytes(0, BLOCKS) };
     }
 
     /// Returns the blocks that were reached since they were cleared.
     pub fn reached(&self) -> Vec<u16> {
-        // SAFETY: So many bytes are mapped, and nothing runs that the kernel would count.
+        // SAFETY: `BLOCKS` bytes are mapped there, and nothing runs that the kernel would count.
         let counters = unsafe { slice::from_raw_parts(self.counters(), BLOCKS) };
 
         (0..BLOCKS as u16)
@@ -67,7 +68,7 @@ impl Coverage {
         (largest as usize).min(BLOCKS - 1)
     }
 
-    /// Returns as text where the blocks that were ever reached are, a line each: section and offset.
+    /// Returns where the blocks lie that were ever reached: a line of section and offset for each.
     pub fn text(&self) -> String {
         let mut sections: Vec<(u64, String)> = fs::read_dir(SECTIONS)
             .into_iter()

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A file of the host, as memory of a PCI device. What is written there outlives the VM.
+//! A file of the host, as memory of a PCI device. It outlives the VM.
 //!
-//! It begins with the program that runs; records follow, which tools/testing/checklib/fuzz.py reads.
+//! It begins with the program that runs. Records follow, which tools/testing/checklib/fuzz.py
+//! reads.
 
 use crate::sys;
 use std::{fs, os::fd::AsRawFd, path::Path};

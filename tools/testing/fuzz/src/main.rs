@@ -149,7 +149,8 @@ fn files(folder: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Returns the programs that together reach what all reach: again and again the one that adds most.
+/// Returns programs that together reach as many blocks as all do: each the one that adds most to
+/// the ones before.
 fn minimise(runner: &mut Runner, inputs: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     let mut candidates: Vec<(Vec<u8>, BTreeSet<u16>)> = Vec::new();
 
@@ -191,7 +192,8 @@ fn fuzz(seconds: u64, corpus: &str) -> Result<bool, String> {
     let inputs = files(corpus);
 
     println!("TAP version 13\n1..3");
-    // SAFETY: So many bytes are mapped for as long as the process lives, and are read between executions.
+    // SAFETY: `BLOCKS` bytes are mapped there for as long as the process lives, and are read
+    // between executions.
     let observer = unsafe { StdMapObserver::from_mut_ptr("blocks", coverage.counters(), BLOCKS) };
     let observer = HitcountsMapObserver::new(observer).track_indices();
     let mut feedback = MaxMapFeedback::new(&observer);

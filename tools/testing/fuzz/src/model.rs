@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a program of one thread must find: a byte that was written, through all other ways.
+//! The oracle of programs of one thread: a byte that was written is found in all other ways.
 //!
-//! [`Kind::Check`] writes a byte between START and END, and reads it back at once. Nothing else runs
-//! meanwhile, so that no other value is right. Where a call fails, or holes were punched, nothing is
-//! compared.
+//! [`Kind::Check`] writes a byte between START and END, and reads it back at once. Nothing else
+//! runs meanwhile, so no other value is right. Where a call fails, or holes were punched, nothing
+//! is compared.
 
 use crate::{
     create,
@@ -36,7 +36,7 @@ struct Mapping {
     writes: bool,
 }
 
-/// What is known of the slots.
+/// The contents of the slots, as far as they are known.
 pub struct Model {
     buffers: [Option<Vec<Range>>; 6],
     /// Counts creations, so that a mapping knows whether its buffer is still in its slot.
@@ -165,7 +165,7 @@ impl Model {
         Ok(sys::load(ARGUMENT + 64))
     }
 
-    /// The mapping of a buffer for a device that does what `wanted` says.
+    /// Returns a mapping of the buffer for a device that `wanted` accepts.
     fn mapping(&self, buffer: usize, wanted: impl Fn(&Mapping) -> bool) -> Option<usize> {
         self.mappings.iter().position(|mapping| {
             mapping.as_ref().is_some_and(|(mapping, generation)| {
@@ -176,7 +176,7 @@ impl Model {
         })
     }
 
-    /// Reads as debuggers do from eight bytes before the end of the page, behind which nothing is mapped.
+    /// Reads as debuggers do, across the end of the last page that is mapped.
     fn read_across_the_end(world: &World) -> Result<(), Errno> {
         let fd = sys::open("/proc/self/mem", libc::O_RDONLY)?;
         let length = sys::call(

@@ -79,7 +79,11 @@ macro_rules! mutators {
             }
 
             impl<S: HasRand> Mutator<BytesInput, S> for $name {
-                fn mutate(&mut self, state: &mut S, input: &mut BytesInput) -> Result<MutationResult, Error> {
+                fn mutate(
+                    &mut self,
+                    state: &mut S,
+                    input: &mut BytesInput,
+                ) -> Result<MutationResult, Error> {
                     let $random = state.rand_mut();
                     let mut $ops = ops(input);
 

@@ -115,7 +115,7 @@ impl Shared {
         input
     }
 
-    /// Notes what is wrong; the first note is kept.
+    /// Notes a failure of an oracle. The first note is kept.
     pub fn tell(&self, text: &str) {
         if self.told.swap(true, SeqCst) {
             return;
@@ -131,7 +131,7 @@ impl Shared {
         }
     }
 
-    /// Returns what was wrong, after the program.
+    /// Returns the note, after the program.
     pub fn told(&self) -> Option<String> {
         let mut message = [0; MESSAGE];
 

@@ -2,8 +2,8 @@
 
 //! System calls and memory accesses that may fail.
 //!
-//! All memory that programs of the fuzzer work on lies in the arena, at addresses that are fixed and
-//! that no Rust reference points to.
+//! All memory that programs of the fuzzer work on lies in the arena, at fixed addresses to which no
+//! Rust reference points.
 
 use std::{
     arch::{asm, global_asm},

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the threads of a program share: slots of descriptors, and windows of memory.
+//! The state that threads of a program share: slots of descriptors, and windows of memory.
 
 use crate::{
     shared::Shared,
@@ -41,7 +41,7 @@ pub struct World {
     pub importer: Slot,
     /// A pipe.
     pub pipe: [Slot; 2],
-    /// What the fuzzer sees of it.
+    /// The memory that is shared with the fuzzer.
     pub shared: &'static Shared,
 }
 

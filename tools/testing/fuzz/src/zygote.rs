@@ -17,10 +17,11 @@ use std::{
 const LIMIT_US: i64 = 2_000_000;
 /// Programs after which pins are counted.
 pub const COUNT_PINS: u64 = 64;
-/// For what takes a while to be given back: the last references are dropped by work queues.
+/// Time to give everything back in: work queues drop the last references.
 const GIVEN_BACK: Duration = Duration::from_secs(10);
-/// After which a program, or the check behind it, is taken to hang. The debug kernel takes a minute for what
-/// programs have left it to unmap, and reports tasks that are stuck by itself.
+/// Milliseconds after which a program, or the check behind it, is taken to hang. The debug kernel
+/// takes a minute to unmap all that a program leaves mapped, and reports tasks that are stuck by
+/// itself.
 const HANGS_MS: i32 = 300_000;
 
 const PARAMETERS: &str = "/sys/module/udmabuf_rs/parameters";
@@ -43,7 +44,7 @@ pub enum Ending {
     Fine,
     /// It took too long, which a program may.
     Late,
-    /// What is noted in the shared memory is wrong.
+    /// An oracle failed, as noted in the shared memory.
     Wrong,
 }
 
@@ -183,8 +184,8 @@ fn count(fd: i32) -> u64 {
         .unwrap_or(u64::MAX)
 }
 
-/// Returns the number of pins of pages that were not given back. CPUs have counts of their own, which
-/// are added up first.
+/// Returns the number of pins of pages that were not given back, after the counts of all CPUs have
+/// been added up.
 fn pins() -> i64 {
     let _ = fs::write("/proc/sys/vm/stat_refresh", "1");
     let text = fs::read_to_string("/proc/vmstat").unwrap_or_default();

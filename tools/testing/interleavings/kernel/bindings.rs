@@ -31,7 +31,7 @@ pub struct notifier_block {
     /// Called for each event.
     pub notifier_call:
         Option<unsafe extern "C" fn(*mut notifier_block, c_ulong, *mut c_void) -> c_int>,
-    /// Those with a higher one come first.
+    /// Notifiers with a higher one are called first.
     pub priority: c_int,
 }
 
@@ -119,7 +119,7 @@ impl device {
         }
     }
 
-    /// `bus_notify()`, with the lock of the device held as by those who unbind its driver.
+    /// `bus_notify()`, with the lock of the device held, as when its driver is unbound.
     pub(crate) fn notify(&self, event: bus_notifier_event) {
         let _locked = self.lock.lock().unwrap();
         // SAFETY: The bus outlives the device.

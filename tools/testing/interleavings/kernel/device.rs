@@ -36,7 +36,8 @@ impl Device {
     ///
     /// It must be valid for `'a`.
     pub unsafe fn from_raw<'a>(device: *mut bindings::device) -> &'a Self {
-        // SAFETY: By the safety requirements, the device is valid for `'a`. The type is transparent.
+        // SAFETY: By the safety requirements, the device is valid for `'a`. The type is
+        // transparent.
         unsafe { &*device.cast() }
     }
 

@@ -27,7 +27,7 @@ pub use loom;
 #[doc(hidden)]
 pub use pinned_init::*;
 
-/// What the kernel crate has in its prelude.
+/// The prelude of the kernel crate.
 pub mod prelude {
     pub use crate::{
         current,

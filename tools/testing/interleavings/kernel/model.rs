@@ -17,7 +17,7 @@ use std::{
 /// Thread switches and loads of one execution. No scenario comes near, unless it does not end.
 const MAX_BRANCHES: usize = 10_000;
 
-/// What is made anew for each execution.
+/// A static value that is made anew for each execution.
 pub(crate) trait PerExecution {
     /// Makes it.
     fn begin(&self);
@@ -98,8 +98,9 @@ fn end() {
 /// Runs `scenario` in all interleavings of its threads, and with all values that a load may have.
 /// Returns how many that were.
 ///
-/// Ends the program with `lost NAME: …` if it panics, does not end or accesses freed memory in one.
-/// `preemptions` bounds how often a task is interrupted that could go on. `first` uses all that is static: that exists from the beginning of an execution.
+/// Ends the program with `lost NAME: …` if it panics, does not end or accesses freed memory in
+/// one. `preemptions` bounds how often a task is interrupted that could go on. `first` uses all
+/// static values, which must exist from the beginning of an execution.
 pub fn explore(
     name: &'static str,
     preemptions: Option<usize>,

@@ -4,7 +4,7 @@
 
 use core::cell::RefCell;
 
-/// What a reader was shown.
+/// The output that a reader was shown.
 pub struct SeqFile(RefCell<Vec<u32>>);
 
 impl SeqFile {

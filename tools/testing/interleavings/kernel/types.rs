@@ -26,7 +26,7 @@ impl<T> Opaque<T> {
         self.0.get()
     }
 
-    /// Converts a pointer to a value to one to what wraps it.
+    /// Converts a pointer to a value to one to the `Opaque` around it.
     pub const fn cast_from(this: *const T) -> *const Self {
         this.cast()
     }

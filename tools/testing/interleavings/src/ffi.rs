@@ -14,7 +14,7 @@ pub unsafe fn wait_until_zero(count: *mut u32) {
     wait::wait_until_zero(unsafe { &*count.cast::<Atomic<u32>>() });
 }
 
-/// Wakes up those that wait for `count`, of which only the address is used.
+/// Wakes up the tasks that wait for `count`, of which only the address is used.
 ///
 /// # Safety
 ///

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! References to what C counts.
+//! References to objects that C counts.
 
 use core::{marker::PhantomData, ops::Deref, ptr::NonNull};
 

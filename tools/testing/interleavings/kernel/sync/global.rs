@@ -10,7 +10,7 @@ use core::{
 };
 use loom::sync::{Mutex, MutexGuard};
 
-/// What a static lock protects.
+/// A static lock's data.
 pub trait GlobalLockBackend: 'static {
     /// Its type.
     type Item: 'static;

@@ -23,7 +23,7 @@ macro_rules! new_mutex {
     };
 }
 
-/// A mutex with what it protects.
+/// A mutex with its data.
 pub struct Mutex<T>(loom::sync::Mutex<T>);
 
 impl<T> Mutex<T> {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Small programs of a few tasks. What must hold is asserted as they run.
+//! Small programs of a few tasks, which assert the properties of README.md as they run.
 
 pub mod registry;
 pub mod unbind;

@@ -86,8 +86,8 @@ impl File {
     }
 }
 
-/// Asserts that `shown` has each number of `all` once, in their order, but for those of `maybe`,
-/// which may be missing.
+/// Asserts that `shown` has each number of `all` once, in their order. Numbers of `maybe` may be
+/// missing.
 fn assert_shown(shown: &[u32], all: &[u32], maybe: &[u32]) {
     let expected: Vec<u32> = all
         .iter()

@@ -67,8 +67,8 @@ fn first() {
     World::new().watch_once();
 }
 
-/// Two buses, with two devices on the first of them, and what happened. What is recorded in types
-/// of std makes no interleavings.
+/// Two buses, with two devices on the first of them, and a record of events. The record is of types
+/// of std, which make no interleavings.
 struct World {
     // Before the buses, which they point to.
     a: Device,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The driver's files, and what stands for those around them.
+//! The driver's files, and stand-ins for the files around them.
 
 pub mod dma_buf;
 pub mod gfp;

@@ -7,7 +7,7 @@ use crate::seam::dma_buf::Exported;
 use core::marker::PhantomData;
 use kernel::{memory::Pages, prelude::*};
 
-/// What a driver decides: nothing here.
+/// The decisions of a driver: none here.
 pub trait Policy: 'static {}
 
 /// The only policy.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The list of dma-bufs, and what stands for the files around it.
+//! The list of dma-bufs, and stand-ins for the files around it.
 
 pub mod memory;
 mod report;
