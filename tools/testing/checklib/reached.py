@@ -138,9 +138,10 @@ def matches(source, entry):
         if entry["inside"] not in line:
             continue
         indentation = len(line) - len(line.lstrip())
-        # A macro's arm or a statement may be one line.
+        # It ends with a bracket at its indentation, but for that of a head of several lines.
         end = at
-        while end < len(source) and not (end >= at and source[end].rstrip()[indentation:indentation + 1] in ("}", ")")):
+        while end < len(source) and (source[end][indentation:indentation + 1] not in ("}", ")")
+                                     or source[end].rstrip().endswith("{")):
             end += 1
         numbers += range(at + 1, min(end, len(source) - 1) + 2)
     return numbers

@@ -113,6 +113,10 @@ class Reasons(unittest.TestCase):
     def test_whole_item(self):
         self.assertEqual([1, 2, 3, 4], reached.matches(self.SOURCE, {"inside": "fn a("}))
 
+    def test_whole_item_whose_head_has_several_lines(self):
+        source = ["fn a(", "    x: u8,", ") -> u8 {", "    x", "}", "fn b() {", "}"]
+        self.assertEqual([1, 2, 3, 4, 5], reached.matches(source, {"inside": "fn a("}))
+
     def test_nothing_fits(self):
         self.assertEqual([], reached.matches(self.SOURCE, {"inside": "fn e("}))
 
