@@ -35,6 +35,9 @@ SAME, REJECTED = "changes nothing", "does not compile"
 
 # A program ends in less than half a minute, unless the driver keeps it.
 LIMIT = 150
+# A subject of the host ends in two, unless a mistake has it loop.
+HOST_LIMIT = 400
+ENDED = 124
 
 # Subjects, in the order in which they are tried, by the beginning of a file's path: the longest that fits.
 MAIN, STAGED, BOUNCE = "main", "staged", "bounce"
@@ -218,9 +221,12 @@ class _Bench:
     def _run(self, boot, subjects):
         """The first line that shows a failure, or nothing if all pass."""
         where = [f"--boot={boot}"] if boot else []
+        limit = [] if boot else ["timeout", "--signal=INT", "--kill-after=60", str(HOST_LIMIT)]
         which = ["--coherence"] if boot.startswith("matrix") else []
-        status, output = self._command([self._folder / "tools/testing/check", *which, *where, "--first-failure",
+        status, output = self._command([*limit, self._folder / "tools/testing/check", *which, *where, "--first-failure",
                                         "--no-mutants", f"--limit={LIMIT}", *(f"--subject={name}" for name in subjects)])
+        if status == ENDED:
+            return f"not ended after {HOST_LIMIT} s"
         # A test on the host has less around the driver's files than the kernel has: where it does not compile, it tells
         # nothing.
         if not status or not boot and "does not compile" in output:
@@ -242,8 +248,8 @@ class _Bench:
     def _command(self, command):
         done = client.run(command, cwd=self._folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           errors="replace")
-        if done.returncode not in (0, 1):
-            self._fail(f"{command[0].name} ended with status {done.returncode}:\n{done.stdout}")
+        if done.returncode not in (0, 1, ENDED):
+            self._fail(f"{Path(command[0]).name} ended with status {done.returncode}:\n{done.stdout}")
         return done.returncode, done.stdout
 
     def _fail(self, sentence):
