@@ -161,16 +161,19 @@ TEST_F(writable, beside_a_read_only_one)
 /* The devices are what they are called: else the ways above show less than they say. */
 TEST_F(writable, devices_with_few_bits_are_staged)
 {
-	struct importer_segments segments;
 	struct setting *set = &self->set;
 	struct subject *s = &set->s;
+	/* What was allocated first may lie where the device reaches it. */
+	int memfd = variant->kind.memfd_flags ? set->source :
+		    memfd_out_of_reach(set->dev, s->importer, s->size), err;
 
-	s->buf = create(set->dev, set->source, 0, s->size);
+	ASSERT_LE(0, memfd);
+	s->buf = create(set->dev, memfd, 0, s->size);
 	ASSERT_LE(0, s->buf);
-	ASSERT_EQ(0, importer_map_masked(s->importer, 0, s->buf, IMPORTER_FAUX_2,
-					 IMPORTER_TO_DEVICE, FEW_BITS));
-	ASSERT_EQ(0, importer_segments(s->importer, 0, &segments));
-	EXPECT_EQ(s->size / page_size(), segments.elsewhere);
+	err = importer_map_staged(s->importer, 0, s->buf, IMPORTER_FAUX_2, IMPORTER_TO_DEVICE);
+	if (err == -ERANGE && variant->kind.memfd_flags)
+		SKIP(return, "the huge page lies where the device reaches it");
+	ASSERT_EQ(0, err);
 	EXPECT_EQ(0, importer_slot(s->importer, IMPORTER_UNMAP, 0));
 }
 
