@@ -15,10 +15,10 @@ class Mutant:
     module: str
 
 
-NUMBERS, TALLY, RUNS, WINDOW, LOOPS = ("udmabuf/numbers.rs", "seam/tally.rs", "seam/runs.rs", "udmabuf/window.rs",
-                                       "ffi/runs.c")
+NUMBERS, TALLY, RUNS, WINDOW, LOOPS, VECTOR = (
+    "udmabuf/numbers.rs", "seam/tally.rs", "seam/runs.rs", "udmabuf/window.rs", "ffi/runs.c", "seam/one_or_many.rs")
 # What the crate is made of, beside its own folder.
-FILES = (NUMBERS, TALLY, RUNS, WINDOW, LOOPS, "ffi/runs.h")
+FILES = (NUMBERS, TALLY, RUNS, WINDOW, LOOPS, VECTOR, "ffi/runs.h")
 
 MUTANTS = [
     Mutant("a sum of sizes wraps around", NUMBERS, "            .checked_add(size)\n            .filter(|total|",
@@ -43,4 +43,8 @@ MUTANTS = [
            "memory"),
     Mutant("an entry that is there is written", LOOPS, "if (!pte_none(ptep_get(entry)) || is_page_hwpoison(page))",
            "if (is_page_hwpoison(page))", "memory"),
+    Mutant("a vector keeps more room than an eighth of what is used", VECTOR, "capacity - len > len / 8",
+           "capacity - len > len % 8", "one_or_many"),
+    Mutant("the first element is lost as a vector grows", VECTOR, "if let Some(one) = one.take() {",
+           "if let Some(one) = one.take().filter(|_| additional < 3) {", "one_or_many"),
 ]

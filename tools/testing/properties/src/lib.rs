@@ -8,6 +8,8 @@
 
 #[path = "../../../../udmabuf/numbers.rs"]
 mod numbers;
+#[path = "../../../../seam/one_or_many.rs"]
+mod one_or_many;
 #[path = "../../../../seam/runs.rs"]
 mod runs;
 #[path = "../../../../seam/tally.rs"]

@@ -6,6 +6,8 @@
 mod memory;
 #[cfg(feature = "numbers")]
 mod numbers;
+#[cfg(feature = "one_or_many")]
+mod one_or_many;
 #[cfg(feature = "runs")]
 mod runs;
 #[cfg(feature = "tally")]
