@@ -15,6 +15,8 @@
 #define PAGES		16
 #define OTHER_USER	65534
 #define MAX_TEXT	(16 * MIB)
+/* Mappings of a buffer that are shown. */
+#define SHOWN		64
 #define MANY		10000
 #define LARGE		GIB
 #define TIMED		500
@@ -270,6 +272,34 @@ TEST_F(debugfs, mappings)
 	line = line_of(self->text, self->buf);
 	EXPECT_VALUE(line, "mappings", "");
 	EXPECT_VALUE(line, "vmaps", "0");
+}
+
+/* As long as they all are, and then those that are and "...". */
+TEST_F(debugfs, more_mappings_than_are_shown)
+{
+	static const int directions[] = { IMPORTER_TO_DEVICE, IMPORTER_FROM_DEVICE };
+	int importers[SHOWN / IMPORTER_SLOTS + 1], n;
+	const char *value, *at;
+
+	for (n = 0; n < ARRAY_SIZE(importers); n++) {
+		importers[n] = importer_open();
+		ASSERT_LE(0, importers[n]);
+	}
+	for (n = 0; n < SHOWN + 3; n++) {
+		int commas = 0;
+
+		ASSERT_EQ(0, importer_map_masked(importers[n / IMPORTER_SLOTS], n % IMPORTER_SLOTS,
+						 self->buf, IMPORTER_FAUX, directions[n % 2], 64));
+		value = value_of(line_of(self->text, self->buf), "mappings");
+		for (at = strchr(value, ','); at; at = strchr(at + 1, ','))
+			commas++;
+		EXPECT_EQ(n < SHOWN ? n : SHOWN, commas);
+		EXPECT_EQ(n >= SHOWN, strstr(value, ",...") != NULL)
+			TH_LOG("%d mappings: %s", n + 1, value);
+	}
+	for (n = 0; n < ARRAY_SIZE(importers); n++)
+		close(importers[n]);
+	EXPECT_VALUE(line_of(self->text, self->buf), "mappings", "");
 }
 
 TEST_F(debugfs, staged)
