@@ -40,7 +40,9 @@ HOST_LIMIT = 400
 ENDED = 124
 
 # Subjects, in the order in which they are tried, by the beginning of a file's path: the longest that fits.
-MAIN, STAGED, BOUNCE = "main", "staged", "bounce"
+MAIN, STAGED, BOUNCE, ARM64 = "main", "staged", "bounce", "matrix-arm64"
+# What is allocated and not freed, the debug kernel reports.
+LEAKS = "debug"
 HOST = ""
 ARITHMETIC = (HOST, ("properties", "rust"))
 MODEL = (HOST, ("settle_model",))
@@ -62,17 +64,21 @@ TRIED = {
     "seam/mm/fault.rs": [(MAIN, ("mmap", "hugemap", "hugetasks"))],
     "seam/mm/pinned.rs": [ARITHMETIC, CREATION],
     "seam/mm/vmap.rs": [(MAIN, ("import",)), ("vmapfail", ("vmapfail",))],
+    "seam/one_or_many.rs": [ARITHMETIC, COMMON],
     "seam/param/": [(MAIN, ("limits", "accounts"))],
-    "seam/quota.rs": [ARITHMETIC, (MAIN, ("accounts", "account_races")), (STAGED, ("staging",))],
+    "seam/quota.rs": [ARITHMETIC, (MAIN, ("accounts", "account_races", "debugfs")), (STAGED, ("staging",)),
+                      (LEAKS, ("accounts",))],
     "seam/runs.rs": [ARITHMETIC, COMMON],
     "seam/scatterlist.rs": [(MAIN, ("import",)), *COHERENCE],
     "seam/seq_file.rs": [(MAIN, ("debugfs",))],
     "seam/system_memory/": [MODEL, (MAIN, ("sync", "import")), *COHERENCE, (MAIN, ("device",))],
+    "seam/system_memory/devices.rs": [MODEL, COMMON, (MAIN, ("device",)), (ARM64, ())],
     "seam/system_memory/area.rs": [(MAIN, ("mmap", "hugemap"))],
     "seam/system_memory/registry.rs": [RECORDS, (MAIN, ("debugfs", "create"))],
     "seam/system_memory/report.rs": [(MAIN, ("debugfs",))],
     "seam/system_memory/trace.rs": [(MAIN, ("trace",))],
     "seam/tally.rs": [ARITHMETIC, (MAIN, ("accounts",))],
+    "seam/uaccess.rs": [(MAIN, ("create_ext", "query"))],
     "seam/unbind.rs": [RECORDS, (MAIN, ("import", "device"))],
     "seam/user.rs": [(MAIN, ("accounts", "charges"))],
     "udmabuf/": [CREATION],
@@ -86,7 +92,7 @@ TRIED = {
 }
 # Tried on the mutants that are left: whole boots.
 EVERYTHING = [(HOST, ("properties", "rust", "settle_model", "interleavings")), *((boot, ()) for boot in (
-    MAIN, BOUNCE, STAGED, "staged-bounce", "staged-slow", "beside", "vmapfail", "iommu", "stress", "matrix-iommu", "matrix-arm64"))]
+    MAIN, BOUNCE, STAGED, "staged-bounce", "staged-slow", "beside", "vmapfail", "iommu", "stress", "matrix-iommu", ARM64))]
 
 
 @dataclass
@@ -225,7 +231,7 @@ class _Bench:
         """The first line that shows a failure, or nothing if all pass."""
         where = [f"--boot={boot}"] if boot else []
         limit = [] if boot else ["timeout", "--signal=INT", "--kill-after=60", str(HOST_LIMIT)]
-        which = ["--coherence"] if boot.startswith("matrix") else []
+        which = ["--coherence"] if boot.startswith("matrix") else ["--debug"] if boot.startswith("debug") else []
         status, output = self._command([*limit, self._folder / "tools/testing/check", *which, *where, "--first-failure",
                                         "--no-mutants", f"--limit={LIMIT}", *(f"--subject={name}" for name in subjects)])
         if status == ENDED:
