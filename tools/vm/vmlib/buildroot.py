@@ -141,6 +141,7 @@ class Kind:
     suite: str = SUITE
     size: int = 1500  # MiB that making it takes, with the packages that are downloaded
     more: str = ""    # another suite of the mirror, for the packages that name it
+    prefer: bool = False  # whether that suite comes first, for all packages
 
 
 ROOTS = {
@@ -156,7 +157,11 @@ ROOTS = {
 
 def obtain(cache, name="root"):
     """The build root, or another of ROOTS, made first where there is none."""
-    kind = ROOTS[name]
+    return obtain_kind(cache, name, ROOTS[name])
+
+
+def obtain_kind(cache, name, kind):
+    """A root of that kind, made first where there is none."""
     mirror = os.environ.get("UDMABUF_RS_MIRROR", "")
     inputs = {"suite": kind.suite, "packages": sorted(kind.packages), "mirror": mirror, "recipe": RECIPE}
     entry = cache.obtain(name, inputs, lambda path, lock: _make(cache, name, kind, path, lock, mirror),
@@ -178,6 +183,7 @@ def _make(cache, name, kind, path, lock, mirror):
     argv = ["mmdebstrap", "--verbose", "--mode=root", "--variant=apt", "--architectures=amd64",
             "--include=" + ",".join(kind.packages), "--aptopt=APT::Sandbox::User \"root\"",
             "--aptopt=Acquire::Retries \"5\"",
+            *([f"--aptopt=APT::Default-Release \"{kind.more}\""] if kind.prefer else []),
             *more, "--customize-hook=" + hook, kind.suite, str(path / "root")]
     # Whatever gets mounted on the way is gone with the command.
     environment = ["unshare", "--mount", "--propagation", "private",

@@ -146,7 +146,11 @@ class VM:
         finally:
             for listener in listeners.values():
                 listener.close()
-        self.qmp = QMP(self.connections["qmp"])
+        try:
+            self.qmp = QMP(self.connections["qmp"])
+        except (Failure, ConnectionError):
+            # It has looked at its devices last.
+            raise Failure("QEMU did not start: " + self._complaint()) from None
         for name in ("control", "stdout", "stderr", *([SHELL] if self.terminal else [])):
             self.selector.register(self.connections[name], selectors.EVENT_READ, name)
 

@@ -55,9 +55,9 @@ def parser():
                             "need; SRC=DEST puts it elsewhere")
     parse.add_argument("--kmod", action="append", default=[], metavar="NAME",
                        help="load a module of the distribution first, with all that it needs")
-    parse.add_argument("--root", choices=sorted(buildroot.ROOTS), dest="mounted",
-                       help="show one of the roots of tools/vm/root at /mnt, read-only: 'chroot /mnt COMMAND' has its "
-                            "programs, and the VM's own files at /mnt")
+    parse.add_argument("--root", type=_root, dest="mounted", metavar="NAME",
+                       help="show one of the roots of tools/vm/root, or a directory with another, at /mnt, read-only: "
+                            "'chroot /mnt COMMAND' has its programs, and the VM's own files at /mnt")
     parse.add_argument("--expect-log", action="append", default=[], metavar="REGEX", type=_regex,
                        help="a report in the kernel log that matches is no failure")
     parse.add_argument("--shell", action="store_true",
@@ -91,6 +91,14 @@ def _mask(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no number")
 
 
+def _root(text):
+    """The name of a root, or the path of one."""
+    if text in buildroot.ROOTS or (text.startswith("/") and os.path.isdir(text)):
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is neither a directory, by its full path, nor one of "
+                                     + ", ".join(sorted(buildroot.ROOTS)))
+
+
 def bind_values(argv):
     """Have `--qemu -nographic` mean --qemu=-nographic: the values of these options begin with dashes."""
     bound, rest = [], list(argv)
@@ -119,7 +127,9 @@ def main():
     shell = terminal.Terminal() if options.shell else None
     added = [initramfs.parse_added(word) for word in options.add]
     cache, root, kernel = prepare(options.kernel)
-    mounted = buildroot.obtain(cache, options.mounted) if options.mounted else None
+    mounted = options.mounted
+    if mounted in buildroot.ROOTS:
+        mounted = buildroot.obtain(cache, mounted).path
     kmods = options.kmod + (qemu.SHARING if mounted else [])
     module = None
     if not options.no_module:
@@ -131,7 +141,7 @@ def main():
         initramfs.write(archive, kernel, command, added, kmods, module, bool(handlers), root, bool(mounted))
         append = f"{REPLACE_C} {options.append}" if options.replace_c else options.append
         processors = options.smp or (1 if options.icount else 2)
-        arguments = shlex.split(options.qemu) + (qemu.shared(mounted.path) if mounted else [])
+        arguments = shlex.split(options.qemu) + (qemu.shared(mounted) if mounted else [])
         machine = qemu.Machine(kernel, archive, options.mem, processors, append, arguments,
                                options.iommu, options.edu, options.icount, options.shell)
         # With -S a debugger says when to begin.
