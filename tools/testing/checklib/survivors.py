@@ -14,4 +14,12 @@ class Argument:
 
 # By the names of sites.
 ARGUED = {
+    "ffi/runs.c: && is || in 'return tails && unlikely(PageTail(page)) ? page_folio(page) : (struct folio *)page;', 1":
+        Argument("the folio of a page that is none of its tails is the page itself; where there are no tails, it is only "
+                 "looked up in vain", equivalent=True),
+    "ffi/runs.c: - is + in 'if (until->page - at == FILL_CHUNK) {', 2":
+        Argument("32 runs of a page each are written one by one, instead of by unrolled code: slower", equivalent=True),
+    "udmabuf/device.rs: line 'self.account.populate(account);' is left out":
+        Argument("the account of the user is looked up for each buffer, instead of once for an open file: slower",
+                 equivalent=True),
 }
