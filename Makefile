@@ -116,6 +116,10 @@ faults:
 check-install:
 	@"$(here)"/tools/testing/install/check
 
+## check-clients    run programs of others with this driver and the C driver, and compare what they show: a table
+check-clients:
+	@"$(here)"/tools/testing/clients/check
+
 ## check-c          run them against the C driver, to see what it gets wrong
 check-c:
 	@"$(here)"/tools/testing/check --c-driver
@@ -183,6 +187,7 @@ help:
 	@sed -n 's/^## /  make /p' $(here)/Makefile
 
 .PHONY: modules modules_install clean precheck precheck-install demo bench lint unsafe help
-.PHONY: check check-debug faults check-coherence check-all check-c check-mutants mutants stress fuzz matrix check-trace neighbours deb dist check-install
+.PHONY: check check-debug faults check-coherence check-all check-c check-mutants mutants stress fuzz matrix check-trace check-clients \
+	neighbours deb dist check-install
 
 endif

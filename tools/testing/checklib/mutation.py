@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import client
-from vmlib.errors import TOOL_FAILED
 
 from . import build, ktap, mutation_sites, section
 from .build import CHECKOUT, VM, cache_folder
@@ -246,7 +245,7 @@ class _Bench:
 
     def _build(self):
         """A hash of the module, or nothing if it does not build."""
-        status, output = self._command([self._folder / VM.relative_to(CHECKOUT) / "module", "."], TOOL_FAILED)
+        status, output = self._command([self._folder / VM.relative_to(CHECKOUT) / "module", "."], client.TOOL_FAILED)
         if status:
             return "" if "does not build" in output else self._fail(output)
         module = Path(output.strip().split("\n")[-1])

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The roots that clients run in, programs for them, and the boots of a suite: one with each driver."""
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+
+import client
+from checklib import build, ktap
+from checklib.build import VM
+from vmlib import buildroot, cache as caching
+
+from . import suites
+
+OURS, THEIRS = "udmabuf_rs", "udmabuf"
+DRIVERS = {OURS: ["--replace-c"], THEIRS: ["--no-module"]}
+# What every client needs: the harness is in Python, and its programs are compiled there.
+COMMON = ("python3", "mount", "procps", "kmod", "gcc", "libc6-dev")
+SIZE = {"trixie": 3000}  # MiB that a root takes while it is made
+SECONDS = 3000
+PROGRAMS = suites.HERE / "programs"
+IMPORTER = "udmabuf_importer.ko"
+
+
+@dataclass
+class Row:
+    """How a trial went with a driver."""
+
+    client: str
+    trial: str
+    version: str
+    how: str          # passed, failed or skipped
+    sentence: str     # what was compared, or what is wrong
+    buffers: int      # that were made
+    seconds: float
+
+
+def root(release):
+    """The root of a release, with the packages of all its clients."""
+    packages = set(COMMON).union(*(each.packages for each in suites.release_of(release)))
+    kind = buildroot.Kind(tuple(sorted(packages)), ("/usr/bin/python3",), suite=release, size=SIZE[release],
+                          more="trixie-backports" if release == "trixie" else "", prefer=release == "trixie")
+    return buildroot.obtain_kind(caching.Cache(), f"clients-{release}", kind)
+
+
+def programs(place, release):
+    """An archive of our own programs for clients, compiled in their root, and of the kernel's selftest."""
+    wanted = {name: options for each in suites.release_of(release) for name, options in each.programs.items()}
+    folder = build.cache_folder() / f"clients-{release}.d"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name, options in wanted.items():
+        place.run(["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers",
+                   "-o", folder / name, PROGRAMS / f"{name}.c", *options], cwd=folder, paths=[folder])
+    shutil.copy2(build.programs() / "upstream", folder / "kselftest")
+    # What lies in an archive keeps the libraries of its own root.
+    return shutil.make_archive(folder.with_suffix(""), "tar", folder)
+
+
+class Suite:
+    """A suite, ready to boot."""
+
+    def __init__(self, name, clients, show):
+        self._name, self._clients, self._show = name, clients, show
+        release = suites.SUITES[name]
+        self._root = root(release)
+        self._programs = programs(self._root, release)
+
+    def run(self, driver):
+        """Runs its clients with a driver, one boot for each kind of machine. Returns rows, and the results."""
+        rows, results = [], []
+        for arguments, clients in suites.machines(self._clients).items():
+            more = self._boot(driver, arguments, clients)
+            rows += more[0]
+            results += more[1]
+        return rows, results
+
+    def _boot(self, driver, arguments, clients):
+        machine = next(iter(clients))[0]
+        self._show.heading(f"clients of {self._name}, driver {driver}" + (f", {machine}" if machine else ""))
+        where = re.sub(r"\W+", "-", f"clients-{self._name}-{driver}-{machine}").strip("-")
+        log = caching.Cache().log(where)
+        memory = [] if any(each.startswith("--mem") for each in arguments) else [suites.MEMORY]
+        add = [f"--add={suites.HERE}=/clients", f"--add={self._programs}=/clients.tar"]
+        if any(each.importer for _, each in clients):
+            add.append(f"--add={build.module(IMPORTER)}=/importer.ko")
+        command = [VM / "run", *DRIVERS[driver], f"--log={log}", f"--root={self._root.path}", f"--timeout={SECONDS}", *memory,
+                   *arguments, *add, "--", "sh", "-c",
+                   '[ ! -e /importer.ko ] || insmod /importer.ko; exec chroot /mnt env PYTHONPATH=/mnt/clients '
+                   'python3 -B -m clientlib.guest.main "$@"', "sh",
+                   driver, self._name, machine, *(each.name for _, each in clients)]
+        parser, rows = ktap.Parser(f"{self._name}, {driver}"), []
+        mark = "# row: "
+        with client.started(command, stdout=subprocess.PIPE, text=True, errors="replace") as child:
+            for line in child.stdout:
+                line = line.rstrip("\r\n")
+                if line.startswith(mark):
+                    rows.append(Row(**json.loads(line[len(mark):])))
+                else:
+                    self._show.ktap(line, parser.line(line), None)
+        return rows, parser.end(child.returncode)

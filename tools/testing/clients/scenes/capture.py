@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A camera of 32 bits films into buffers that it has mapped all the time, as cameras do, and a compositor shows them.
+
+The buffers lie above 4 GiB, or the machine has every device bounce (swiotlb=force), as guests whose memory is
+encrypted do: what the camera writes is somewhere else, and has to be brought into the buffer for each frame.
+"""
+
+import random
+
+from clientlib.guest import dma, trial
+from clientlib.guest.buffers import END, READ, bracket, create, mapped, memfd
+from clientlib.guest.viewer import Viewer
+
+TITLE = "Camera of 32 bits and Mesa, lavapipe"
+PACKAGES = ("mesa-vulkan-drivers", "libvulkan1", "libvulkan-dev")
+VERSION_OF = "mesa-vulkan-drivers"
+PROGRAMS = {"viewer": ["-lvulkan"]}
+IMPORTER = True
+MACHINES = {
+    "memory above 4 GiB": ("--mem=6G", "--edu=0xffffffff"),
+    "swiotlb=force": ("--mem=3G", "--edu=0xffffffff", "--append=swiotlb=force"),
+}
+C_DRIVER = "pixels of frame 0 differ"
+
+SIZE, FRAMES, BUFFERS = 64 << 10, 12, 3
+HIGH = 3 << 30
+
+
+def _film(_driver):
+    buffers = []
+    for _ in range(BUFFERS):
+        file = memfd(SIZE)
+        with mapped(file, SIZE) as memory:
+            memory[:] = bytes(SIZE)
+        buffers.append(create([(file, 0, SIZE)]))
+    with dma.Device() as camera, Viewer(buffers[0], SIZE) as first, Viewer(buffers[1], SIZE) as second, \
+            Viewer(buffers[2], SIZE) as third:
+        viewers = [first, second, third]
+        for at, buffer in enumerate(buffers):
+            camera.map(at, buffer)
+        for frame in range(FRAMES):
+            at = frame % BUFFERS
+            picture = random.Random(frame).randbytes(SIZE)
+            camera.write(at, picture)
+            bracket(buffers[at], READ)
+            trial.equal(viewers[at].look(), picture, f"pixels of frame {frame}", size=4)
+            bracket(buffers[at], READ | END)
+    return f"{FRAMES} frames of {SIZE // 4} pixels in {BUFFERS} buffers"
+
+
+TRIALS = {"frames in buffers that stay mapped": _film}
