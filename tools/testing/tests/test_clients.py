@@ -7,7 +7,7 @@ TESTING = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTING / "clients"), str(TESTING), str(TESTING.parent / "vm")]
 
 from checklib import ktap  # noqa: E402
-from clientlib import host, suites, table  # noqa: E402
+from clientlib import host, programs, suites, table  # noqa: E402
 from clientlib.guest import main, trial, video  # noqa: E402
 
 
@@ -80,7 +80,7 @@ class ClientsTest(unittest.TestCase):
         for suite in suites.SUITES:
             for each in suites.clients(suite):
                 for name in each.programs:
-                    self.assertTrue((host.PROGRAMS / f"{name}.c").exists(), name)
+                    self.assertTrue(name in programs.OF_THE_KERNEL or (programs.HERE / f"{name}.c").exists(), name)
 
     def test_only_scenes_may_expect_a_failure(self):
         for suite in set(suites.SUITES) - {"scenes"}:

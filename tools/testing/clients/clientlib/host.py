@@ -3,7 +3,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from checklib import build, ktap
 from checklib.build import VM
 from vmlib import buildroot, cache as caching
 
-from . import suites
+from . import programs, suites
 
 OURS, THEIRS = "udmabuf_rs", "udmabuf"
 DRIVERS = {OURS: ["--replace-c"], THEIRS: ["--no-module"]}
@@ -20,7 +19,6 @@ DRIVERS = {OURS: ["--replace-c"], THEIRS: ["--no-module"]}
 COMMON = ("python3", "mount", "procps", "kmod", "gcc", "libc6-dev")
 SIZE = {"trixie": 3000}  # MiB that a root takes while it is made
 SECONDS = 3000
-PROGRAMS = suites.HERE / "programs"
 IMPORTER = "udmabuf_importer.ko"
 
 
@@ -45,20 +43,6 @@ def root(release):
     return buildroot.obtain_kind(caching.Cache(), f"clients-{release}", kind)
 
 
-def programs(place, release):
-    """An archive of our own programs for clients, compiled in their root, and of the kernel's selftest."""
-    wanted = {name: options for each in suites.release_of(release) for name, options in each.programs.items()}
-    folder = build.cache_folder() / f"clients-{release}.d"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for name, options in wanted.items():
-        place.run(["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers",
-                   "-o", folder / name, PROGRAMS / f"{name}.c", *options], cwd=folder, paths=[folder])
-    shutil.copy2(build.programs() / "upstream", folder / "kselftest")
-    # What lies in an archive keeps the libraries of its own root.
-    return shutil.make_archive(folder.with_suffix(""), "tar", folder)
-
-
 class Suite:
     """A suite, ready to boot."""
 
@@ -66,7 +50,7 @@ class Suite:
         self._name, self._clients, self._show = name, clients, show
         release = suites.SUITES[name]
         self._root = root(release)
-        self._programs = programs(self._root, release)
+        self._programs = programs.archive(self._root, release)
 
     def run(self, driver):
         """Runs its clients with a driver, one boot for each kind of machine. Returns rows, and the results."""

@@ -7,6 +7,7 @@ from clientlib.guest import trial
 
 TITLE = "kselftest drivers/dma-buf/udmabuf"
 PACKAGES = ()
+PROGRAMS = {"kselftest": []}
 HUGE_PAGES = "/proc/sys/vm/nr_hugepages"
 # Two of its tests want that many huge pages.
 WANTED = 1024
