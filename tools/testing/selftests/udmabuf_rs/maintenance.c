@@ -281,6 +281,25 @@ TEST_F(maintenance, r05_each_start_cleans_as_much_as_it_invalidates)
 	EXPECT_CLEANED(1);
 }
 
+/* It is done in pieces: no byte of a segment is left out, and none behind it is touched. */
+TEST_F(maintenance, r05_pieces_of_a_huge_page_add_up)
+{
+	struct scene *s = &self->s;
+	struct upkeep u;
+
+	PREPARE();
+	NEED_HUGE(1);
+	close(s->buf);
+	s->buf = create(s->dev, memfd_new_huge(HUGE), 0, HUGE);
+	ASSERT_LE(0, s->buf);
+	ASSERT_EQ(0, importer_map(s->importer, 0, s->buf, s->device, IMPORTER_BIDIRECTIONAL));
+	u = does(_metadata, s, SYNC_START_RW);
+	EXPECT_LT(2, u.calls);
+	EXPECT_EQ(HUGE, invalidated(&u));
+	EXPECT_EQ(HUGE, of_writers(&u, FOR_DEVICE));
+	ASSERT_EQ(0, device_unmap(s, 0));
+}
+
 TEST_F(maintenance, r06_nothing_is_invalidated_where_no_device_writes)
 {
 	static const uint64_t dirs[] = { DMA_BUF_SYNC_READ, DMA_BUF_SYNC_WRITE, DMA_BUF_SYNC_RW };
