@@ -82,7 +82,7 @@ TRIED = {
     "seam/unbind.rs": [RECORDS, (MAIN, ("import", "device"))],
     "seam/user.rs": [(MAIN, ("accounts", "charges"))],
     "udmabuf/": [CREATION],
-    "udmabuf/account.rs": [(MAIN, ("accounts",))],
+    "udmabuf/account.rs": [(MAIN, ("accounts", "query")), (STAGED, ("staging",))],
     "udmabuf/debugfs.rs": [(MAIN, ("debugfs",))],
     "udmabuf/device.rs": [(MAIN, ("create", "naming", "limits", "query")), ("beside", ("naming", "create", "query"))],
     "udmabuf/numbers.rs": [ARITHMETIC, CREATION],
