@@ -23,7 +23,8 @@ def parser():
                                     description="Runs programs of others on this driver and on the C driver, in a VM "
                                                 "with a Debian system, and compares what comes out.")
     parse.add_argument("--suite", action="append", default=[], choices=list(suites.SUITES),
-                       help="run no other clients than those in this folder")
+                       help="run no other clients than those in this folder; without it, "
+                            f"{', '.join(sorted(suites.SLOW))} is left out, which takes long")
     parse.add_argument("--client", action="append", default=[], metavar="NAME", help="run no other clients than these")
     parse.add_argument("--driver", choices=list(host.DRIVERS), help="run them on no other driver")
     parse.add_argument("--list", action="store_true", help="list clients and trials, and run nothing")
@@ -40,7 +41,7 @@ def main():
     """Run what was asked for; returns the exit status."""
     parse = parser()
     options = parse.parse_args()
-    chosen = {suite: suites.clients(suite, options.client) for suite in options.suite or suites.SUITES}
+    chosen = {suite: suites.clients(suite, options.client) for suite in options.suite or _usual(options)}
     missing = set(options.client) - {each.name for clients in chosen.values() for each in clients}
     if missing:
         parse.error(f"there is no client {', '.join(sorted(missing))}; see --list")
@@ -53,6 +54,11 @@ def main():
         if clients:
             results += _suite(suite, clients, options, show)
     return report.summary(results)
+
+
+def _usual(options):
+    """The suites to run where none is named."""
+    return [suite for suite in suites.SUITES if options.client or options.list or suite not in suites.SLOW]
 
 
 def _list(chosen):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import client
 from checklib import build, ktap
 from checklib.build import VM
-from vmlib import buildroot, cache as caching
+from vmlib import buildroot, cache as caching, initramfs, kernels
 
 from . import programs, suites
 
@@ -50,7 +50,7 @@ class Suite:
         self._name, self._clients, self._show = name, clients, show
         release = suites.SUITES[name]
         self._root = root(release)
-        self._programs = programs.archive(self._root, release)
+        self._programs = programs.make(self._root, release)
 
     def run(self, driver):
         """Runs its clients with a driver, one boot for each kind of machine. Returns rows, and the results."""
@@ -67,9 +67,11 @@ class Suite:
         where = re.sub(r"\W+", "-", f"clients-{self._name}-{driver}-{machine}").strip("-")
         log = caching.Cache().log(where)
         memory = [] if any(each.startswith("--mem") for each in arguments) else [suites.MEMORY]
-        add = [f"--add={suites.HERE}=/clients", f"--add={self._programs}=/clients.tar"]
+        add = [f"--add={suites.HERE}=/clients", f"--add={programs.archive(self._programs)}=/clients.tar"]
         if any(each.importer for _, each in clients):
             add.append(f"--add={build.module(IMPORTER)}=/importer.ko")
+        for _, each in clients:
+            add += self._guest(each.guest)
         command = [VM / "run", *DRIVERS[driver], f"--log={log}", f"--root={self._root.path}", f"--timeout={SECONDS}", *memory,
                    *arguments, *add, "--", "sh", "-c",
                    '[ ! -e /importer.ko ] || insmod /importer.ko; exec chroot /mnt env PYTHONPATH=/mnt/clients '
@@ -85,3 +87,14 @@ class Suite:
                 else:
                     self._show.ktap(line, parser.line(line), None)
         return rows, parser.end(child.returncode)
+
+    def _guest(self, guest):
+        """Arguments that bring kernel and initramfs of a guest into the VM."""
+        if not guest:
+            return []
+        command, modules = guest
+        kernel = kernels.obtain(caching.Cache())
+        archive = build.cache_folder() / "clients-guest"
+        initramfs.write(archive, kernel, command, [(self._programs / command[0].strip("/"), command[0])], modules, calls=True,
+                        root=kernel.root)
+        return [f"--add={kernel.image}=/guest/kernel", f"--add={archive}=/guest/initramfs"]

@@ -13,15 +13,19 @@ HERE = suites.HERE / "programs"
 FLAGS = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers"]
 
 
-def archive(place, release):
-    """An archive of all that the clients of a release want, made in their root."""
+def make(place, release):
+    """A folder with all that the clients of a release want, made in their root."""
     wanted = {name: libraries for each in suites.release_of(release) for name, libraries in each.programs.items()}
     folder = build.cache_folder() / f"clients-{release}.d"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name, libraries in wanted.items():
         OF_THE_KERNEL.get(name, _ours)(place, folder, name, libraries)
-    # What lies in an archive keeps the libraries of its own root.
+    return folder
+
+
+def archive(folder):
+    """The folder in one file, so that its programs have the libraries of their own root in the VM."""
     return shutil.make_archive(folder.with_suffix(""), "tar", folder)
 
 

@@ -7,6 +7,7 @@ compared, or raise trial.Wrong or trial.Skipped. What else it may have:
 VERSION_OF  the package whose version is told
 MACHINES    arguments of tools/vm/run, by a name for the machine; all trials run on each
 PROGRAMS    those of programs/ that it runs, with options of the linker
+GUEST       what a guest of QEMU runs that the client starts: a command with its arguments, and modules of the kernel
 IMPORTER    whether it needs the importer's module of the selftests
 SECONDS     that a trial may take
 C_DRIVER    what the C driver's failure says, where the client shows one
@@ -19,7 +20,9 @@ from typing import Callable, Dict, Tuple
 
 HERE = Path(__file__).resolve().parents[1]
 # Each with the release of Debian whose packages its clients are.
-SUITES = {"trixie": "trixie", "scenes": "trixie"}
+SUITES = {"trixie": "trixie", "scenes": "trixie", "nested": "trixie"}
+# They take long, and run when they are named.
+SLOW = {"nested"}
 MEMORY = "--mem=3400M"
 
 
@@ -35,6 +38,7 @@ class Client:
     machines: Dict[str, Tuple[str, ...]]
     programs: Dict[str, list]
     importer: bool
+    guest: tuple
     seconds: int
     c_driver: str
 
@@ -67,4 +71,4 @@ def _client(suite, name):
 
     return Client(name, module.TITLE, tuple(module.PACKAGES), optional("VERSION_OF", ""), module.TRIALS,
                   optional("MACHINES", {"": (MEMORY,)}), optional("PROGRAMS", {}), optional("IMPORTER", False),
-                  optional("SECONDS", 240), optional("C_DRIVER", ""))
+                  optional("GUEST", ()), optional("SECONDS", 240), optional("C_DRIVER", ""))

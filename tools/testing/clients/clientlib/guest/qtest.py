@@ -7,15 +7,10 @@ The protocol is that of QEMU's own tests of devices (docs/devel/testing/qtest.rs
 import base64
 import contextlib
 import json
-import os
-import socket
-import subprocess
-import tempfile
-from pathlib import Path
 
+from . import emulator
 from .trial import Wrong
 
-EMULATOR = "qemu-system-x86_64"
 PATIENCE = 120
 
 
@@ -25,19 +20,14 @@ class Machine:
     def __init__(self, *arguments):
         self._arguments = arguments
         self._stack = contextlib.ExitStack()
-        self._qtest = self._qmp = None
+        self._folder = self._qtest = self._qmp = None
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
-            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            listeners = {name: stack.enter_context(_listener(self.folder / name)) for name in ("qtest", "qmp")}
-            errors = stack.enter_context(open(self.folder / "errors", "w+b"))
-            child = stack.enter_context(subprocess.Popen(
-                [EMULATOR, "-nodefaults", "-no-user-config", "-display", "none", "-accel", "qtest", "-machine", "pc,memory-backend=ram",
-                 "-qtest", f"unix:{self.folder}/qtest", "-qtest-log", "none", "-qmp", f"unix:{self.folder}/qmp", *self._arguments],
-                stdin=subprocess.DEVNULL, stdout=errors, stderr=errors))
-            stack.callback(child.kill)
-            self._qtest, self._qmp = [stack.enter_context(_accept(listeners[name], child, self.folder / "errors"))
+            self._folder, sockets = stack.enter_context(emulator.running(("qtest", "qmp"), self._command_line))
+            for each in sockets.values():
+                each.settimeout(PATIENCE)
+            self._qtest, self._qmp = [stack.enter_context(sockets[name].makefile("rw", newline="\n"))
                                       for name in ("qtest", "qmp")]
             self._read_json()
             self.qmp("qmp_capabilities")
@@ -46,6 +36,10 @@ class Machine:
 
     def __exit__(self, *_):
         self._stack.close()
+
+    def _command_line(self, folder):
+        return ["-display", "none", "-accel", "qtest", "-machine", "pc,memory-backend=ram", "-qtest", f"unix:{folder}/qtest",
+                "-qtest-log", "none", "-qmp", f"unix:{folder}/qmp", *self._arguments]
 
     # What a processor does
 
@@ -86,7 +80,7 @@ class Machine:
 
     def screen(self):
         """Returns what the display shows: width, height, and three bytes for each pixel: red, green and blue."""
-        path = self.folder / "screen.ppm"
+        path = self._folder / "screen.ppm"
         self.qmp("screendump", filename=str(path), format="ppm")
         magic, size, most, pixels = path.read_bytes().split(b"\n", 3)
         if (magic, most) != (b"P6", b"255"):
@@ -102,40 +96,15 @@ class Machine:
             answer = self._qtest.readline()
         word, _, rest = answer.strip().partition(" ")
         if word != "OK":
-            raise Wrong(f"QEMU ended, or did not know {line[:60]!r}: {answer!r}\n{(self.folder / 'errors').read_text()}")
+            raise Wrong(f"QEMU ended, or did not know {line[:60]!r}: {answer!r}\n{emulator.complaint(self._folder)}")
         return rest
 
     def _read_json(self):
         line = self._qmp.readline()
         if not line:
-            raise Wrong("QEMU ended: " + (self.folder / "errors").read_text())
+            raise Wrong("QEMU ended: " + emulator.complaint(self._folder))
         return json.loads(line)
 
 
 def _letter(bits):
     return {8: "b", 16: "w", 32: "l", 64: "q"}[bits]
-
-
-def _listener(path):
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(path))
-    listener.listen(1)
-    listener.settimeout(1)
-    return listener
-
-
-def _accept(listener, child, errors):
-    for _ in range(PATIENCE):
-        with contextlib.suppress(socket.timeout):
-            connection = listener.accept()[0]
-            connection.settimeout(PATIENCE)
-            with connection:
-                return connection.makefile("rw", newline="\n")
-        if child.poll() is not None:
-            break
-    raise Wrong("QEMU does not start: " + errors.read_text())
-
-
-def version():
-    """QEMU's own."""
-    return os.popen(f"{EMULATOR} --version").readline().split()[3]
