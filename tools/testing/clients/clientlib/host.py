@@ -17,7 +17,7 @@ OURS, THEIRS = "udmabuf_rs", "udmabuf"
 DRIVERS = {OURS: ["--replace-c"], THEIRS: ["--no-module"]}
 # What every client needs: the harness is in Python, and its programs are compiled there.
 COMMON = ("python3", "mount", "procps", "kmod", "gcc", "libc6-dev")
-SIZE = {"trixie": 3000}  # MiB that a root takes while it is made
+SIZE = {"trixie": 3000, "forky": 6000}  # MiB that a root takes while it is made
 SECONDS = 3000
 IMPORTER = "udmabuf_importer.ko"
 

@@ -20,7 +20,7 @@ from typing import Callable, Dict, Tuple
 
 HERE = Path(__file__).resolve().parents[1]
 # Each with the release of Debian whose packages its clients are.
-SUITES = {"trixie": "trixie", "scenes": "trixie", "nested": "trixie"}
+SUITES = {"trixie": "trixie", "scenes": "trixie", "nested": "trixie", "forky": "forky"}
 # They take long, and run when they are named.
 SLOW = {"nested"}
 MEMORY = "--mem=3400M"

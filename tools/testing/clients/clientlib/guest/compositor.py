@@ -11,12 +11,12 @@ PLACE = Path("/tmp/pictures")
 
 
 class Compositor:
-    """A running weston, for `with`, whose only window takes all of its screen."""
+    """A running weston, for `with`. With the kiosk shell, its only window takes all of the screen."""
 
     ENVIRONMENT = {"WAYLAND_DISPLAY": SOCKET}
 
-    def __init__(self, width, height):
-        self._size = width, height
+    def __init__(self, width, height, shell="kiosk", renderer="pixman"):
+        self._size, self._shell, self._renderer = (width, height), shell, renderer
         self._stack = contextlib.ExitStack()
 
     def __enter__(self):
@@ -25,7 +25,7 @@ class Compositor:
         with contextlib.ExitStack() as stack:
             log = stack.enter_context(open("/tmp/weston.log", "wb"))
             child = stack.enter_context(trial.started(
-                "weston", "--backend=headless", "--renderer=pixman", "--shell=kiosk", "--debug", "--no-config", "--idle-time=0",
+                "weston", "--backend=headless", f"--renderer={self._renderer}", f"--shell={self._shell}", "--debug", "--no-config", "--idle-time=0",
                 f"--socket={SOCKET}", f"--width={width}", f"--height={height}", stdout=log))
             trial.wait_for(lambda: (Path("/run/user/0") / SOCKET).exists(), "socket of weston", child=child)
             self._stack = stack.pop_all()
@@ -34,13 +34,13 @@ class Compositor:
     def __exit__(self, *_):
         self._stack.close()
 
-    def picture(self):
-        """Three bytes for each pixel of what is shown: red, green and blue."""
+    def picture(self, *options):
+        """Three bytes for each pixel of what is shown: red, green and blue. The options are weston-screenshooter's."""
         from PIL import Image
 
         for old in PLACE.glob("*.png"):
             old.unlink()
-        trial.run("sh", "-c", f"cd {PLACE} && exec weston-screenshooter", environment=self.ENVIRONMENT)
+        trial.run("sh", "-c", f'cd {PLACE} && exec weston-screenshooter "$@"', "sh", *options, environment=self.ENVIRONMENT)
         shown = next(PLACE.glob("*.png"), None)
         if not shown:
             raise trial.Wrong("weston made no picture of its screen")

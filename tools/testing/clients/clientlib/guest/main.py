@@ -70,8 +70,10 @@ def result(number, name, how, sentence, failing):
 
 def _in_process(function, driver, seconds):
     """Calls it in a process of its own. Returns how it went, and a sentence."""
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.Process(target=_call, args=(function, driver, theirs))
+    # With a server, it would not be a child of ours.
+    fork = multiprocessing.get_context("fork")
+    ours, theirs = fork.Pipe()
+    process = fork.Process(target=_call, args=(function, driver, theirs))
     process.start()
     theirs.close()
     try:

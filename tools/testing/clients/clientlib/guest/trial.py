@@ -51,12 +51,13 @@ def started(*command, environment=None, **options):
         child.wait()
 
 
-def wait_for(ready, what, seconds=60, child=None):
-    """Waits until ready() is true."""
+def wait_for(ready, what, seconds=60, child=None, log=None):
+    """Waits until ready() is true. Of a child that ends before that, the end of its log is told."""
     deadline = time.monotonic() + seconds
     while not ready():
         if child and child.poll() is not None:
-            raise Wrong(f"{child.args[0]} ended with status {child.returncode} before there was {what}")
+            said = f"\n{_end(log.read_text(errors='replace'))}" if log else ""
+            raise Wrong(f"{child.args[0]} ended with status {child.returncode} before there was {what}{said}")
         if time.monotonic() > deadline:
             raise Wrong(f"no {what} after {seconds} s")
         time.sleep(0.1)
