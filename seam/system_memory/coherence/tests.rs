@@ -317,6 +317,21 @@ mod tests {
     }
 
     #[test]
+    fn mappings_that_leave_nothing_leave_the_state_as_it_was() -> Result {
+        let (memory, coherence) = (Memory::new()?, coherence()?);
+        let before = state(&coherence)?;
+
+        for writes in [false, true, true] {
+            coherence.prepare(&memory, writes)?.plain();
+            coherence.unmap_plain(&memory, writes);
+            assert_eq!(state(&coherence)?, before);
+            drop(coherence.prepare(&memory, writes)?);
+            assert_eq!(state(&coherence)?, before);
+        }
+        Ok(())
+    }
+
+    #[test]
     fn both_sides_see_what_the_other_has_written() -> Result {
         let (memory, coherence) = (Memory::new()?, coherence()?);
         let device = device(c"udmabuf_rs_kunit_both")?;
