@@ -21,10 +21,10 @@ def parser():
     parse = argparse.ArgumentParser(prog="tools/testing/clients/check", epilog=EPILOG,
                                     formatter_class=argparse.RawDescriptionHelpFormatter,
                                     description="Runs programs of others on this driver and on the C driver, in a VM "
-                                                "with a Debian system, and compares what comes out.")
+                                                "with a Debian system, and compares the results.")
     parse.add_argument("--suite", action="append", default=[], choices=list(suites.SUITES),
-                       help="run no other clients than those in this folder; without it, "
-                            f"{', '.join(sorted(suites.SLOW))} is left out, which takes long")
+                       help="run only the clients in this folder; by default, "
+                            f"{', '.join(sorted(suites.SLOW))} is left out, as it is slow")
     parse.add_argument("--client", action="append", default=[], metavar="NAME", help="run no other clients than these")
     parse.add_argument("--driver", choices=list(host.DRIVERS), help="run them on no other driver")
     parse.add_argument("--list", action="store_true", help="list clients and trials, and run nothing")
@@ -38,7 +38,7 @@ def enter():
 
 
 def main():
-    """Run what was asked for; returns the exit status."""
+    """Run the chosen clients; returns the exit status."""
     parse = parser()
     options = parse.parse_args()
     chosen = {suite: suites.clients(suite, options.client) for suite in options.suite or _usual(options)}

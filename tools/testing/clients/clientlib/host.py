@@ -15,7 +15,7 @@ from . import programs, suites
 
 OURS, THEIRS = "udmabuf_rs", "udmabuf"
 DRIVERS = {OURS: ["--replace-c"], THEIRS: ["--no-module"]}
-# What every client needs: the harness is in Python, and its programs are compiled there.
+# For all clients: the harness is in Python, and helper programs are compiled in the root.
 COMMON = ("python3", "mount", "procps", "kmod", "gcc", "libc6-dev")
 SIZE = {"trixie": 3000, "forky": 6000}  # MiB that a root takes while it is made
 SECONDS = 3000
@@ -30,7 +30,7 @@ class Row:
     trial: str
     version: str
     how: str          # passed, failed or skipped
-    sentence: str     # what was compared, or what is wrong
+    sentence: str     # result of the comparison, or the error
     buffers: int      # that were made
     seconds: float
 

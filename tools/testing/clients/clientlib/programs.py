@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Programs that clients run beside those of their packages: ours, and tests of the kernel's sources."""
+"""Helper programs of clients: our own, and selftests of the kernel."""
 
 import shutil
 from pathlib import Path
@@ -25,7 +25,7 @@ def make(place, release):
 
 
 def archive(folder):
-    """The folder in one file, so that its programs have the libraries of their own root in the VM."""
+    """Packs the folder: tools/vm/run would add libraries of the build root to loose programs."""
     return shutil.make_archive(folder.with_suffix(""), "tar", folder)
 
 
@@ -49,7 +49,7 @@ def _dmabuf_iter(place, folder, name, libraries):
         (made / to).write_text(place.run(["bpftool", *words], cwd=made, paths=[made]))
 
     bpftool("vmlinux.h", "btf", "dump", "file", vmlinux, "format", "c")
-    # The compiler is the build root's, the library's headers are those of the clients' root.
+    # clang is in the build root, libbpf's headers are in the clients' root.
     build.in_root(["clang", "-target", "bpf", "-D__TARGET_ARCH_x86", "-O2", "-g", "-I", made, "-I", place.path / "usr/include",
                    "-c", source / "progs" / f"{name}.c", "-o", made / f"{name}.o"])
     bpftool(f"{name}.skel.h", "gen", "skeleton", made / f"{name}.o", "name", name)

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Clients, which are files in the folders of suites: what each needs, and what it does.
+"""Clients: modules in the folders of suites.
 
-A client has TITLE, PACKAGES and TRIALS: functions by name, called with the driver, that return what was
-compared, or raise trial.Wrong or trial.Skipped. What else it may have:
+A client has TITLE, PACKAGES and TRIALS: functions by name, called with the driver, that return a sentence on the
+comparison, or raise trial.Wrong or trial.Skipped. Optional attributes:
 
 VERSION_OF  the package whose version is told
 MACHINES    arguments of tools/vm/run, by a name for the machine; all trials run on each
-PROGRAMS    those of programs/ that it runs, with options of the linker
-GUEST       what a guest of QEMU runs that the client starts: a command with its arguments, and modules of the kernel
+PROGRAMS    helper programs, by name in programs/, with linker options
+GUEST       for a nested guest: its command with arguments, and its kernel modules
 IMPORTER    whether it needs the importer's module of the selftests
 SECONDS     that a trial may take
-C_DRIVER    what the C driver's failure says, where the client shows one
+C_DRIVER    part of the C driver's expected error message
 """
 
 import importlib
@@ -44,7 +44,7 @@ class Client:
 
 
 def clients(suite, wanted=()):
-    """Those of a suite, by name; `wanted` are the names of some."""
+    """Returns the clients of a suite, sorted by name, or the ones in `wanted`."""
     names = sorted(path.stem for path in (HERE / suite).glob("*.py") if path.stem != "__init__")
     return [_client(suite, name) for name in names if not wanted or name in wanted]
 

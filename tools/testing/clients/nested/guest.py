@@ -11,7 +11,7 @@ TITLE = "Linux guest in QEMU, in weston"
 PACKAGES = ("qemu-system-x86", "qemu-system-gui", "weston", "python3-pil")
 VERSION_OF = "qemu-system-x86"
 PROGRAMS = {"draw": ["-static"]}
-# What the guest runs, and modules that it needs for it.
+# Command of the guest's init, and kernel modules.
 GUEST = (("/draw", "640", "480"), ("virtio-gpu",))
 SECONDS = 3000
 WIDTH, HEIGHT = 640, 480
@@ -33,4 +33,4 @@ def _show(_driver):
     return f"{PICTURES} pictures of {WIDTH * HEIGHT} pixels"
 
 
-TRIALS = {"what the guest draws is what the compositor shows": _show}
+TRIALS = {"frames of the guest on the compositor's screen": _show}

@@ -41,7 +41,7 @@ static void compare(const unsigned char *bytes, size_t size, uint32_t seed, cons
 	free(wanted);
 }
 
-/* The device reads what is there into memory of its own. */
+/* Compares a copy that the device makes. */
 static void compare_on(struct gpu *gpu, struct memory *mem, uint32_t seed, const char *what)
 {
 	struct memory own = allocated(gpu, mem->size, false);
@@ -60,7 +60,7 @@ static void sync_fd(int fd, uint64_t flags)
 			die("DMA_BUF_IOCTL_SYNC", errno);
 }
 
-/* From one device to the other and back, and what is left once the exporter is gone. */
+/* Writes from both sides; then frees the exporter's memory first. */
 static void exchange(struct gpu *from, struct gpu *to, VkDeviceSize size)
 {
 	struct memory mem = allocated(from, size, true);

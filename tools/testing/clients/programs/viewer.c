@@ -3,7 +3,7 @@
  * viewer DESCRIPTOR SIZE: imports a dma-buf, and for each line on stdin has the device copy it to
  * memory of its own, and writes that to stdout.
  *
- * It brackets nothing: whoever writes the line does.
+ * CPU access is bracketed by the program that writes the line.
  */
 #include <unistd.h>
 

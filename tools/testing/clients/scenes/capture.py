@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A camera of 32 bits films into buffers that it has mapped all the time, as cameras do, and a compositor shows them.
+"""A camera with a 32-bit DMA mask films into buffers that stay mapped, as V4L2 buffers do, and a compositor shows them.
 
-The buffers lie above 4 GiB, or the machine has every device bounce (swiotlb=force), as guests whose memory is
-encrypted do: what the camera writes is somewhere else, and has to be brought into the buffer for each frame.
+The buffers lie above 4 GiB, or swiotlb=force bounces all DMA, as in a guest with encrypted memory. The camera
+writes to a copy of the buffer, which has to be synced for each frame.
 """
 
 import random

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Memory that moves, and memory that is short, while buffers have some of it."""
+"""Memory hot-unplug and memory pressure while buffers are alive."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from clientlib.guest.buffers import END, READ, bracket, create, mapped, memfd
 
 TITLE = "Memory"
 PACKAGES = ()
-# Of what is in the way, the kernel tells.
+# The kernel dumps each page that it cannot migrate.
 MACHINES = {"movablecore=2G": ("--mem=4G", "--append=movablecore=2G",
                                "--expect-log=page dumped because: (unmovable page|isolation failed)")}
 SIZE, FRAMES = 32 << 20, 8
@@ -39,7 +39,7 @@ def _compare(frames):
 
 
 def _offline(blocks):
-    """Takes blocks away, and returns those that went."""
+    """Sets memory blocks offline. Returns the ones for which that worked."""
     gone = []
     for block in blocks:
         with contextlib.suppress(OSError):
@@ -54,10 +54,10 @@ def _online(blocks):
 
 
 def _take_away(_driver):
-    """All of the memory that may be taken away is taken away: nothing of a buffer is in it, or holds it up."""
+    """Sets all of ZONE_MOVABLE offline: no pinned page may be left there."""
     blocks = [block for block in sorted(BLOCKS.glob("memory[0-9]*"))
               if (block / "valid_zones").read_text().split()[:1] == ["Movable"]]
-    # One may have something of the kernel's own.
+    # Blocks with unmovable kernel memory are left out.
     blocks = _offline(blocks)
     _online(blocks)
     if not blocks:
@@ -74,7 +74,7 @@ def _take_away(_driver):
 
 
 def _press(_driver):
-    """Others take memory until some of them are killed, again and again."""
+    """Runs into the OOM killer three times."""
     frames = _frames()
     for _ in range(3):
         hungry = os.fork()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A picture that another user may look at and not write to: a sealed memfd, and a buffer that is read-only."""
+"""Sharing a picture read-only with another user: F_SEAL_FUTURE_WRITE and a read-only buffer."""
 
 import errno
 import fcntl
@@ -52,7 +52,7 @@ def _map_to_read(buffer):
 
 
 def _look(buffer, picture):
-    """What is wrong for the other user, or nothing."""
+    """Checks as the other user. Returns an error message, or an empty string."""
     if _map_to_read(buffer)[:] != picture:
         return "another user sees another picture"
     try:

@@ -22,7 +22,7 @@ CONFIGURATION = f"""%YAML 1.1
   location: "CameraLocationFront"
   model: "bars"
 """
-# Where it is read from, and what it would take instead of the node.
+# Directory of the configuration, and the heaps, which libcamera prefers to the node.
 PLACE, HEAPS = "/usr/share/libcamera/pipeline/virtual", "/dev/dma_heap"
 
 

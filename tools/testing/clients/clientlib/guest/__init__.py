@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What runs in the VM.
+"""The part in the VM.
 
 main        all clients, and how each went
-trial       what a client says, and how it runs programs
+trial       outcomes of trials, child processes, comparisons
 driver      the driver as seen from outside: parameters, buffers
-buffers     memfds and buffers of our own
+buffers     creates memfds and buffers
 emulator    QEMU, and sockets to it
-qtest       QEMU without a processor
+qtest       QEMU's qtest accelerator
 virtio_gpu  a driver for its display
 video       capture by V4L2 into buffers
 drm         import by DRM devices
 dma         a device that does DMA
-viewer      what a Vulkan device sees of a buffer
+viewer      reads a buffer by Vulkan
 nested      a guest with a display
-compositor  weston, and pictures of its screen
+compositor  weston, and screenshots of it
 """

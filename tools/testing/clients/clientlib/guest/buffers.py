@@ -39,7 +39,7 @@ def create(items):
 
 
 def create_read_only(file, size):
-    """A buffer that nobody writes through. Raises OSError (ENOTTY) where the driver has none."""
+    """A read-only buffer. Raises OSError: ENOTTY if the driver lacks UDMABUF_CREATE_EXT."""
     item = struct.pack("<IIQQ", file, 0, 0, size)
     at = ctypes.create_string_buffer(item, len(item))
     words = struct.pack("<IIQQIIQ", 40, 0, CLOEXEC | READ_ONLY, ctypes.addressof(at), 1, 0, 0)

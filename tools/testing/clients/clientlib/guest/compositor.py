@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Weston without a screen, and pictures of what it would show."""
+"""Headless weston, and screenshots of it."""
 
 import contextlib
 from pathlib import Path
@@ -35,7 +35,7 @@ class Compositor:
         self._stack.close()
 
     def picture(self, *options):
-        """Three bytes for each pixel of what is shown: red, green and blue. The options are weston-screenshooter's."""
+        """Takes a screenshot, with options of weston-screenshooter. Returns packed RGB."""
         from PIL import Image
 
         for old in PLACE.glob("*.png"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""QEMU as a child of ours, and sockets to it."""
+"""QEMU as a child process, with sockets."""
 
 import contextlib
 import socket
@@ -15,9 +15,9 @@ ERRORS = "errors"
 
 @contextlib.contextmanager
 def running(names, arguments, environment=None):
-    """A QEMU with sockets of those names: `arguments` makes its own of the folder that they lie in.
+    """Runs QEMU with a Unix socket for each name.
 
-    Yields the folder and a dict of connections.
+    `arguments` returns the command line, given the folder of the sockets. Yields the folder and a dict of connections.
     """
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -30,7 +30,7 @@ def running(names, arguments, environment=None):
 
 
 def complaint(folder):
-    """What it has said."""
+    """Returns QEMU's error output."""
     return (folder / ERRORS).read_text(errors="replace").strip() or "it said nothing"
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Runs clients in the VM, one after the other, and says how each went, as KTAP.
 
-A line that begins with ROW has what the table needs of the result that follows it.
+A line that begins with ROW has the table's data of the next result.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from .. import suites
 from . import driver as drivers, trial
 
 ROW = "# row: "
-# Seconds within which what a client held is given back, after its end.
+# Seconds after a client's end until its buffers must be released.
 AFTER = 20
 
 
@@ -47,7 +47,7 @@ def _one(number, client, name, driver, machine):
 
 
 def verdict(how, sentence, made, left):
-    """How a trial went, seen from outside: so many buffers were made, and what is left is a sentence or nothing."""
+    """Judges a trial from outside: `made` counts exported buffers, `left` describes leaks, or is empty."""
     if left:
         return "failed", f"{left}; {sentence}"
     if how == "passed" and not made:
@@ -56,7 +56,7 @@ def verdict(how, sentence, made, left):
 
 
 def result(number, name, how, sentence, failing):
-    """Lines of KTAP. Where the driver is known to fail, `failing` is what its failure says, and has to be seen."""
+    """Formats KTAP. `failing` is part of the expected error message of a driver that is known to fail."""
     first, *more = sentence.split("\n")
     notes = "".join(f"# {line}\n" for line in more)
     if how == "skipped":
@@ -98,7 +98,7 @@ def _call(function, driver, pipe):
 
 
 def _end_offspring():
-    """Ends all processes but this one and those before it."""
+    """Kills all processes of this root but this one and its ancestors."""
     ancestors, at = {os.getpid()}, os.getppid()
     while at > 1:
         ancestors.add(at)
@@ -119,7 +119,7 @@ def _end_offspring():
 
 
 def _is_ours(number):
-    """Whether a process is in this root, and still one. Those of the VM and of the kernel are in another."""
+    """Whether a process runs in this root and is no zombie. Processes of the VM and kernel threads do not."""
     with open(f"/proc/{number}/stat") as stat:
         if stat.read().rpartition(")")[2].split()[0] in "ZX":
             return False
@@ -127,7 +127,7 @@ def _is_ours(number):
 
 
 def _left(driver, references):
-    """What there still is of the client, or nothing."""
+    """Waits for the client's buffers to be released. Describes the leak, or returns an empty string."""
     deadline = time.monotonic() + AFTER
     while True:
         live, more = drivers.live(), driver.references() - references

@@ -8,7 +8,7 @@ from .compositor import Compositor
 
 KERNEL, INITRAMFS = "/mnt/guest/kernel", "/mnt/guest/initramfs"
 BOOT, DRAWING = 1500, 300  # seconds
-# Those of tools/vm/init, which is the guest's as well.
+# virtio-serial ports of tools/vm/init, which is the guest's init, too.
 PORTS = ("control", "stdin", "stdout", "stderr")
 MEMORY = "384M"
 ENVIRONMENT = {"GDK_BACKEND": "wayland", **Compositor.ENVIRONMENT}
@@ -25,7 +25,7 @@ class Guest:
     def __enter__(self):
         with contextlib.ExitStack() as stack:
             self._folder, sockets = stack.enter_context(emulator.running(PORTS, self._command_line, ENVIRONMENT))
-            # Bytes both ways, without what a file object reads ahead.
+            # Raw sockets: a file object would read ahead.
             self._to, self._from = sockets["stdin"], sockets["stdout"]
             self._expect("ready", BOOT)
             self._stack = stack.pop_all()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""QEMU without a processor: this program does to its devices what a guest would do.
+"""QEMU's qtest accelerator: this program accesses devices and memory in place of a CPU.
 
 The protocol is that of QEMU's own tests of devices (docs/devel/testing/qtest.rst).
 """
@@ -41,7 +41,7 @@ class Machine:
         return ["-display", "none", "-accel", "qtest", "-machine", "pc,memory-backend=ram", "-qtest", f"unix:{folder}/qtest",
                 "-qtest-log", "none", "-qmp", f"unix:{folder}/qmp", *self._arguments]
 
-    # What a processor does
+    # CPU accesses
 
     def outl(self, port, value):
         self._command(f"outl {port:#x} {value:#x}")
@@ -65,7 +65,7 @@ class Machine:
         """Reads a register."""
         return int(self._command(f"read{_letter(bits)} {address:#x}"), 0)
 
-    # What a person does
+    # Monitor commands
 
     def qmp(self, command, **arguments):
         """Runs a command of the monitor."""
@@ -79,7 +79,7 @@ class Machine:
         return answer["return"]
 
     def screen(self):
-        """Returns what the display shows: width, height, and three bytes for each pixel: red, green and blue."""
+        """Takes a screenshot. Returns width, height and packed RGB."""
         path = self._folder / "screen.ppm"
         self.qmp("screendump", filename=str(path), format="ppm")
         magic, size, most, pixels = path.read_bytes().split(b"\n", 3)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What clients say of themselves, and how they run programs."""
+"""Outcomes of trials, child processes and comparisons."""
 
 import contextlib
 import os
@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 
 PROGRAMS = Path("/tmp/programs")  # our own
-WORDS = 1500  # of what a program has said, at its end
+WORDS = 1500  # characters of a program's output that are quoted
 
 
 class Wrong(Exception):
-    """Something came out that must not, as this says."""
+    """A wrong result, with a description."""
 
 
 class Skipped(Exception):
@@ -21,7 +21,7 @@ class Skipped(Exception):
 
 
 def run(*command, seconds=120, environment=None, statuses=(0,)):
-    """Runs a program, and returns what it has said. Another exit status than those is wrong."""
+    """Runs a program, and returns its output. Raises Wrong on an exit status not in `statuses`."""
     with started(*command, environment=environment) as child:
         try:
             output = child.communicate(timeout=seconds)[0].decode(errors="replace")
@@ -64,7 +64,7 @@ def wait_for(ready, what, seconds=60, child=None, log=None):
 
 
 def equal(shown, wanted, what, size=1):
-    """Compares bytes, of which `size` are one of what is compared."""
+    """Compares bytes, in units of `size`. Raises Wrong."""
     if shown == wanted:
         return
     if len(shown) != len(wanted):

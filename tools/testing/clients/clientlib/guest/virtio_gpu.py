@@ -5,10 +5,10 @@ import struct
 
 from .trial import Wrong
 
-# Where things of ours are in the memory of the machine; what buffers are made of is further up.
+# Guest-physical addresses of the virtqueue, the command and its response; resources start at MEMORY.
 RING, COMMAND, ANSWER = 0x100000, 0x200000, 0x1f0000
 MEMORY = 0x400000
-# Where memory of devices is on a PC, and how far their registers are apart here.
+# PCI hole of a PC, and the distance of BARs.
 HOLE, APART = 0xe0000000, 0x1000000
 
 SLOT = 4
@@ -98,7 +98,7 @@ class Gpu:
         self._machine.outl(CONFIG_DATA, value)
 
     def _regions(self):
-        """Gives the device addresses. Returns those of its structures by type, each with its multiplier for notifications."""
+        """Assigns BARs. Returns the address of each virtio structure by type, with its notify_off_multiplier."""
         if self._config(0) & 0xffff != 0x1af4:
             raise Wrong(f"no virtio device in slot {SLOT}")
         bars, bar = {}, 0

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What dmabuf_iter.c of the kernel's BPF selftests needs of their harness, whose own
- * header comes with hundreds of other tests.
+ * Minimal replacement of the BPF selftests' harness: just enough to build dmabuf_iter.c
+ * without the other tests.
  */
 #ifndef TEST_PROGS_H
 #define TEST_PROGS_H
@@ -13,7 +13,7 @@
 
 #include <bpf/bpf.h>
 
-/* Counts, and says what does not hold. Returns whether it does. */
+/* Counts an assertion, and reports it if it does not hold. Returns @holds. */
 bool assertion(bool holds, const char *what, int line);
 
 #define ASSERT(holds, what)		assertion(holds, what, __LINE__)
@@ -25,7 +25,7 @@ bool assertion(bool holds, const char *what, int line);
 #define ASSERT_OK_FD(file, what)	ASSERT((file) >= 0, what)
 #define ASSERT_OK_PTR(pointer, what)	ASSERT(pointer, what)
 
-/* All are wanted. */
+/* Always true: every subtest runs. */
 bool test__start_subtest(const char *name);
 
 void test_dmabuf_iter(void);
