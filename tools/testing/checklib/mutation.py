@@ -77,6 +77,8 @@ TRIED = {
     "seam/system_memory/area.rs": [(MAIN, ("mmap", "hugemap"))],
     "seam/system_memory/registry.rs": [RECORDS, (MAIN, ("debugfs", "create"))],
     "seam/system_memory/report.rs": [(MAIN, ("debugfs",))],
+    "seam/system_memory/staging.rs": [MODEL, (MAIN, ("sync", "import", "trace")), *COHERENCE, (MAIN, ("device",)),
+                                      (DEBUG, ("kunit",))],
     "seam/system_memory/trace.rs": [(MAIN, ("trace",))],
     "seam/tally.rs": [ARITHMETIC, (MAIN, ("accounts",))],
     "seam/uaccess.rs": [(MAIN, ("create_ext", "query"))],
