@@ -104,7 +104,7 @@ class Plan(unittest.TestCase):
     def test_subjects_run_in_their_boots(self):
         """A name that is wrong would end the run in the middle."""
         columns = [boot for column in plan.COLUMNS for boot in (column.ours,)]
-        programs = {boot.name: boot.subjects for boot in [*plan.OURS, *columns]}
+        programs = {boot.name: boot.subjects for boot in [*plan.OURS, *plan.DEBUG, *columns]}
         for boot, subjects in [group for groups in mutation.TRIED.values() for group in groups] + mutation.EVERYTHING:
             for subject in subjects:
                 if boot:
