@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Stands for the kernel crate: vectors whose allocations are counted, and fail when they are told to.
+//! Stands for the kernel crate: vectors with counted allocations, which fail on demand.
 
 /// `kernel::alloc`.
 pub mod alloc {
