@@ -2,10 +2,11 @@
 """The command line of make check-clients."""
 
 import argparse
+import fcntl
 import time
 
 import client
-from checklib import ktap, report
+from checklib import build, ktap, report
 
 from . import host, suites, table
 
@@ -50,9 +51,12 @@ def main():
     client.require()
     show = report.Show(options.verbose)
     results = []
-    for suite, clients in chosen.items():
-        if clients:
-            results += _suite(suite, clients, options, show)
+    # Helper programs and the table are made anew: another run of this checkout has to wait.
+    with open(build.cache_folder() / "clients.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for suite, clients in chosen.items():
+            if clients:
+                results += _suite(suite, clients, options, show)
     return report.summary(results)
 
 
